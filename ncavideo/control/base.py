@@ -1,0 +1,74 @@
+"""What every control does: turn a source frame into the weight of each asked-for rule."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Rec. ITU-R BT.709
+
+
+@dataclass(frozen=True)
+class View:
+    """A source frame as the grid sees it.
+
+    `rgb` `[h, w, 3]` float32, 0..1, gamma-encoded, one pixel a cell; `luma` `[h, w]` its
+    luminance; `full_luma` `[H, W]` the luminance at the frame's own size; `time` in seconds.
+    """
+
+    rgb: np.ndarray
+    luma: np.ndarray
+    full_luma: np.ndarray
+    time: float
+
+
+def make_view(rgb: np.ndarray, height: int, width: int, time: float) -> View:
+    """Return the view of a frame `[H, W, 3]`, uint8 or uint16, on a grid of `height` x `width`."""
+    full = rgb.astype(np.float32)
+    full *= np.float32(1 / np.iinfo(rgb.dtype).max)
+    small = cv2.resize(full, (width, height), interpolation=cv2.INTER_AREA)
+    return View(small, small @ LUMINANCE, full @ LUMINANCE, time)
+
+
+class Control(ABC):
+    """Maps views to the weights of `count` rules, in the order the user named them.
+
+    A control may remember earlier frames (to smooth a threshold over time), so it is asked once
+    for every frame, in order.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    @abstractmethod
+    def weights(self, view: View) -> np.ndarray:
+        """Return `[count, h, w]` float32, >= 0, summing to 1 (at most 1 for a single rule)."""
+
+
+def ramp(position: np.ndarray, thresholds: np.ndarray, contrast: float, count: int) -> np.ndarray:
+    """Share a position in 0..1 out between `count` rules: the first takes 1, the last takes 0.
+
+    `thresholds`, ascending, are the positions at which neighbouring rules change over; `contrast`
+    1 with thresholds evenly spread is plain linear interpolation between evenly spread rules, and
+    K makes the change-over K times as steep. A single rule gets its strength: it shares with
+    nothing. Weights are >= 0 and sum to 1 (to at most 1 for a single rule).
+    """
+    borders = max(count - 1, 1)
+    slope = np.float32(contrast * borders)
+    # Each border splits what is brighter from what is darker; the weights are the differences.
+    # The thresholds ascend, so the shares above them descend and no difference is negative.
+    above = [np.clip(0.5 + slope * (position - t), 0, 1) for t in thresholds.astype(np.float32)]
+    if count == 1:
+        return above[0][None].astype(np.float32)
+    levels = [np.ones_like(above[0]), *above, np.zeros_like(above[0])]
+    bands = [levels[i] - levels[i + 1] for i in range(count)]
+    return np.stack(bands[::-1]).astype(np.float32)
+
+
+def even_thresholds(count: int) -> np.ndarray:
+    """Return the thresholds halfway between `count` rules spread evenly over 0..1, ascending."""
+    borders = max(count - 1, 1)
+    return ((np.arange(borders) + 0.5) / borders).astype(np.float32)

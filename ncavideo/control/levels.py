@@ -1,0 +1,117 @@
+"""Levels: a frame's luminance stretched to the clip's range, locally and over time.
+
+The grid can only show what the control separates. A face in even light spans a tenth of the
+luminance range; CLAHE (Zuiderveld, "Contrast Limited Adaptive Histogram Equalization", Graphics
+Gems IV, 1994) spreads it, within limits that keep noise down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+CLIP_LIMIT = 3.0  # CLAHE's bound on how much a flat region's contrast may be raised
+TILES = 6  # CLAHE's tiles along the shorter side
+CUT = 0.35  # histograms that differ by this share of all cells are two scenes
+SMOOTHING = 0.6  # seconds that a threshold takes to follow a change of 63 %
+FLAT = 0.04  # below this deviation a frame has no valleys worth following
+
+
+@dataclass(frozen=True)
+class ClipRange:
+    """The darkest and brightest luminance of a clip, 0..1, leaving out the extreme percent."""
+
+    low: float = 0.0
+    high: float = 1.0
+
+    def stretch(self, luma: np.ndarray) -> np.ndarray:
+        """Map luminance so that the clip's range fills 0..1."""
+        span = max(self.high - self.low, 1 / 16)
+        return np.clip((luma - self.low) / span, 0, 1)
+
+
+def clip_range(lumas: list[np.ndarray]) -> ClipRange:
+    """Return the range of a clip from some of its frames' luminance."""
+    if not lumas:
+        return ClipRange()
+    values = np.concatenate([luma.ravel() for luma in lumas])
+    low, high = np.quantile(values, [0.01, 0.99])
+    return ClipRange(float(low), float(high))
+
+
+class LocalContrast:
+    """CLAHE on float luminance."""
+
+    def __init__(self, clip_limit: float = CLIP_LIMIT) -> None:
+        self._limit = clip_limit
+
+    def __call__(self, luma: np.ndarray) -> np.ndarray:
+        """Map `[h, w]` in 0..1 to the same with local contrast raised."""
+        height, width = luma.shape
+        if min(height, width) < 2 * TILES:
+            return luma
+        shorter = min(height, width)
+        tiles = (max(1, round(TILES * width / shorter)), max(1, round(TILES * height / shorter)))
+        # 16 bits: 8 would leave steps in smooth skies that the thresholds turn into contours.
+        levels = np.round(luma * 65535).astype(np.uint16)
+        out = cv2.createCLAHE(self._limit, tiles).apply(levels)
+        return out.astype(np.float32) / 65535
+
+
+class Thresholds:
+    """Where to split a frame's luminance into bands, steady over time.
+
+    One-dimensional k-means (Lloyd 1982; for two bands the threshold of Otsu 1979) on the
+    frame's histogram puts each threshold in a valley between two groups of values. It follows the
+    clip smoothly in time, whatever the frame rate, and jumps at a cut.
+    """
+
+    BINS = 128
+
+    def __init__(self, bands: int) -> None:
+        self.bands = bands
+        self._current: np.ndarray | None = None
+        self._histogram: np.ndarray | None = None
+        self._time = 0.0
+
+    def update(self, luma: np.ndarray, time: float) -> np.ndarray:
+        """Return the thresholds `[bands - 1]`, ascending in 0..1, for a frame at `time` seconds."""
+        counts, _ = np.histogram(luma, self.BINS, (0, 1))
+        histogram = counts / counts.sum()
+        target = self._split(histogram)
+        if self._current is None or self._histogram is None or self._is_cut(histogram):
+            self._current = target
+        else:
+            follow = 1 - np.exp(-max(time - self._time, 0) / SMOOTHING)
+            self._current = self._current + follow * (target - self._current)
+        self._histogram, self._time = histogram, time
+        return self._current
+
+    def _is_cut(self, histogram: np.ndarray) -> bool:
+        return 0.5 * float(np.abs(histogram - self._histogram).sum()) > CUT
+
+    def _split(self, histogram: np.ndarray) -> np.ndarray:
+        values = (np.arange(self.BINS) + 0.5) / self.BINS
+        cumulative = np.cumsum(histogram)
+        even = np.arange(1, self.bands) / self.bands
+        at_share = np.interp(even, cumulative, values)
+        thresholds = at_share.copy()
+        for _ in range(16):
+            band = np.searchsorted(thresholds, values)
+            weight = np.bincount(band, histogram, self.bands)
+            total = np.bincount(band, histogram * values, self.bands)
+            if (weight <= 0).any():
+                break
+            centres = total / weight
+            thresholds = (centres[1:] + centres[:-1]) / 2
+        # No band may starve: each keeps at least half its even share of the frame.
+        low = np.interp(even - 0.25 / self.bands, cumulative, values)
+        high = np.interp(even + 0.25 / self.bands, cumulative, values)
+        thresholds = np.clip(thresholds, low, high)
+        # A frame without contrast (a fade) is split by the clip's range, not by its noise.
+        mean = float(histogram @ values)
+        deviation = float(histogram @ (values - mean) ** 2) ** 0.5
+        trust = min(1.0, deviation / FLAT)
+        return np.asarray(trust * thresholds + (1 - trust) * even, dtype=np.float32)

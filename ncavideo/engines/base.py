@@ -1,0 +1,50 @@
+"""What every engine does: run steps on one grid."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from ncavideo.nca import Edge
+from ncavideo.ruleset import RuleSet
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A grid at rest: `state` `[C, H, W]` float32 and the number of steps taken so far."""
+
+    state: np.ndarray
+    step: int
+
+
+class Engine(ABC):
+    """Runs one rule set on one grid of `height` x `width` cells.
+
+    Starts from the seed state. The fire mask of step n is `fire_mask(seed, n, ...)`, so two
+    engines with one seed fire the same cells, and a restored snapshot goes on bit for bit.
+    """
+
+    def __init__(
+        self, ruleset: RuleSet, height: int, width: int, *, seed: int, edge: Edge, device: str
+    ) -> None:
+        self.ruleset, self.height, self.width = ruleset, height, width
+        self.seed, self.edge, self.device = seed, edge, device
+        self.steps_taken = 0
+
+    @abstractmethod
+    def step(self, inputs: np.ndarray, steps: int) -> None:
+        """Take `steps` steps under `inputs` `[I, H, W]` float32, ordered as the rule set's."""
+
+    @abstractmethod
+    def rgb(self) -> np.ndarray:
+        """Return the visible channels as float32 `[H, W, 3]`, clipped to 0..1."""
+
+    @abstractmethod
+    def snapshot(self) -> Snapshot:
+        """Return a copy of the grid that `restore` accepts."""
+
+    @abstractmethod
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from `snapshot`."""

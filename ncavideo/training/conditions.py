@@ -1,0 +1,91 @@
+"""What a training sample is asked to show: maps of rules and of light, drawn at random.
+
+A video asks for many rules at once, in shapes, under changing light. The draws here are the
+curriculum: one rule everywhere, two rules side by side (with borders from soft to hard), a rule
+at part of its strength; one light everywhere, smooth light, sharp light.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Condition:
+    """`weights` `[R, H, W]`: the expression; `light` `[H, W]` in 0..1; `kind`: for the log."""
+
+    weights: Tensor
+    light: Tensor
+    kind: str
+
+
+def smooth_noise(size: int, slope: float, generator: torch.Generator) -> Tensor:
+    """Return periodic 1/f**slope noise `[size, size]` with its values spread evenly over 0..1."""
+    frequency = torch.fft.fftfreq(size) * size
+    radius = (frequency[:, None] ** 2 + frequency[None, : size // 2 + 1] ** 2).sqrt()
+    radius[0, 0] = 1
+    spectrum = torch.fft.rfft2(torch.randn(size, size, generator=generator)) / radius**slope
+    spectrum[0, 0] = 0
+    noise = torch.fft.irfft2(spectrum, s=(size, size)).flatten()
+    ranks = torch.empty_like(noise)
+    ranks[noise.argsort()] = torch.linspace(0, 1, size * size)
+    return ranks.view(size, size)
+
+
+def disc(size: int, radius: float, generator: torch.Generator) -> Tensor:
+    """Return a boolean disc `[size, size]` at a random place on the torus; `radius` in px."""
+    centre = torch.rand(2, generator=generator) * size
+    axis = torch.arange(size)
+    dy, dx = ((axis - c).abs() for c in centre)
+    dy, dx = torch.minimum(dy, size - dy), torch.minimum(dx, size - dx)
+    return dy[:, None] ** 2 + dx[None, :] ** 2 < radius**2
+
+
+def _uniform(low: float, high: float, generator: torch.Generator) -> float:
+    return low + (high - low) * float(torch.rand((), generator=generator))
+
+
+def draw_light(size: int, generator: torch.Generator) -> tuple[Tensor, str]:
+    """Draw a light map `[size, size]`: flat, smooth, or sharp (overlapping discs and edges)."""
+    kind = float(torch.rand((), generator=generator))
+    if kind < 0.3:
+        return torch.full((size, size), _uniform(0, 1, generator)), "flat"
+    if kind < 0.65:
+        noise = smooth_noise(size, _uniform(1.3, 2.5, generator), generator)
+        low, high = sorted((_uniform(0, 1, generator), _uniform(0, 1, generator)))
+        if high - low < 0.4:
+            low, high = 0.0, 1.0
+        return low + (high - low) * noise, "smooth"
+    # Dead leaves: what a natural image's brightness looks like, up to shading.
+    light = torch.full((size, size), _uniform(0, 1, generator))
+    for _ in range(int(_uniform(3, 14, generator))):
+        radius = size * _uniform(0.06, 0.35, generator)
+        light[disc(size, radius, generator)] = _uniform(0, 1, generator)
+    shading = smooth_noise(size, 2.0, generator) - 0.5
+    return (light + 0.25 * shading).clamp(0, 1), "sharp"
+
+
+def draw_condition(
+    rules: int, size: int, generator: torch.Generator, *, has_light: bool, mixed: float
+) -> Condition:
+    """Draw what one sample is asked for; `mixed` is the share of samples with two rules."""
+    light, light_kind = draw_light(size, generator)
+    if not has_light:
+        light, light_kind = torch.full((size, size), 0.5), "flat"
+    order = torch.randperm(rules, generator=generator)
+    weights = torch.zeros(rules, size, size)
+    if rules > 1 and float(torch.rand((), generator=generator)) < mixed:
+        noise = smooth_noise(size, _uniform(1.5, 2.5, generator), generator)
+        gain = 2 ** _uniform(2, 7, generator)
+        first = torch.sigmoid(gain * (noise - _uniform(0.3, 0.7, generator)))
+        weights[order[0]], weights[order[1]] = first, 1 - first
+        kind = f"two rules, {light_kind} light"
+    else:
+        weights[order[0]] = 1
+        kind = f"one rule, {light_kind} light"
+    if float(torch.rand((), generator=generator)) < 0.2:
+        weights = weights * _uniform(0.4, 1, generator)
+    return Condition(weights, light, kind)

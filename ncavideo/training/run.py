@@ -1,0 +1,163 @@
+"""A training run in its folder: log, sample sheets, checkpoints, and the finished rule set."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import signal
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from ncavideo.errors import UserError
+from ncavideo.ruleset import LIGHT, Rule, RuleSet
+from ncavideo.training.recipe import Recipe
+from ncavideo.training.sheet import sample_sheet
+from ncavideo.training.style import StyleLoss
+from ncavideo.training.trainer import Progress, Trainer, load_style
+from ncavideo.training.vgg import load_vgg
+
+CHECKPOINT = "checkpoint.pt"
+LOG = "log.jsonl"
+LOG_EVERY = 10  # iterations a line of the log is the mean of
+
+
+def train(
+    recipe: Recipe,
+    output: Path,
+    folder: Path,
+    *,
+    device: torch.device,
+    sheet_every: int = 250,
+    checkpoint_every: int = 100,
+    resume: bool = True,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> RuleSet:
+    """Train `recipe`, keep everything about the run in `folder`, write the rule set to `output`.
+
+    Goes on from the folder's checkpoint if there is one and `resume` is set. On Ctrl-C the run is
+    saved before `KeyboardInterrupt` leaves. Raises `UserError` for unusable pictures or a
+    checkpoint of another recipe.
+    """
+    exemplars = [load_style(recipe.folder / rule.style).to(device) for rule in recipe.rules]
+    for rule, exemplar in zip(recipe.rules, exemplars, strict=True):
+        if min(exemplar.shape[1:]) < 64:
+            raise UserError(f"the style picture {rule.style} is too small: at least 64x64 px")
+        if exemplar.shape != exemplars[0].shape:
+            raise UserError("all style pictures of a recipe must have one size")
+    precise = torch.bfloat16 if _fast_bfloat16(device) else torch.float32
+    vgg = load_vgg(recipe.training.vgg, device, precise)
+    trainer = Trainer(recipe, StyleLoss(vgg, exemplars), device)
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / CHECKPOINT
+    if resume and checkpoint.exists():
+        trainer.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True))
+        _cut_log(folder / LOG, trainer.iteration)
+    elif (folder / LOG).exists():
+        (folder / LOG).unlink()
+
+    recent: list[Progress] = []
+    interrupted = False
+
+    def interrupt(*_: object) -> None:
+        # The iteration in hand is finished first, so that the checkpoint is a whole one.
+        nonlocal interrupted
+        interrupted = True
+
+    previous = signal.signal(signal.SIGINT, interrupt)
+    try:
+        for progress in trainer.run():
+            report(progress)
+            recent.append(progress)
+            if progress.iteration % LOG_EVERY == 0:
+                _append_log(folder / LOG, recent, trainer.rate())
+                recent.clear()
+            last = progress.iteration == recipe.training.iterations
+            if progress.iteration % sheet_every == 0 or last:
+                _save_sheet(trainer, folder / f"sheet-{progress.iteration:06d}.png")
+            if progress.iteration % checkpoint_every == 0 or last or interrupted:
+                _save_checkpoint(trainer, checkpoint)
+            if interrupted:
+                raise KeyboardInterrupt
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    ruleset = to_ruleset(trainer, vgg.name)
+    ruleset.save(output)
+    return ruleset
+
+
+def to_ruleset(trainer: Trainer, features: str) -> RuleSet:
+    """Return the trained network with its full provenance."""
+    recipe, update = trainer.recipe, trainer.nca.update
+    w1, b1, w2 = (
+        p.detach().to("cpu", torch.float32).numpy().copy() for p in (update.w1, update.b1, update.w2)
+    )
+    rules = tuple(
+        Rule(r.name, r.prompt, Path(r.style).name, r.credit) for r in recipe.rules
+    )
+    inputs = tuple(r.name for r in rules) + ((LIGHT,) if recipe.model.light else ())
+    provenance = {
+        "recipe": recipe.to_json(),
+        "iterations": trainer.iteration,
+        "guide": "none",
+        "style_features": features,
+        "light_scale": [trainer.style.dark, trainer.style.bright],
+        "versions": {"torch": torch.__version__, "python": platform.python_version()},
+        "date": datetime.date.today().isoformat(),
+    }
+    return RuleSet(recipe.name, rules, inputs, recipe.model.fire_rate, w1, b1, w2, provenance)
+
+
+def _fast_bfloat16(device: torch.device) -> bool:
+    if device.type == "cpu":
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return device.type == "cuda"
+
+
+def _save_checkpoint(trainer: Trainer, path: Path) -> None:
+    """Write beside the last checkpoint, then replace it: a full disk costs no saved work."""
+    partial = path.with_suffix(".part")
+    try:
+        torch.save(trainer.state_dict(), partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _save_sheet(trainer: Trainer, path: Path) -> None:
+    recipe = trainer.recipe
+    sheet = sample_sheet(
+        trainer.nca, trainer.rules, recipe.model.light, recipe.model.fire_rate
+    )
+    Image.fromarray(sheet).save(path)
+
+
+def _append_log(path: Path, recent: list[Progress], rate: float) -> None:
+    line = {
+        "iteration": recent[-1].iteration,
+        "rate": rate,
+        "seconds": statistics.mean(p.seconds for p in recent),
+        **{k: statistics.mean(p.losses[k] for p in recent) for k in recent[0].losses},
+    }
+    kinds = sorted({kind for p in recent for kind in p.kinds})
+    line["kinds"] = {
+        kind: statistics.mean(p.kinds[kind] for p in recent if kind in p.kinds) for kind in kinds
+    }
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def _cut_log(path: Path, iteration: int) -> None:
+    """Drop the lines of iterations after the checkpoint: they are about to be done again."""
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if json.loads(line)["iteration"] <= iteration]
+    path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+

@@ -1,0 +1,195 @@
+"""The style loss: sliced Wasserstein distance between feature distributions, under conditions.
+
+Heitz, Vanhoey, Chambon and Belcour, "A Sliced Wasserstein Loss for Neural Texture Synthesis",
+CVPR 2021, compares the sorted projections of two feature clouds on random directions. Two things
+are added here.
+
+*Detail bands.* VGG's max-pooling hides a one-pixel checkerboard from every deep layer, so the
+three Haar detail bands of the luminance (2x2, stride 1) are one more feature map.
+
+*Conditions.* A sample may show several rules and many lights at once. Each of its positions asks
+for a rule and a light, and draws its counterpart from the exemplar positions that have them.
+Then the condition itself is appended to both clouds as further coordinates: the distance is that
+of the joint distribution, so the right stuff has to be in the right place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ncavideo.nca import Edge
+from ncavideo.training.vgg import VGGFeatures
+
+LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. ITU-R BT.709
+LIGHT_BLUR = 5.0  # px: over what surroundings an exemplar's brightness is judged
+LIGHT_SPREAD = 0.08  # of the light scale: how far a counterpart's light may lie from the asked one
+LIGHT_WEIGHT = 2.5  # the light coordinate's weight beside features of deviation 1
+RULE_WEIGHT = 2.0  # the same for the rule coordinates
+POSITIONS = 2304  # positions compared on large maps: a fresh random choice every time
+DEEP = 4  # index of the first map too coarse to tell two rules apart across a border
+
+
+def luminance(rgb: Tensor) -> Tensor:
+    """Return the weighted sum of the (gamma-encoded) channels: `[B, 3, H, W]` to `[B, H, W]`."""
+    r, g, b = LUMINANCE
+    return r * rgb[:, 0] + g * rgb[:, 1] + b * rgb[:, 2]
+
+
+def blur(image: Tensor, sigma: float, edge: Edge = "wrap") -> Tensor:
+    """Blur `[B, H, W]` with a Gaussian of `sigma` px, separably."""
+    radius = min(int(3 * sigma + 0.5), min(image.shape[1:]) - 1)
+    x = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
+    kernel = torch.exp(-0.5 * (x / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    mode = "circular" if edge == "wrap" else "reflect"
+    padded = F.pad(image[:, None], (radius,) * 4, mode=mode)
+    out = F.conv2d(F.conv2d(padded, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
+    return out[:, 0]
+
+
+def haar_details(rgb: Tensor) -> Tensor:
+    """Return the luminance's three Haar detail bands at stride 1, `[B, 3, H, W]`."""
+    y = luminance(rgb)
+    right, below = y.roll(-1, 2), y.roll(-1, 1)
+    corner = below.roll(-1, 2)
+    horizontal = y - right + below - corner
+    vertical = y + right - below - corner
+    diagonal = y - right - below + corner
+    return torch.stack([horizontal, vertical, diagonal], 1) / 2
+
+
+def feature_maps(vgg: VGGFeatures, rgb: Tensor, edge: Edge) -> list[Tensor]:
+    """Return the maps that style is compared on: pixels, Haar bands, then VGG's five."""
+    return [rgb, haar_details(rgb), *vgg(rgb, edge)]
+
+
+@dataclass
+class _Layer:
+    """One feature map of all exemplars.
+
+    `features` `[R * M, F]`: M positions of each of R rules, ordered by light within a rule;
+    `light` `[R, M]`: their blurred luminance, ascending.
+    """
+
+    features: Tensor
+    light: Tensor
+
+
+class StyleLoss:
+    """The conditional sliced Wasserstein distance to a list of exemplars, one per rule.
+
+    `exemplars`: seamless pictures `[3, H, W]`, RGB 0..1, one size. The light scale 0..1 spans the
+    blurred luminances that all of them have, so equal light is equal brightness whatever the rule.
+    """
+
+    def __init__(self, vgg: VGGFeatures, exemplars: list[Tensor], projections: int = 32) -> None:
+        self.vgg, self.projections, self.rules = vgg, projections, len(exemplars)
+        maps: list[list[Tensor]] = []
+        lights: list[Tensor] = []
+        with torch.no_grad():
+            for rgb in exemplars:
+                maps.append([m[0] for m in feature_maps(vgg, rgb[None], "wrap")])
+                lights.append(blur(luminance(rgb[None]), LIGHT_BLUR))
+        stacked = torch.cat([light.flatten() for light in lights]).view(len(lights), -1)
+        share = torch.tensor([0.04, 0.96], device=stacked.device)
+        ends = torch.quantile(stacked[:, ::7], share, dim=1)
+        self.dark, self.bright = float(ends[0].mean()), float(ends[1].mean())
+        self.scales: list[float] = []
+        self._layers: list[_Layer] = []
+        for index in range(len(maps[0])):
+            group = [m[index] for m in maps]
+            variance = torch.stack([m.flatten(1).var(1).mean() for m in group]).mean()
+            self.scales.append(float(variance.sqrt()))
+            features, ordered = [], []
+            for m, light in zip(group, lights, strict=True):
+                local = F.adaptive_avg_pool2d(light[None], m.shape[1:]).flatten()
+                order = local.argsort()
+                features.append(m.flatten(1).t()[order] / self.scales[-1])
+                ordered.append(local[order])
+            self._layers.append(_Layer(torch.cat(features), torch.stack(ordered)))
+
+    def target_luminance(self, light: Tensor) -> Tensor:
+        """Return the blurred luminance that a light of 0..1 stands for, on the shared scale."""
+        return self.dark + (self.bright - self.dark) * light
+
+    def light_of(self, luma: Tensor) -> Tensor:
+        """Return the light, 0..1, that a blurred luminance stands for."""
+        return ((luma - self.dark) / (self.bright - self.dark)).clamp(0, 1)
+
+    def __call__(
+        self,
+        rgb: Tensor,
+        weights: Tensor,
+        light: Tensor | None,
+        edge: Edge,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Return the distance of each sample, `[B]`.
+
+        `rgb` `[B, 3, H, W]`; `weights` `[B, R, H, W]`: each position belongs to the rule that
+        weighs most there; `light` `[B, H, W]` in 0..1, or None to accept any light.
+        """
+        total = rgb.new_zeros(len(rgb))
+        borders = (weights.amax(1) > 0).flatten(1).any(1) & (
+            weights.argmax(1).flatten(1).amax(1) != weights.argmax(1).flatten(1).amin(1)
+        )
+        for index, sample in enumerate(feature_maps(self.vgg, rgb, edge)):
+            distance = self._compare(index, sample, weights, light, generator)
+            if index >= DEEP + 1:
+                distance = distance * (~borders)
+            total = total + distance
+        return total
+
+    def _compare(
+        self,
+        index: int,
+        sample: Tensor,
+        weights: Tensor,
+        light: Tensor | None,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        layer, (batch, channels, height, width) = self._layers[index], sample.shape
+        device = sample.device
+        count, available = height * width, layer.light.shape[1]
+        chosen = (
+            torch.randperm(count, generator=generator, device=device)[:POSITIONS]
+            if count > POSITIONS
+            else torch.arange(count, device=device)
+        )
+        ours = sample.flatten(2)[:, :, chosen].transpose(1, 2) / self.scales[index]
+        asked = F.adaptive_avg_pool2d(weights, (height, width)).argmax(1).flatten(1)[:, chosen]
+        noise = torch.randn(asked.shape, generator=generator, device=device)
+        uniform = torch.rand(asked.shape, generator=generator, device=device)
+        conditions = [RULE_WEIGHT * F.one_hot(asked, self.rules).float()]
+        if light is None:
+            rank = uniform * available
+        else:
+            local = F.adaptive_avg_pool2d(light[:, None], (height, width)).flatten(1)[:, chosen]
+            conditions.append(LIGHT_WEIGHT * local[..., None])
+            wanted = (local + LIGHT_SPREAD * noise).abs()
+            wanted = self.target_luminance(1 - (1 - wanted).abs())
+            rank = torch.empty_like(wanted)
+            for rule in range(self.rules):
+                found = torch.searchsorted(layer.light[rule], wanted.contiguous()).float()
+                rank = torch.where(asked == rule, found, rank)
+            # Equal lights are common on coarse maps: spread over the neighbours in rank.
+            rank = rank + (uniform - 0.5) * (0.02 * available + 1)
+        place = asked * available + rank.long().clamp(0, available - 1)
+        theirs = layer.features[place.flatten()].view(batch, len(chosen), channels)
+
+        directions = torch.randn(
+            channels, self.projections, generator=generator, device=device
+        )
+        directions = directions / directions.norm(dim=0)
+        condition = torch.cat(conditions, -1)
+        lean = torch.randn(
+            condition.shape[-1], self.projections, generator=generator, device=device
+        )
+        shift = condition @ lean
+        ours = (ours @ directions + shift).transpose(1, 2)
+        theirs = (theirs @ directions + shift).transpose(1, 2)
+        return (ours.sort(-1).values - theirs.sort(-1).values).square().mean((1, 2))

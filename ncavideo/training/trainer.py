@@ -1,0 +1,224 @@
+"""The training loop: a pool of living samples, asked for rules and lights, judged by style."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ncavideo.errors import UserError
+from ncavideo.firemask import fire_mask_torch
+from ncavideo.nca import NCA, Edge, to_rgb
+from ncavideo.training.conditions import disc, draw_condition
+from ncavideo.training.pool import Pool
+from ncavideo.training.recipe import Recipe
+from ncavideo.training.style import StyleLoss, blur, luminance
+
+BRIGHTNESS_BLUR = 3.0  # cells: finer than this, light and dark are the texture's own
+STATE_LIMIT = 1.0  # hidden numbers beyond this cost; keeps a state in range for ever
+WARM_UP = 0.02  # share of the iterations in which the rate rises to its full value
+FINAL_RATE = 0.03  # share of the full rate at the end of the cosine
+LONG_FROM = 0.35  # share of the iterations before which no sample takes a long run
+BROKEN = 8.0  # a state beyond this is not worth healing: it starts again
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One iteration's news. `losses`: each term's mean; `kinds`: style distance by request."""
+
+    iteration: int
+    losses: dict[str, float]
+    kinds: dict[str, float]
+    seconds: float
+
+
+class Trainer:
+    """Holds all that a run consists of; `state_dict` is a complete checkpoint.
+
+    A run that stops after any iteration and goes on from its checkpoint ends, on a CPU, with the
+    same weights bit for bit as one that did not stop.
+    """
+
+    def __init__(self, recipe: Recipe, style: StyleLoss, device: torch.device) -> None:
+        if len(recipe.rules) != style.rules:
+            raise UserError("a recipe needs one style picture for each rule")
+        self.recipe, self.style, self.device = recipe, style, device
+        model, training = recipe.model, recipe.training
+        self.rules = len(recipe.rules)
+        self.inputs = self.rules + model.light
+        torch.manual_seed(recipe.seed)
+        self.nca = NCA(model.channels, self.inputs, model.hidden).to(device)
+        self.optimiser = torch.optim.Adam(self.nca.parameters(), lr=training.rate)
+        self.pool = Pool.empty(training.pool, model.channels, self.rules, training.size)
+        self.generator = torch.Generator().manual_seed(recipe.seed)
+        self.iteration = 0
+        self.steps_taken = 0
+        self.dtype = _matmul_dtype(training.precision, device)
+
+    def rate(self) -> float:
+        """Return the learning rate of the coming iteration: a short rise, then half a cosine."""
+        share = self.iteration / self.recipe.training.iterations
+        if share < WARM_UP:
+            return self.recipe.training.rate * (share / WARM_UP + 0.05)
+        falling = torch.tensor(torch.pi * (share - WARM_UP) / (1 - WARM_UP)).cos().item()
+        return self.recipe.training.rate * (FINAL_RATE + (1 - FINAL_RATE) * (1 + falling) / 2)
+
+    def run(self) -> Iterator[Progress]:
+        """Yield after each iteration until the recipe's number is reached."""
+        while self.iteration < self.recipe.training.iterations:
+            yield self.step()
+
+    def step(self) -> Progress:
+        """Take one iteration."""
+        started = time.perf_counter()
+        loss, r = self.recipe.loss, self.recipe.training
+        chosen = self.pool.draw(min(r.batch, len(self.pool)), self.generator)
+        for index in chosen.tolist():
+            self._prepare(index)
+        weights = self.pool.weights[chosen].to(self.device)
+        light = self.pool.light[chosen].to(self.device)
+        inputs = self._inputs(weights, light)
+        state = self.pool.states[chosen].to(self.device)
+        state = state.contiguous(memory_format=torch.channels_last)
+        edge: Edge = "reflect" if self._chance(r.reflect) else "wrap"
+        share = self.iteration / r.iterations
+        if share > LONG_FROM and self._chance(r.long):
+            with torch.no_grad():
+                state = _without_broken(self._live(state, inputs, r.long_steps, edge))
+        fewest, most = r.steps
+        most = fewest + round((most - fewest) * min(1.0, 0.3 + 6 * share))
+        steps = int(torch.randint(fewest, most + 1, (), generator=self.generator))
+        state = self._live(state, inputs, steps, edge)
+
+        rgb = to_rgb(state)
+        asked = light if self.recipe.model.light else None
+        styles = self.style(rgb, weights, asked, edge)
+        overflow = (state - state.clamp(-STATE_LIMIT, STATE_LIMIT)).abs().mean()
+        terms = {"style": styles.mean(), "overflow": overflow}
+        if asked is not None and loss.brightness:
+            wanted = self.style.target_luminance(light)
+            error = blur(luminance(rgb) - wanted, BRIGHTNESS_BLUR, edge)
+            terms["brightness"] = error.square().mean()
+        total = torch.stack([getattr(loss, name) * term for name, term in terms.items()]).sum()
+        self.optimiser.zero_grad()
+        total.backward()  # type: ignore[no-untyped-call]
+        for parameter in self.nca.parameters():
+            if parameter.grad is not None:
+                # Through fifty steps a gradient's size says little; its direction is kept.
+                parameter.grad /= parameter.grad.norm() + 1e-8
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate()
+        self.optimiser.step()
+
+        self.pool.states[chosen] = _without_broken(state.detach()).cpu()
+        self.pool.ages[chosen] += steps
+        self.iteration += 1
+        kinds = {self.pool.kinds[i]: s for i, s in zip(chosen.tolist(), styles.tolist(), strict=True)}
+        values = {name: term.item() for name, term in terms.items()} | {"total": total.item()}
+        return Progress(self.iteration, values, kinds, time.perf_counter() - started)
+
+    def _chance(self, share: float) -> bool:
+        return bool(torch.rand((), generator=self.generator) < share)
+
+    def _prepare(self, index: int) -> None:
+        """Decide what the pool's entry is asked for, and whether it starts again or is hurt."""
+        r, pool = self.recipe.training, self.pool
+        reseed = self._chance(r.reseed)
+        if reseed:
+            pool.states[index] = 0
+            pool.ages[index] = 0
+        if reseed or not pool.kinds[index] or self._chance(r.change):
+            mixed = r.mixed * min(1.0, 5 * self.iteration / r.iterations)
+            condition = draw_condition(
+                self.rules,
+                r.size,
+                self.generator,
+                has_light=self.recipe.model.light,
+                mixed=mixed,
+            )
+            pool.weights[index] = condition.weights
+            pool.light[index] = condition.light
+            pool.kinds[index] = condition.kind
+        if self._chance(r.damage):
+            radius = r.size * (0.1 + 0.2 * float(torch.rand((), generator=self.generator)))
+            pool.states[index][:, disc(r.size, radius, self.generator)] = 0
+
+    def _inputs(self, weights: Tensor, light: Tensor) -> Tensor:
+        """Return the input channels `[B, I, H, W]`: the rules, then light on a scale of -1 to 1."""
+        parts = [weights]
+        if self.recipe.model.light:
+            parts.append(2 * light[:, None] - 1)
+        return torch.cat(parts, 1).contiguous(memory_format=torch.channels_last)
+
+    def _live(self, state: Tensor, inputs: Tensor, steps: int, edge: Edge) -> Tensor:
+        batch, _, height, width = state.shape
+        for _ in range(steps):
+            mask = fire_mask_torch(
+                self.recipe.seed,
+                self.steps_taken,
+                batch * height,
+                width,
+                self.recipe.model.fire_rate,
+                self.device,
+            )
+            mask = mask.view(batch, 1, height, width)
+            state = self.nca(state, inputs, mask, edge, self.dtype)
+            self.steps_taken += 1
+        return state
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the run consists of, for `load_state_dict`."""
+        return {
+            "recipe": self.recipe.to_json(),
+            "iteration": self.iteration,
+            "steps_taken": self.steps_taken,
+            "weights": self.nca.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "pool": self.pool.state_dict(),
+            "generator": self.generator.get_state(),
+            "torch": torch.get_rng_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint of the same recipe."""
+        if state["recipe"] != self.recipe.to_json():
+            raise UserError("the checkpoint was made with another recipe: use another folder")
+        self.iteration, self.steps_taken = state["iteration"], state["steps_taken"]
+        self.nca.load_state_dict(state["weights"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.pool = Pool(**state["pool"])
+        self.generator.set_state(state["generator"])
+        torch.set_rng_state(state["torch"])
+
+
+def _without_broken(state: Tensor) -> Tensor:
+    """Return the states with those that blew up (or are not finite) back at the seed."""
+    broken = ~(state.abs().flatten(1).amax(1) < BROKEN)
+    return torch.where(broken[:, None, None, None], torch.zeros_like(state), state)
+
+
+def _matmul_dtype(precision: str, device: torch.device) -> torch.dtype | None:
+    if precision == "auto":
+        fast = device.type == "cuda" or torch.backends.mkldnn.is_available()
+        has = torch.ops.mkldnn._is_mkldnn_bf16_supported() if device.type == "cpu" and fast else fast
+        return torch.bfloat16 if has else None
+    return torch.bfloat16 if precision == "bfloat16" else None
+
+
+def load_style(path: Path) -> Tensor:
+    """Read a style picture as RGB `[3, H, W]` in 0..1."""
+    import numpy as np
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB"), np.float32) / 255
+    except (OSError, UnidentifiedImageError) as error:
+        raise UserError(f"cannot read the style picture {path}: {error}") from error
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
