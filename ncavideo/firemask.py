@@ -49,7 +49,14 @@ def pcg4d(x: np.ndarray, y: np.ndarray, z: np.ndarray, w: np.ndarray) -> np.ndar
 
 
 def fire_mask(
-    seed: int, step: int, height: int, width: int, fire_rate: float, *, row: int = 0, column: int = 0
+    seed: int,
+    step: int,
+    height: int,
+    width: int,
+    fire_rate: float,
+    *,
+    row: int = 0,
+    column: int = 0,
 ) -> np.ndarray:
     """Return the boolean mask `[height, width]` of the cells that update in this step.
 

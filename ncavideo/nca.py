@@ -1,7 +1,7 @@
 """The step: the definition of what a neural cellular automaton is. Training and engines use it.
 
-    z  = [perception(s), inputs]                # 4C + I numbers a cell, filters in channel-major order
-    s' = s + mask * (W2 @ relu(W1 @ z + b1))    # W1: [hidden, 4C + I], W2: [C, hidden]
+    z  = [perception(s), inputs]               # 4C + I numbers a cell, filters channel-major
+    s' = s + mask * (W2 @ relu(W1 @ z + b1))   # W1: [hidden, 4C + I], W2: [C, hidden]
 
 The model is the texture NCA of Niklasson, Mordvintsev, Randazzo and Levin, "Self-Organising
 Textures", Distill 2021, with named input channels beside the perceived state.
@@ -76,7 +76,9 @@ class Update(nn.Module):
         self.w2 = nn.Parameter(torch.zeros(channels, hidden))
         nn.init.xavier_uniform_(self.w1)
 
-    def forward(self, perception: Tensor, inputs: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    def forward(
+        self, perception: Tensor, inputs: Tensor, dtype: torch.dtype | None = None
+    ) -> Tensor:
         """Map `[B, H, W, 4C]` (filter-major) and `[B, H, W, I]` to a change `[B, H, W, C]`.
 
         `dtype` is the precision of the two matrix products; None keeps the state's own.
@@ -122,7 +124,8 @@ class NCA(nn.Module):
         """
         cells = state.permute(0, 2, 3, 1)
         change = self.update(self.perceive(cells, edge), inputs.permute(0, 2, 3, 1), dtype)
-        return (cells + change * mask.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        stepped: Tensor = cells + change * mask.permute(0, 2, 3, 1)
+        return stepped.permute(0, 3, 1, 2)
 
 
 def seed_state(batch: int, channels: int, height: int, width: int) -> Tensor:

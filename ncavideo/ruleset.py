@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import re
 import struct
 from collections.abc import Sequence
@@ -127,7 +126,7 @@ class RuleSet:
         partial = path.with_name(f".{path.name}.part")
         try:
             partial.write_bytes(data)
-            os.replace(partial, path)
+            partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
 
@@ -210,7 +209,7 @@ def _document(path: Path, data: bytes) -> dict[str, Any]:
 
 
 def preset_folder() -> Path:
-    """Return the folder of the presets: inside the installed package, or beside it in a checkout."""
+    """Return the folder of the presets: in the installed package, or beside it in a checkout."""
     packaged = Path(str(resources.files("ncavideo"))) / "presets"
     return packaged if packaged.is_dir() else packaged.parent.parent / "presets"
 

@@ -47,6 +47,9 @@ class Control(ABC):
     def weights(self, view: View) -> np.ndarray:
         """Return `[count, h, w]` float32, >= 0, summing to 1 (at most 1 for a single rule)."""
 
+    def close(self) -> None:  # noqa: B027 - most controls hold nothing open
+        """Let go of files."""
+
 
 def ramp(position: np.ndarray, thresholds: np.ndarray, contrast: float, count: int) -> np.ndarray:
     """Share a position in 0..1 out between `count` rules: the first takes 1, the last takes 0.
@@ -62,10 +65,10 @@ def ramp(position: np.ndarray, thresholds: np.ndarray, contrast: float, count: i
     # The thresholds ascend, so the shares above them descend and no difference is negative.
     above = [np.clip(0.5 + slope * (position - t), 0, 1) for t in thresholds.astype(np.float32)]
     if count == 1:
-        return above[0][None].astype(np.float32)
+        return np.asarray(above[0][None], np.float32)
     levels = [np.ones_like(above[0]), *above, np.zeros_like(above[0])]
     bands = [levels[i] - levels[i + 1] for i in range(count)]
-    return np.stack(bands[::-1]).astype(np.float32)
+    return np.asarray(np.stack(bands[::-1]), np.float32)
 
 
 def even_thresholds(count: int) -> np.ndarray:

@@ -25,7 +25,11 @@ def choose_device(device: str = "auto") -> str:
     """Return the torch device to run on. Raises `UserError` if the named one is not here."""
     import torch
 
-    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    here = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
     if device == "auto":
         return next(name for name in ("cuda", "mps", "cpu") if here[name])
     name = device.split(":")[0]

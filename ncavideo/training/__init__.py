@@ -1,0 +1,1 @@
+"""Training: recipe, pool, style loss, trainer, and a run in its folder."""

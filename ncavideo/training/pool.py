@@ -16,7 +16,7 @@ from torch import Tensor
 
 @dataclass
 class Pool:
-    """`states` `[N, C, S, S]`, `weights` `[N, R, S, S]`, `light` `[N, S, S]`, `ages` `[N]` steps."""
+    """`states` `[N, C, S, S]`, `weights` `[N, R, S, S]`, `light` `[N, S, S]`, `ages` `[N]`."""
 
     states: Tensor
     weights: Tensor

@@ -32,7 +32,7 @@ class RuleRecipe:
 
 @dataclass(frozen=True)
 class ModelRecipe:
-    """The network's shape. `light`: whether it has the input channel that asks for bright or dark."""
+    """The network's shape. `light`: whether it has the channel that asks for bright or dark."""
 
     channels: int = 12
     hidden: int = 96
@@ -153,6 +153,13 @@ def load_recipe(path: Path) -> Recipe:
         int(seed),
         path.resolve().parent,
     )
+
+
+def with_iterations(recipe: Recipe, iterations: int) -> Recipe:
+    """Return the recipe with another number of iterations."""
+    checked = int(_number(Path("--iterations"), "iterations", iterations, int, "iterations"))
+    training = dataclasses.replace(recipe.training, iterations=checked)
+    return dataclasses.replace(recipe, training=training)
 
 
 def _no_unknown(path: Path, where: str, data: dict[str, Any], known: set[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import platform
 import signal
 import statistics
@@ -14,12 +13,13 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from ncavideo.engines import choose_device
 from ncavideo.errors import UserError
 from ncavideo.ruleset import LIGHT, Rule, RuleSet
 from ncavideo.training.recipe import Recipe
 from ncavideo.training.sheet import sample_sheet
 from ncavideo.training.style import StyleLoss
-from ncavideo.training.trainer import Progress, Trainer, load_style
+from ncavideo.training.trainer import Progress, Trainer, fast_bfloat16, load_style
 from ncavideo.training.vgg import load_vgg
 
 CHECKPOINT = "checkpoint.pt"
@@ -32,7 +32,7 @@ def train(
     output: Path,
     folder: Path,
     *,
-    device: torch.device,
+    device: str = "auto",
     sheet_every: int = 250,
     checkpoint_every: int = 100,
     resume: bool = True,
@@ -44,15 +44,16 @@ def train(
     saved before `KeyboardInterrupt` leaves. Raises `UserError` for unusable pictures or a
     checkpoint of another recipe.
     """
-    exemplars = [load_style(recipe.folder / rule.style).to(device) for rule in recipe.rules]
+    where = torch.device(choose_device(device))
+    exemplars = [load_style(recipe.folder / rule.style).to(where) for rule in recipe.rules]
     for rule, exemplar in zip(recipe.rules, exemplars, strict=True):
         if min(exemplar.shape[1:]) < 64:
             raise UserError(f"the style picture {rule.style} is too small: at least 64x64 px")
         if exemplar.shape != exemplars[0].shape:
             raise UserError("all style pictures of a recipe must have one size")
-    precise = torch.bfloat16 if _fast_bfloat16(device) else torch.float32
-    vgg = load_vgg(recipe.training.vgg, device, precise)
-    trainer = Trainer(recipe, StyleLoss(vgg, exemplars), device)
+    precise = torch.bfloat16 if fast_bfloat16(where) else torch.float32
+    vgg = load_vgg(recipe.training.vgg, where, precise)
+    trainer = Trainer(recipe, StyleLoss(vgg, exemplars), where)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT
     if resume and checkpoint.exists():
@@ -95,11 +96,10 @@ def to_ruleset(trainer: Trainer, features: str) -> RuleSet:
     """Return the trained network with its full provenance."""
     recipe, update = trainer.recipe, trainer.nca.update
     w1, b1, w2 = (
-        p.detach().to("cpu", torch.float32).numpy().copy() for p in (update.w1, update.b1, update.w2)
+        p.detach().to("cpu", torch.float32).numpy().copy()
+        for p in (update.w1, update.b1, update.w2)
     )
-    rules = tuple(
-        Rule(r.name, r.prompt, Path(r.style).name, r.credit) for r in recipe.rules
-    )
+    rules = tuple(Rule(r.name, r.prompt, Path(r.style).name, r.credit) for r in recipe.rules)
     inputs = tuple(r.name for r in rules) + ((LIGHT,) if recipe.model.light else ())
     provenance = {
         "recipe": recipe.to_json(),
@@ -113,32 +113,24 @@ def to_ruleset(trainer: Trainer, features: str) -> RuleSet:
     return RuleSet(recipe.name, rules, inputs, recipe.model.fire_rate, w1, b1, w2, provenance)
 
 
-def _fast_bfloat16(device: torch.device) -> bool:
-    if device.type == "cpu":
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return device.type == "cuda"
-
-
 def _save_checkpoint(trainer: Trainer, path: Path) -> None:
     """Write beside the last checkpoint, then replace it: a full disk costs no saved work."""
     partial = path.with_suffix(".part")
     try:
         torch.save(trainer.state_dict(), partial)
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
 def _save_sheet(trainer: Trainer, path: Path) -> None:
     recipe = trainer.recipe
-    sheet = sample_sheet(
-        trainer.nca, trainer.rules, recipe.model.light, recipe.model.fire_rate
-    )
+    sheet = sample_sheet(trainer.nca, trainer.rules, recipe.model.light, recipe.model.fire_rate)
     Image.fromarray(sheet).save(path)
 
 
 def _append_log(path: Path, recent: list[Progress], rate: float) -> None:
-    line = {
+    line: dict[str, object] = {
         "iteration": recent[-1].iteration,
         "rate": rate,
         "seconds": statistics.mean(p.seconds for p in recent),
@@ -159,5 +151,3 @@ def _cut_log(path: Path, iteration: int) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     kept = [line for line in lines if json.loads(line)["iteration"] <= iteration]
     path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-
-

@@ -106,7 +106,7 @@ class StyleLoss:
             self.scales.append(float(variance.sqrt()))
             features, ordered = [], []
             for m, light in zip(group, lights, strict=True):
-                local = F.adaptive_avg_pool2d(light[None], m.shape[1:]).flatten()
+                local = F.adaptive_avg_pool2d(light[None], (m.shape[1], m.shape[2])).flatten()
                 order = local.argsort()
                 features.append(m.flatten(1).t()[order] / self.scales[-1])
                 ordered.append(local[order])
@@ -181,9 +181,7 @@ class StyleLoss:
         place = asked * available + rank.long().clamp(0, available - 1)
         theirs = layer.features[place.flatten()].view(batch, len(chosen), channels)
 
-        directions = torch.randn(
-            channels, self.projections, generator=generator, device=device
-        )
+        directions = torch.randn(channels, self.projections, generator=generator, device=device)
         directions = directions / directions.norm(dim=0)
         condition = torch.cat(conditions, -1)
         lean = torch.randn(
@@ -192,4 +190,5 @@ class StyleLoss:
         shift = condition @ lean
         ours = (ours @ directions + shift).transpose(1, 2)
         theirs = (theirs @ directions + shift).transpose(1, 2)
-        return (ours.sort(-1).values - theirs.sort(-1).values).square().mean((1, 2))
+        gaps: Tensor = ours.sort(-1).values - theirs.sort(-1).values
+        return gaps.square().mean((1, 2))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ncavideo.errors import UserError
@@ -119,7 +118,9 @@ class Trainer:
         self.pool.states[chosen] = _without_broken(state.detach()).cpu()
         self.pool.ages[chosen] += steps
         self.iteration += 1
-        kinds = {self.pool.kinds[i]: s for i, s in zip(chosen.tolist(), styles.tolist(), strict=True)}
+        kinds = {
+            self.pool.kinds[i]: s for i, s in zip(chosen.tolist(), styles.tolist(), strict=True)
+        }
         values = {name: term.item() for name, term in terms.items()} | {"total": total.item()}
         return Progress(self.iteration, values, kinds, time.perf_counter() - started)
 
@@ -203,12 +204,16 @@ def _without_broken(state: Tensor) -> Tensor:
     return torch.where(broken[:, None, None, None], torch.zeros_like(state), state)
 
 
+def fast_bfloat16(device: torch.device) -> bool:
+    """Return whether matrix products in bfloat16 are faster than in float32 on `device`."""
+    if device.type == "cpu":
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return device.type == "cuda"
+
+
 def _matmul_dtype(precision: str, device: torch.device) -> torch.dtype | None:
-    if precision == "auto":
-        fast = device.type == "cuda" or torch.backends.mkldnn.is_available()
-        has = torch.ops.mkldnn._is_mkldnn_bf16_supported() if device.type == "cpu" and fast else fast
-        return torch.bfloat16 if has else None
-    return torch.bfloat16 if precision == "bfloat16" else None
+    wanted = fast_bfloat16(device) if precision == "auto" else precision == "bfloat16"
+    return torch.bfloat16 if wanted else None
 
 
 def load_style(path: Path) -> Tensor:

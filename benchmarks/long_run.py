@@ -1,0 +1,93 @@
+"""Whether a rule keeps its look: style distance and range after 200, 2,000 and 20,000 steps.
+
+    python benchmarks/long_run.py [--ruleset elements] [--size 256] [--steps 200 2000 20000]
+
+The light falls from bright on the left to dark on the right and back, so that every light is in
+the picture. The distance is the conditional sliced Wasserstein distance that training minimises
+(every position asks for its rule and light), the mean of 16 draws of its projections; beside it
+stand the distance of a second exemplar-sized sample drawn from the exemplar itself (the floor) and
+of the seed state (the ceiling). `Nyquist` is the share of luminance energy above 0.4 cycles a cell
+in both axes, over the exemplar's.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ncavideo import engines
+from ncavideo.ruleset import open_ruleset
+from ncavideo.training.style import StyleLoss, blur, luminance
+from ncavideo.training.trainer import load_style
+from ncavideo.training.vgg import load_vgg
+
+STYLES = Path(__file__).parent.parent / "examples" / "styles"
+DRAWS = 16
+
+
+def light_field(size: int) -> np.ndarray:
+    """Return a light map `[size, size]` that goes 0 to 1 and back across the width, seamlessly."""
+    wave = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+    return np.broadcast_to(wave.astype(np.float32), (size, size)).copy()
+
+
+def distance(style: StyleLoss, rgb: Tensor, rule: int, light: Tensor) -> float:
+    """Return the mean style distance of `rgb` `[3, H, W]` to a rule under a light map `[H, W]`."""
+    weights = torch.zeros(1, style.rules, *light.shape)
+    weights[:, rule] = 1
+    torch.manual_seed(0)
+    with torch.no_grad():
+        return float(
+            np.mean([style(rgb[None], weights, light[None], "wrap").item() for _ in range(DRAWS)])
+        )
+
+
+def nyquist_share(rgb: Tensor) -> float:
+    """Return the share of luminance energy above 0.4 cycles a pixel in both axes."""
+    luma = luminance(rgb[None])[0]
+    power = torch.fft.fft2(luma - luma.mean()).abs() ** 2
+    vertical, horizontal = (torch.fft.fftfreq(n).abs() > 0.4 for n in luma.shape)
+    return float(power[vertical][:, horizontal].sum() / power.sum())
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ruleset", default="elements")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--steps", type=int, nargs="+", default=[200, 2000, 20000])
+    arguments = parser.parse_args()
+    ruleset = open_ruleset(arguments.ruleset)
+    exemplars = [load_style(STYLES / rule.style) for rule in ruleset.rules]
+    style = StyleLoss(load_vgg("auto"), exemplars)
+    light = light_field(arguments.size)
+    asked = torch.from_numpy(light)
+    columns = "".join(f"{f'{n} steps':>13}" for n in arguments.steps)
+    print(f"{'rule':<8}{columns}{'exemplar':>10}{'seed':>8}{'range':>7}{'Nyquist':>9}")
+    for index, rule in enumerate(ruleset.rules):
+        inputs = np.zeros((len(ruleset.inputs), *light.shape), np.float32)
+        inputs[index] = 1
+        if ruleset.has_light:
+            inputs[ruleset.inputs.index("light")] = 2 * light - 1
+        engine = engines.start("auto", ruleset, *light.shape, edge="wrap")
+        cells = []
+        for count in sorted(arguments.steps):
+            engine.step(inputs, count - engine.steps_taken)
+            rgb = torch.from_numpy(engine.rgb()).permute(2, 0, 1).contiguous()
+            cells.append(distance(style, rgb, index, asked))
+        exemplar = exemplars[index]
+        own = style.light_of(blur(luminance(exemplar[None]), 5.0))[0]
+        floor = distance(style, exemplar, index, own)
+        seed = distance(style, torch.full_like(rgb, 0.5), index, asked)
+        largest = float(np.abs(engine.snapshot().state).max())
+        checker = nyquist_share(rgb) / nyquist_share(exemplar)
+        values = "".join(f"{value:>13.3f}" for value in cells)
+        print(f"{rule.name:<8}{values}{floor:>10.3f}{seed:>8.2f}{largest:>7.2f}{checker:>8.1f}x")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""How fast a render is, where its time goes, and what memory it takes.
+
+    python benchmarks/render.py [--clips A.mp4 B.mp4] [--memory]
+
+Prints, at default settings: frames a second from start to end, the share of each stage, and peak
+memory. `--memory` also renders a clip of 100 and one of 2,000 frames (the clip repeated) in
+processes of their own and prints the peak of each: it must not grow with length.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from clips import real_clips
+
+STAGES = ("decode", "control", "step", "composite", "encode")
+
+
+def render_in_process(clip: Path, *extra: str) -> dict[str, object]:
+    """Render `clip` with default settings in a process of its own and return its report.
+
+    Adds `peak_mb`, the process's peak resident memory.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "out.mp4"
+        command = [sys.executable, "-m", "ncavideo.cli", "render", str(clip), "-o", str(output)]
+        command += ["--rules", "fire,moss", "--json", "--quiet", *extra]
+        wrapper = (
+            "import resource, subprocess, sys; "
+            "done = subprocess.run(sys.argv[1:]); "
+            "peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss; "
+            "print(peak); sys.exit(done.returncode)"
+        )
+        run = subprocess.run(
+            [sys.executable, "-c", wrapper, *command], capture_output=True, text=True, check=True
+        )
+    report_line, peak_line = run.stdout.strip().splitlines()
+    report: dict[str, object] = json.loads(report_line)
+    report["peak_mb"] = int(peak_line) / (1 if sys.platform == "darwin" else 1024)
+    return report
+
+
+def repeated(clip: Path, frames: int, output: Path) -> None:
+    """Write `frames` frames of `clip`, repeated as needed and scaled down to 320 px wide."""
+    rate = Fraction(25)
+    with av.open(str(output), "w") as target:
+        stream = target.add_stream("libx264", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        written = 0
+        while written < frames:
+            with av.open(str(clip)) as source:
+                for frame in source.decode(video=0):
+                    if written == frames:
+                        break
+                    small = frame.reformat(320, 180, "yuv420p")
+                    small.pts, small.time_base = written, 1 / rate
+                    target.mux(stream.encode(small))
+                    written += 1
+        target.mux(stream.encode())
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", nargs="*", type=Path)
+    parser.add_argument("--memory", action="store_true")
+    arguments = parser.parse_args()
+    head = f"{'clip':<14}{'frames':>7}{'fps':>7}" + "".join(f"{s:>11}" for s in STAGES)
+    print(head + f"{'peak MB':>9}")
+    for clip in arguments.clips or real_clips():
+        report = render_in_process(clip)
+        stages = report["stages"]
+        assert isinstance(stages, dict)
+        total = sum(stages.values())
+        shares = "".join(f"{stages[s] / total:>10.0%} " for s in STAGES)
+        fps = int(str(report["frames"])) / float(str(report["seconds"]))
+        print(f"{clip.stem:<14}{report['frames']:>7}{fps:>7.2f}{shares}{report['peak_mb']:>8.0f}")
+    if arguments.memory:
+        clip = (arguments.clips or real_clips())[0]
+        with tempfile.TemporaryDirectory() as folder:
+            for frames in (100, 2000):
+                long = Path(folder) / f"{frames}.mp4"
+                repeated(clip, frames, long)
+                report = render_in_process(long, "--warmup", "0", "--steps", "1")
+                print(f"{report['frames']} frames of 320x180: peak {report['peak_mb']:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

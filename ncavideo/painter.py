@@ -1,0 +1,135 @@
+"""The grid that a clip's frames drive: source frame in, output frame out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from ncavideo import engines
+from ncavideo.composite import Composite
+from ncavideo.control import make_control
+from ncavideo.control.base import make_view
+from ncavideo.control.levels import ClipRange
+from ncavideo.control.light import Light
+from ncavideo.control.mix import inputs_for
+from ncavideo.errors import UserError
+from ncavideo.nca import Edge
+from ncavideo.ruleset import RuleSet
+
+# A grid of about 640x360 cells shows faces and type at any frame size; finer costs time with the
+# square, coarser loses the picture.
+GRID_ROWS = 360
+LEAST_CELL = 2
+WARM_UP_STEPS = 240
+# The local luminances that light 0 and 1 stand for, for a rule set that does not say.
+LIGHT_SCALE = (0.08, 0.72)
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """What a render is asked for.
+
+    `cell`: pixels a cell, None for about 360 rows of cells; `steps` a frame; `warmup` steps
+    before the first frame; `contrast` None for the control's own; `light` and `shade` 0..1.
+    """
+
+    rules: tuple[str, ...]
+    ruleset: str | None = None
+    control: str = "luminance"
+    contrast: float | None = None
+    light: float = 1.0
+    shade: float = 0.5
+    steps: int = 8
+    cell: int | None = None
+    warmup: int = WARM_UP_STEPS
+    seed: int = 0
+    edge: Edge = "reflect"
+    start: float | None = None
+    duration: float | None = None
+    codec: str | None = None
+    crf: float | None = None
+    pix_fmt: str | None = None
+    device: str = "auto"
+    engine: str = "auto"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise `UserError` for a value out of range."""
+        if not self.rules:
+            raise UserError("name at least one rule: --rules fire,moss")
+        for rule in self.rules:
+            if self.rules.count(rule) > 1:
+                raise UserError(f"the rule {rule!r} is named twice")
+        ranges = {
+            "contrast": (self.contrast, 0.05, 1000),
+            "light": (self.light, 0, 1),
+            "shade": (self.shade, 0, 1),
+            "steps": (self.steps, 1, 1000),
+            "cell": (self.cell, 1, 256),
+            "warmup": (self.warmup, 0, 100_000),
+            "seed": (self.seed, 0, 2**32 - 1),
+            "start": (self.start, 0, 1e9),
+            "duration": (self.duration, 1e-6, 1e9),
+            "crf": (self.crf, 0, 63),
+        }
+        for name, (value, low, high) in ranges.items():
+            if value is not None and not low <= value <= high:
+                raise UserError(f"--{name} must lie between {low:g} and {high:g}, not {value:g}")
+
+
+class Painter:
+    """The grid that a clip's frames drive: one call a frame, in order."""
+
+    def __init__(
+        self, ruleset: RuleSet, size: tuple[int, int], levels: ClipRange, options: RenderOptions
+    ) -> None:
+        width, height = size
+        cell = options.cell or max(LEAST_CELL, round(min(width, height) / GRID_ROWS))
+        self.cells = (-(-width // cell), -(-height // cell))
+        self._options, self._ruleset = options, ruleset
+        self._control = make_control(options.control, len(options.rules), options.contrast, levels)
+        self._light = Light(options.light, levels)
+        dark, bright = ruleset.provenance.get("light_scale", LIGHT_SCALE)
+        self._composite = Composite(size, options.shade, dark, bright)
+        self._engine = engines.start(
+            options.engine,
+            ruleset,
+            self.cells[1],
+            self.cells[0],
+            seed=options.seed,
+            edge=options.edge,
+            device=options.device,
+        )
+        self._warm = False
+        self.stages = dict.fromkeys(("control", "step", "composite"), 0.0)
+
+    def paint(self, rgb: np.ndarray, seconds: float) -> np.ndarray:
+        """Map a source frame `[H, W, 3]` at `seconds` to an output frame of the same type."""
+        with self._timed("control"):
+            view = make_view(rgb, self.cells[1], self.cells[0], seconds)
+            weights = self._control.weights(view)
+            light = self._light(view)
+            inputs = inputs_for(self._ruleset, self._options.rules, weights, light)
+        with self._timed("step"):
+            if not self._warm:
+                self._engine.step(inputs, self._options.warmup)
+                self._warm = True
+            self._engine.step(inputs, self._options.steps)
+            texture = self._engine.rgb()
+        with self._timed("composite"):
+            coverage = weights.sum(0) if len(weights) == 1 else None
+            return self._composite(texture, light, coverage, view, rgb)
+
+    def close(self) -> None:
+        """Let go of the control's files."""
+        self._control.close()
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.stages[stage] += time.perf_counter() - started

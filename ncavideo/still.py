@@ -1,0 +1,181 @@
+"""Pictures without a clip: a rule or a mixture grown from the seed, and the sheet of all rules."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+
+from ncavideo import engines
+from ncavideo.composite import enlarge
+from ncavideo.control.mix import inputs_for
+from ncavideo.errors import OutputError, UserError
+from ncavideo.nca import Edge
+from ncavideo.ruleset import RuleSet, find_ruleset, open_ruleset, presets
+
+MOST_PIXELS = 200_000_000
+# The sheet: one tile a light, then a strip from dark to bright.
+SHEET_LIGHTS = (0.1, 0.35, 0.65, 0.9)
+SHEET_TILE = 192  # cells
+SHEET_STEPS = 600
+SHEET_LABEL = 28  # pixels above each row
+
+
+@dataclass(frozen=True)
+class StillOptions:
+    """What a still is asked for; see `RenderOptions` for the words they share."""
+
+    weights: dict[str, float]
+    size: tuple[int, int] = (512, 512)
+    ruleset: str | None = None
+    steps: int = 600
+    light: float = 0.6
+    cell: int = 2
+    seed: int = 0
+    edge: Edge = "reflect"
+    device: str = "auto"
+    engine: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Raise `UserError` for a value out of range."""
+        ranges = {
+            "steps": (self.steps, 1, 1_000_000),
+            "light": (self.light, 0, 1),
+            "cell": (self.cell, 1, 256),
+            "seed": (self.seed, 0, 2**32 - 1),
+        }
+        for name, (value, low, high) in ranges.items():
+            if not low <= value <= high:
+                raise UserError(f"--{name} must lie between {low:g} and {high:g}, not {value:g}")
+        total = sum(self.weights.values())
+        if not self.weights or min(self.weights.values()) < 0 or not 0 < total <= 1 + 1e-6:
+            raise UserError(
+                "the rules' weights must be 0 or more and sum to at most 1, as fire=0.7,moss=0.3"
+            )
+
+
+def parse_weights(text: str) -> dict[str, float]:
+    """Parse `fire=0.7,moss=0.3`; rules without a weight share what is left evenly."""
+    weights: dict[str, float | None] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, given, number = part.partition("=")
+        try:
+            value = float(number) if given else None
+        except ValueError as error:
+            raise UserError(f"{part!r} is not a rule and its weight, as fire=0.7") from error
+        if name.strip() in weights:
+            raise UserError(f"the rule {name.strip()!r} is named twice")
+        weights[name.strip()] = value
+    open_ones = [name for name, value in weights.items() if value is None]
+    left = max(0.0, 1 - sum(value for value in weights.values() if value is not None))
+    return {n: left / len(open_ones) if v is None else v for n, v in weights.items()}
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Parse `640x360` as (width, height)."""
+    match = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", text.strip())
+    size = (int(match[1]), int(match[2])) if match else (0, 0)
+    if min(size) < 1 or size[0] * size[1] > MOST_PIXELS:
+        raise UserError(f"--size must be WIDTHxHEIGHT in pixels, as 512x512, not {text!r}")
+    return size
+
+
+def grow(ruleset: RuleSet, options: StillOptions, light: np.ndarray) -> np.ndarray:
+    """Grow a texture from the seed under constant inputs; return `[h, w, 3]` float32, 0..1.
+
+    `light` `[h, w]`, 0..1, gives the grid's size.
+    """
+    height, width = light.shape
+    rules = tuple(options.weights)
+    weights = np.array(list(options.weights.values()), np.float32)[:, None, None]
+    inputs = inputs_for(ruleset, rules, np.broadcast_to(weights, (len(rules), *light.shape)), light)
+    engine = engines.start(
+        options.engine,
+        ruleset,
+        height,
+        width,
+        seed=options.seed,
+        edge=options.edge,
+        device=options.device,
+    )
+    engine.step(inputs, options.steps)
+    return engine.rgb()
+
+
+def still(output: Path, options: StillOptions, overwrite: bool = False) -> dict[str, Any]:
+    """Grow a picture and write it as PNG, with the settings in its metadata.
+
+    Raises `UserError` for unusable options or an existing output.
+    """
+    check_picture_output(output, overwrite)
+    ruleset = find_ruleset(tuple(options.weights), options.ruleset)
+    width, height = options.size
+    grid = (-(-height // options.cell), -(-width // options.cell))
+    texture = grow(ruleset, options, np.full(grid, options.light, np.float32))
+    picture = enlarge(texture, (grid[1] * options.cell, grid[0] * options.cell))[:height, :width]
+    settings = vars(options) | {"ruleset": ruleset.name}
+    info = PngImagePlugin.PngInfo()
+    info.add_text("ncavideo", repr(settings))
+    save_png(Image.fromarray(to_bytes(picture)), output, info)
+    return {"output": str(output), "width": width, "height": height, "ruleset": ruleset.name}
+
+
+def sheet(output: Path, source: str | None = None, overwrite: bool = False) -> None:
+    """Draw one labelled picture of all rules of `source`, or of every preset."""
+    check_picture_output(output, overwrite)
+    sets = [open_ruleset(source)] if source else [RuleSet.load(p) for p in presets().values()]
+    if not sets:
+        raise UserError("there is no preset to draw")
+    rows = [_sheet_row(ruleset, rule) for ruleset in sets for rule in ruleset.rule_names]
+    save_png(Image.fromarray(np.concatenate(rows)), output)
+
+
+def _sheet_row(ruleset: RuleSet, rule: str) -> np.ndarray:
+    tiles = []
+    # Without a light channel the columns would all be one picture: only the strip is drawn.
+    for light in SHEET_LIGHTS if ruleset.has_light else ():
+        field = np.full((SHEET_TILE, SHEET_TILE), light, np.float32)
+        options = StillOptions({rule: 1.0}, steps=SHEET_STEPS, edge="wrap")
+        tiles.append(grow(ruleset, options, field))
+    ramp = np.linspace(0, 1, 2 * SHEET_TILE, dtype=np.float32)
+    strip = np.broadcast_to(ramp, (SHEET_TILE, 2 * SHEET_TILE))
+    tiles.append(grow(ruleset, StillOptions({rule: 1.0}, steps=SHEET_STEPS), strip))
+    picture = to_bytes(np.concatenate(tiles, 1))
+    label = Image.new("RGB", (picture.shape[1], SHEET_LABEL), (16, 16, 18))
+    prompt = next(r.prompt for r in ruleset.rules if r.name == rule)
+    text = f"{ruleset.name} / {rule}" + (f"   “{prompt}”" if prompt else "")
+    ImageDraw.Draw(label).text((8, 6), text, (235, 235, 235), ImageFont.load_default(15))
+    return np.concatenate([np.asarray(label), picture])
+
+
+def to_bytes(picture: np.ndarray) -> np.ndarray:
+    """Round a picture in 0..1 to uint8."""
+    return np.asarray(np.clip(picture, 0, 1) * 255 + 0.5, np.uint8)
+
+
+def check_picture_output(output: Path, overwrite: bool) -> None:
+    """Raise `UserError` unless `output` can be written as a PNG."""
+    if output.suffix.lower() != ".png":
+        raise UserError(f"{output} must end in .png")
+    if not output.absolute().parent.is_dir():
+        raise UserError(f"there is no folder {output.absolute().parent} to write {output.name} in")
+    if output.is_dir():
+        raise UserError(f"{output} is a folder")
+    if output.exists() and not overwrite:
+        raise UserError(f"{output} exists: name another output or give --overwrite")
+
+
+def save_png(image: Image.Image, output: Path, info: PngImagePlugin.PngInfo | None = None) -> None:
+    """Write a PNG that appears under its name only when it is complete."""
+    partial = output.with_name(f".{output.name}.part")
+    try:
+        image.save(partial, "PNG", pnginfo=info)
+        partial.replace(output)
+    except OSError as error:
+        raise OutputError(f"cannot write {output}: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Clips in and out through PyAV: timestamps, sound, colour and names stay faithful."""

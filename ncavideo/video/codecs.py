@@ -1,0 +1,116 @@
+"""Which encoder, pixel format and container make which output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import av
+import av.codec
+
+from ncavideo.errors import UserError
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How to drive one encoder.
+
+    `pix_fmt` for 8-bit sources, `deep` for deeper ones, `odd` and `deep_odd` for frame sizes that
+    chroma subsampling cannot halve. `crf`: the encoder's constant quality by default, None where
+    it has no such option.
+    """
+
+    encoder: str
+    pix_fmt: str
+    deep: str
+    odd: str
+    deep_odd: str
+    crf: float | None = None
+    options: dict[str, str] = field(default_factory=dict)
+    tag: str | None = None
+
+
+CODECS = {
+    # Hardly any player shows 10-bit H.264, so deeper sources are rendered in 8 bits there.
+    "h264": Codec("libx264", "yuv420p", "yuv420p", "yuv444p", "yuv444p", 18),
+    # Apple's players take H.265 only under this tag.
+    "h265": Codec(
+        "libx265",
+        "yuv420p",
+        "yuv420p10le",
+        "yuv444p",
+        "yuv444p10le",
+        22,
+        {"x265-params": "log-level=error"},
+        "hvc1",
+    ),
+    "vp9": Codec(
+        "libvpx-vp9",
+        "yuv420p",
+        "yuv420p10le",
+        "yuv420p",
+        "yuv420p10le",
+        28,
+        {"b": "0", "row-mt": "1", "cpu-used": "4", "deadline": "good"},
+    ),
+    "av1": Codec(
+        "libsvtav1",
+        "yuv420p",
+        "yuv420p10le",
+        "yuv420p",
+        "yuv420p10le",
+        30,
+        {"preset": "8"},
+    ),
+    "prores": Codec(
+        "prores_ks",
+        "yuv422p10le",
+        "yuv422p10le",
+        "yuv422p10le",
+        "yuv422p10le",
+        None,
+        {"profile": "3", "vendor": "apl0"},
+        "apch",
+    ),
+    "ffv1": Codec("ffv1", "gbrp", "gbrp16le", "gbrp", "gbrp16le", None, {"level": "3"}),
+    "gif": Codec("gif", "pal8", "pal8", "pal8", "pal8"),
+}
+ALIASES = {"hevc": "h265", "x264": "h264", "x265": "h265", "avc": "h264"}
+
+# File suffix: FFmpeg's name of the container and the codec it gets by default.
+CONTAINERS = {
+    ".mp4": ("mp4", "h264"),
+    ".m4v": ("mp4", "h264"),
+    ".mov": ("mov", "h264"),
+    ".mkv": ("matroska", "h264"),
+    ".webm": ("webm", "vp9"),
+    ".gif": ("gif", "gif"),
+}
+
+
+def find_codec(name: str | None, container: str) -> Codec:
+    """Return the codec for a friendly or encoder's own name, or the container's default.
+
+    Raises `UserError` if this installation has no such encoder.
+    """
+    default = next(codec for short, codec in CONTAINERS.values() if short == container)
+    wanted = ALIASES.get(name or default, name or default)
+    codec = CODECS.get(wanted)
+    if codec is None:
+        codec = Codec(wanted, "yuv420p", "yuv420p", "yuv444p", "yuv444p")
+    try:
+        kind = av.codec.Codec(codec.encoder, "w").type
+    except (ValueError, av.error.FFmpegError) as error:
+        raise UserError(
+            f"there is no encoder {codec.encoder!r} here for --codec {wanted}:"
+            f" use one of {', '.join(CODECS)}"
+        ) from error
+    if kind != "video":
+        raise UserError(f"--codec {wanted} is not a video encoder: use {', '.join(CODECS)}")
+    return codec
+
+
+def choose_pixel_format(codec: Codec, width: int, height: int, deep: bool) -> str:
+    """Return the pixel format for a frame size and depth."""
+    if width % 2 or height % 2:
+        return codec.deep_odd if deep else codec.odd
+    return codec.deep if deep else codec.pix_fmt

@@ -1,0 +1,340 @@
+"""An output clip that appears under its own name only when it is complete."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import tempfile
+from abc import ABC, abstractmethod
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+import av.error
+import numpy as np
+from av.container import OutputContainer
+from av.video.reformatter import ColorRange
+from av.video.stream import VideoStream
+
+from ncavideo.errors import OutputError, UserError
+from ncavideo.video.codecs import CONTAINERS, choose_pixel_format, find_codec
+from ncavideo.video.colour import RESAMPLING, RGB
+from ncavideo.video.palette import Palette
+from ncavideo.video.passthrough import Passthrough
+from ncavideo.video.reader import VideoReader
+
+PICTURE_PATTERN = re.compile(r"%0?(\d*)d")
+
+
+class Writer(ABC):
+    """Takes frames in order; `close` finishes the output, `abort` leaves no trace of it.
+
+    `notes`: sentences that the user should read, such as a sound stream that was left out.
+    """
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    @abstractmethod
+    def write(self, rgb: np.ndarray, pts: int, duration: int | None = None) -> None:
+        """Add a frame `[H, W, 3]`, uint8 or uint16, at `pts` in the source's time base."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish and put the output under its name. Raises `OutputError` if that fails."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Remove what has been written."""
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # Whoever leaves without having closed, with an error or not, has not finished.
+        self.abort()
+
+
+def open_writer(
+    output: Path,
+    source: VideoReader,
+    *,
+    codec: str | None = None,
+    crf: float | None = None,
+    pix_fmt: str | None = None,
+    overwrite: bool = False,
+) -> Writer:
+    """Return the writer for an output's name: a clip, or numbered pictures (`frame_%05d.png`).
+
+    Raises `UserError` when the name, its folder or the encoder cannot be used.
+    """
+    folder = output.absolute().parent
+    if output.is_dir():
+        raise UserError(f"{output} is a folder: name a file in it")
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder} to write {output.name} in")
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"the folder {folder} cannot be written to")
+    if output.suffix.lower() == ".png":
+        if codec or crf is not None or pix_fmt:
+            raise UserError("numbered pictures take no --codec, --crf or --pix-fmt")
+        return PictureWriter(output, overwrite)
+    if output.exists():
+        if output.samefile(source.path):
+            raise UserError(f"{output} is the input: name another output")
+        if not overwrite:
+            raise UserError(f"{output} exists: name another output or give --overwrite")
+    return ClipWriter(output, source, codec=codec, crf=crf, pix_fmt=pix_fmt)
+
+
+class ClipWriter(Writer):
+    """Encodes a clip with the source's timestamps, colour tags, sound and names."""
+
+    def __init__(
+        self,
+        output: Path,
+        source: VideoReader,
+        *,
+        codec: str | None,
+        crf: float | None,
+        pix_fmt: str | None,
+    ) -> None:
+        super().__init__()
+        if output.suffix.lower() not in CONTAINERS:
+            raise UserError(
+                f"unknown kind of output {output.suffix or output.name!r}: end its name in"
+                f" {', '.join(CONTAINERS)} or as frame_%05d.png"
+            )
+        container, _ = CONTAINERS[output.suffix.lower()]
+        self._codec = find_codec(codec, container)
+        self._output, self._info = output, source.info
+        self._partial = output.with_name(f".{output.name}.{os.getpid()}.part")
+        self._deep = source.info.bit_depth > 8
+        self._durations: dict[int, int] = {}
+        trim = source.trim
+        self._shift = 0 if trim is None else round(trim[0] / source.info.time_base)
+        # No dates and no version strings: the same input gives the same file.
+        options = {"fflags": "+bitexact"}
+        if container in ("mp4", "mov"):
+            options["movflags"] = "+faststart"
+        self._container: OutputContainer | None = av.open(
+            str(self._partial), "w", format=container, options=options
+        )
+        try:
+            self._stream = self._add_video(self._container, container, crf, pix_fmt)
+            self._passthrough: Passthrough | None = None
+            if container != "gif":
+                shift = float(self._shift * source.info.time_base)
+                self._passthrough = Passthrough(source.path, self._container, trim, shift)
+                self.notes += self._passthrough.notes
+            self._palette = Palette() if container == "gif" else None
+            self._open_encoder(pix_fmt)
+        except BaseException:
+            self.abort()
+            raise
+
+    def _add_video(
+        self, output: OutputContainer, container: str, crf: float | None, pix_fmt: str | None
+    ) -> VideoStream:
+        codec, info = self._codec, self._info
+        name = av.codec.Codec(codec.encoder, "w").canonical_name
+        if name not in output.supported_codecs:
+            fitting = [s for s, (c, _) in CONTAINERS.items() if c != container]
+            raise UserError(
+                f"{container} cannot hold {name} video: name an output that ends in"
+                f" {' or '.join(fitting[-3:])}, or choose another --codec"
+            )
+        options = dict(codec.options)
+        quality = codec.crf if crf is None else crf
+        if quality is not None:
+            if codec.crf is None:
+                raise UserError(f"{codec.encoder} has no --crf")
+            options["crf"] = f"{quality:g}"
+        rate = info.average_rate or Fraction(25)
+        # An encoder's idea of the rate is a hint for its rate control; the timestamps rule.
+        rate = max(Fraction(1, 10), min(rate, Fraction(1000))).limit_denominator(1001000)
+        stream = output.add_stream(codec.encoder, rate=rate, options=options)
+        assert isinstance(stream, VideoStream)
+        context, colour = stream.codec_context, info.colour
+        context.width, context.height = info.width, info.height
+        context.pix_fmt = pix_fmt or choose_pixel_format(codec, info.width, info.height, self._deep)
+        context.sample_aspect_ratio = info.sample_aspect_ratio
+        stream.time_base = context.time_base = info.time_base
+        context.framerate = rate
+        if codec.tag and container in ("mp4", "mov"):
+            context.codec_tag = codec.tag
+        self._rgb_encoder = "rgb" in context.pix_fmt or context.pix_fmt.startswith(
+            ("gbr", "bgr", "pal")
+        )
+        self._range = ColorRange.JPEG if colour.full_range else ColorRange.MPEG
+        if self._rgb_encoder:
+            self._range = ColorRange.JPEG
+        context.color_range = int(self._range)
+        context.colorspace = RGB if self._rgb_encoder else colour.space
+        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+        if (info.width % 2 or info.height % 2) and context.pix_fmt in ("yuv444p", "yuv444p10le"):
+            self.notes.append(
+                f"the odd size {info.width}x{info.height} needs {context.pix_fmt}, which some"
+                " players do not show"
+            )
+        if self._deep and codec.encoder == "libx264" and not pix_fmt:
+            self.notes.append(
+                f"the {info.bit_depth}-bit source becomes 8-bit H.264, which every player shows:"
+                " --codec h265 keeps 10 bits"
+            )
+        return stream
+
+    def _open_encoder(self, pix_fmt: str | None) -> None:
+        """Open the encoder now, so that a setting it refuses is told before any work is done."""
+        try:
+            self._stream.codec_context.open(strict=False)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise self._failed(error) from error
+            raise UserError(
+                f"the encoder {self._codec.encoder} refuses {self._info.width}x{self._info.height}"
+                f" in {pix_fmt or self._stream.codec_context.pix_fmt}: try another --codec or"
+                " --pix-fmt"
+            ) from error
+
+    def write(self, rgb: np.ndarray, pts: int, duration: int | None = None) -> None:
+        """Encode a frame."""
+        frame = av.VideoFrame.from_ndarray(rgb, "rgb24" if rgb.dtype == np.uint8 else "rgb48le")
+        context = self._stream.codec_context
+        if self._palette is not None:
+            frame = self._palette(frame)
+        else:
+            matrix = self._info.colour.matrix
+            frame = frame.reformat(
+                format=context.pix_fmt,
+                src_colorspace=matrix,
+                dst_colorspace=matrix,
+                src_color_range=ColorRange.JPEG,
+                dst_color_range=self._range,
+                interpolation=RESAMPLING,
+            )
+            frame.color_range = int(self._range)
+            frame.colorspace = context.colorspace
+        frame.pts, frame.time_base = pts - self._shift, self._info.time_base
+        if duration:
+            frame.duration = duration
+            self._durations[frame.pts] = duration
+        try:
+            self._mux(frame)
+        except (av.error.FFmpegError, OSError) as error:
+            raise self._failed(error) from error
+
+    def _mux(self, frame: av.VideoFrame | None) -> None:
+        assert self._container is not None
+        for packet in self._stream.encode(frame):
+            # Not every encoder passes durations on; without them the last frame would be cut.
+            if packet.pts in self._durations:
+                packet.duration = self._durations.pop(packet.pts)
+            if self._passthrough is not None:
+                stamp = packet.dts if packet.dts is not None else packet.pts
+                self._passthrough.copy_until(float((stamp or 0) * packet.time_base))
+            self._container.mux_one(packet)
+
+    def close(self) -> None:
+        """Flush the encoder, finish the container, and rename the file into place."""
+        if self._container is None:
+            return
+        try:
+            self._mux(None)
+            if self._passthrough is not None:
+                self._passthrough.copy_until(None)
+            self._container.close()
+            self._container = None
+            self._partial.replace(self._output)
+        except (av.error.FFmpegError, OSError) as error:
+            raise self._failed(error) from error
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Remove the partial file, if there still is one."""
+        passthrough = getattr(self, "_passthrough", None)
+        if passthrough is not None:
+            passthrough.close()
+        if self._container is not None:
+            # Closing writes a trailer, which may fail as the rest did; the file goes anyway.
+            with contextlib.suppress(av.error.FFmpegError, OSError):
+                self._container.close()
+            self._container = None
+        self._partial.unlink(missing_ok=True)
+
+    def _failed(self, error: BaseException) -> OutputError:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            return OutputError(f"the disk is full: {self._output} was not written")
+        reason = getattr(error, "strerror", None) or error
+        return OutputError(f"{self._output} could not be written ({reason})")
+
+
+class PictureWriter(Writer):
+    """Writes numbered PNG pictures, 8 or 16 bits deep, counted from 1.
+
+    They grow in a hidden sibling folder and move into place together at the end.
+    """
+
+    def __init__(self, pattern: Path, overwrite: bool) -> None:
+        super().__init__()
+        if len(PICTURE_PATTERN.findall(pattern.name)) != 1:
+            raise UserError(f"{pattern.name} needs a place for the number: as frame_%05d.png")
+        self._pattern, self._overwrite, self._count = pattern, overwrite, 0
+        if self._name(1).exists() and not overwrite:
+            raise UserError(f"{self._name(1)} exists: name another output or give --overwrite")
+        self._folder: Path | None = Path(
+            tempfile.mkdtemp(prefix=".ncavideo-", dir=pattern.absolute().parent)
+        )
+
+    def _name(self, number: int) -> Path:
+        return self._pattern.with_name(
+            PICTURE_PATTERN.sub(
+                lambda found: str(number).zfill(int(found[1] or 0)), self._pattern.name
+            )
+        )
+
+    def write(self, rgb: np.ndarray, pts: int, duration: int | None = None) -> None:
+        """Write one picture; its time is not kept."""
+        import cv2
+
+        assert self._folder is not None
+        self._count += 1
+        done, data = cv2.imencode(".png", rgb[..., ::-1])
+        if not done:
+            raise OutputError(f"{self._name(self._count)} could not be encoded")
+        try:
+            (self._folder / str(self._count)).write_bytes(data.tobytes())
+        except OSError as error:
+            raise OutputError(f"cannot write {self._pattern}: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Move the pictures into place."""
+        if self._folder is None:
+            return
+        try:
+            names = [self._name(number) for number in range(1, self._count + 1)]
+            taken = [name for name in names if name.exists()]
+            if taken and not self._overwrite:
+                raise UserError(f"{taken[0]} exists: name another output or give --overwrite")
+            for number, name in enumerate(names, start=1):
+                (self._folder / str(number)).replace(name)
+        except OSError as error:
+            raise OutputError(f"cannot write {self._pattern}: {error.strerror}") from error
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Remove the hidden folder."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
