@@ -214,7 +214,7 @@ def test_rules_of_two_sets_are_told_apart(small: Path, tmp_path: Path) -> None:
     ],
     ids=["empty", "text", "sound only"],
 )
-def test_files_that_are_no_video(make, tmp_path: Path) -> None:  # noqa: ANN001
+def test_files_that_are_no_video(make, tmp_path: Path) -> None:
     clip = tmp_path / "bad.mp4"
     make(clip)
     result = render(clip, tmp_path / "out.mp4")

@@ -71,7 +71,7 @@ CODECS = {
         {"profile": "3", "vendor": "apl0"},
         "apch",
     ),
-    "ffv1": Codec("ffv1", "gbrp", "gbrp16le", "gbrp", "gbrp16le", None, {"level": "3"}),
+    "ffv1": Codec("ffv1", "bgr0", "gbrp16le", "bgr0", "gbrp16le", None, {"level": "3"}),
     "gif": Codec("gif", "pal8", "pal8", "pal8", "pal8"),
 }
 ALIASES = {"hevc": "h265", "x264": "h264", "x265": "h265", "avc": "h264"}

@@ -166,7 +166,11 @@ class ClipWriter(Writer):
         assert isinstance(stream, VideoStream)
         context, colour = stream.codec_context, info.colour
         context.width, context.height = info.width, info.height
-        context.pix_fmt = pix_fmt or choose_pixel_format(codec, info.width, info.height, self._deep)
+        wanted = pix_fmt or choose_pixel_format(codec, info.width, info.height, self._deep)
+        try:
+            context.pix_fmt = av.VideoFormat(wanted, info.width, info.height).name
+        except ValueError as error:
+            raise UserError(f"there is no --pix-fmt {wanted!r}: try yuv420p") from error
         context.sample_aspect_ratio = info.sample_aspect_ratio
         stream.time_base = context.time_base = info.time_base
         context.framerate = rate
