@@ -12,7 +12,7 @@ import numpy as np
 from ncavideo import engines
 from ncavideo.composite import Composite
 from ncavideo.control import make_control
-from ncavideo.control.base import make_view
+from ncavideo.control.base import View, make_view
 from ncavideo.control.levels import ClipRange
 from ncavideo.control.light import Light
 from ncavideo.control.mix import inputs_for
@@ -81,6 +81,15 @@ class RenderOptions:
                 raise UserError(f"--{name} must lie between {low:g} and {high:g}, not {value:g}")
 
 
+@dataclass(frozen=True)
+class Guide:
+    """What a source frame asks of the grid: `weights` `[rules, h, w]`, `light` `[h, w]`, 0..1."""
+
+    view: View
+    weights: np.ndarray
+    light: np.ndarray
+
+
 class Painter:
     """The grid that a clip's frames drive: one call a frame, in order."""
 
@@ -109,20 +118,30 @@ class Painter:
 
     def paint(self, rgb: np.ndarray, seconds: float) -> np.ndarray:
         """Map a source frame `[H, W, 3]` at `seconds` to an output frame of the same type."""
+        guide = self.read(rgb, seconds)
+        return self.compose(self.live(guide), guide, rgb)
+
+    def read(self, rgb: np.ndarray, seconds: float) -> Guide:
+        """Read from a source frame what the grid is asked for."""
         with self._timed("control"):
             view = make_view(rgb, self.cells[1], self.cells[0], seconds)
-            weights = self._control.weights(view)
-            light = self._light(view)
-            inputs = inputs_for(self._ruleset, self._options.rules, weights, light)
+            return Guide(view, self._control.weights(view), self._light(view))
+
+    def live(self, guide: Guide) -> np.ndarray:
+        """Step the grid for one frame; return the texture `[h, w, 3]`, 0..1, one pixel a cell."""
         with self._timed("step"):
+            inputs = inputs_for(self._ruleset, self._options.rules, guide.weights, guide.light)
             if not self._warm:
                 self._engine.step(inputs, self._options.warmup)
                 self._warm = True
             self._engine.step(inputs, self._options.steps)
-            texture = self._engine.rgb()
+            return self._engine.rgb()
+
+    def compose(self, texture: np.ndarray, guide: Guide, rgb: np.ndarray) -> np.ndarray:
+        """Lay the texture over its source frame."""
         with self._timed("composite"):
-            coverage = weights.sum(0) if len(weights) == 1 else None
-            return self._composite(texture, light, coverage, view, rgb)
+            coverage = guide.weights.sum(0) if len(guide.weights) == 1 else None
+            return self._composite(texture, guide.light, coverage, guide.view, rgb)
 
     def close(self) -> None:
         """Let go of the control's files."""

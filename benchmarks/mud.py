@@ -1,0 +1,171 @@
+"""Whether regions of a render look like their own rule, or like mud.
+
+    python benchmarks/mud.py [--every 25] [--clips A.mp4] [--rules fire,moss]
+
+A patch is 24x24 cells; it is *interior* when one rule's expression is above 0.9 in all of it. Its
+features are the means and deviations, over the patch, of VGG16's relu1_1, relu2_1 and relu3_1,
+each divided by that feature's deviation over all exemplar patches, each layer weighing the same.
+Its distance to a rule is the distance to the nearest of the 4,096 patches of that rule's exemplar
+(every 4 px, wrapping).
+
+A rule's *own* distance is the median of that distance over patches of the rule grown alone, for
+each fifth of the light scale: 600 steps under a light that falls from 1 to 0 across 256 cells.
+`clean` is the share of interior patches within 1.25 times the own distance at their own light;
+`faithful` the share whose nearest exemplar is that of their rule. Both are measured on the texture
+as the grid shows it, and on the finished frame brought back to the grid's size.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from clips import frames, real_clips
+from torch import Tensor
+
+from ncavideo.control.levels import clip_range
+from ncavideo.nca import Edge
+from ncavideo.painter import Painter, RenderOptions
+from ncavideo.render import luma_of
+from ncavideo.ruleset import RuleSet, find_ruleset
+from ncavideo.still import StillOptions, grow
+from ncavideo.training.trainer import load_style
+from ncavideo.training.vgg import VGGFeatures, load_vgg
+from ncavideo.video.survey import survey
+
+PATCH, STRIDE, EXEMPLAR_STRIDE = 24, 12, 4
+LAYERS = 3
+LIGHT_BINS = 5
+EXPRESSED, WITHIN = 0.9, 1.25
+STYLES = Path(__file__).parent.parent / "examples" / "styles"
+
+
+class Patches:
+    """Patch features, and distances to the exemplars of a rule set."""
+
+    def __init__(self, vgg: VGGFeatures, ruleset: RuleSet) -> None:
+        self._vgg = vgg
+        raw = []
+        for rule in ruleset.rules:
+            exemplar = load_style(STYLES / rule.style)
+            pad = (0, PATCH - EXEMPLAR_STRIDE) * 2
+            whole = F.pad(exemplar[None], pad, mode="circular")
+            raw.append(self._features(whole, EXEMPLAR_STRIDE, "reflect"))
+        together = [torch.cat(layer) for layer in zip(*raw, strict=True)]
+        self._scales = [layer.std(0) + 1e-3 * layer.std(0).max() for layer in together]
+        self._exemplars = [self._join(layers) for layers in raw]
+
+    def _features(self, rgb: Tensor, stride: int, edge: Edge) -> list[Tensor]:
+        """Return each layer's `[patches, 2F]` for a picture `[1, 3, H, W]`."""
+        found = []
+        with torch.no_grad():
+            for level, feature in enumerate(self._vgg(rgb, edge)[:LAYERS]):
+                window, step = PATCH >> level, max(1, stride >> level)
+                mean = F.avg_pool2d(feature, window, step)
+                square = F.avg_pool2d(feature * feature, window, step)
+                deviation = (square - mean * mean).clamp_min(0).sqrt()
+                both = torch.cat([mean, deviation], 1)
+                found.append(both[0].flatten(1).t())
+        return found
+
+    def _join(self, layers: list[Tensor]) -> Tensor:
+        scaled = zip(layers, self._scales, strict=True)
+        return torch.cat([x / s / (LAYERS * x.shape[1]) ** 0.5 for x, s in scaled], 1)
+
+    def distances(self, rgb: np.ndarray, edge: Edge = "reflect") -> np.ndarray:
+        """Return the distance of each patch of `[H, W, 3]`, 0..1, to each rule: `[patches, R]`."""
+        picture = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float()
+        features = self._join(self._features(picture, STRIDE, edge))
+        return np.stack([torch.cdist(features, e).amin(1).numpy() for e in self._exemplars], 1)
+
+
+def windows(field: np.ndarray, reduce: str) -> np.ndarray:
+    """Return the least value or the mean of `[h, w]` over each patch."""
+    grid = torch.from_numpy(np.ascontiguousarray(field, np.float32))[None, None]
+    pooled = -F.max_pool2d(-grid, PATCH, STRIDE) if reduce == "min" else None
+    return (F.avg_pool2d(grid, PATCH, STRIDE) if pooled is None else pooled).flatten().numpy()
+
+
+def light_bin(light: np.ndarray) -> np.ndarray:
+    """Return which fifth of the light scale each value is in."""
+    return np.clip((light * LIGHT_BINS).astype(int), 0, LIGHT_BINS - 1)
+
+
+def own_distances(patches: Patches, ruleset: RuleSet, rule: str) -> np.ndarray:
+    """Return a rule's own distance for each fifth of the light scale."""
+    wave = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(512) / 512)
+    light = np.broadcast_to(wave.astype(np.float32), (160, 512)).copy()
+    options = StillOptions({rule: 1.0}, ruleset=ruleset.name, steps=600, edge="wrap")
+    texture = grow(ruleset, options, light)
+    distance = patches.distances(texture)[:, ruleset.rule_names.index(rule)]
+    bins = light_bin(windows(light, "mean"))
+    return np.array([np.median(distance[bins == b]) for b in range(LIGHT_BINS)])
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", nargs="*", type=Path)
+    parser.add_argument("--every", type=int, default=25, help="measure every Nth frame")
+    parser.add_argument("--limit", type=int, help="only the first N frames")
+    parser.add_argument("--rules", default="fire,moss")
+    parser.add_argument("--ruleset")
+    parser.add_argument("--shade", type=float, default=None)
+    arguments = parser.parse_args()
+    rules = tuple(arguments.rules.split(","))
+    ruleset = find_ruleset(rules, arguments.ruleset)
+    patches = Patches(load_vgg("auto"), ruleset)
+    own = {rule: own_distances(patches, ruleset, rule) for rule in rules}
+    for rule, values in own.items():
+        print(f"own distance of {rule}, dark to bright: {np.round(values, 3)}")
+    head = f"{'clip':<10}{'rule':<8}{'patches':>8}"
+    print(
+        head
+        + "".join(f"{w + ' ' + m:>17}" for w in ("grid", "frame") for m in ("clean", "faithful"))
+    )
+    for clip in arguments.clips or real_clips():
+        options = RenderOptions(rules, ruleset=arguments.ruleset)
+        if arguments.shade is not None:
+            options = RenderOptions(rules, ruleset=arguments.ruleset, shade=arguments.shade)
+        first, _ = next(frames(clip))
+        levels = clip_range([luma_of(rgb) for rgb in survey(clip)])
+        painter = Painter(ruleset, (first.shape[1], first.shape[0]), levels, options)
+        found: dict[str, list[tuple[float, bool, float, bool]]] = defaultdict(list)
+        covered = []
+        for index, (rgb, seconds) in enumerate(frames(clip)):
+            if arguments.limit is not None and index >= arguments.limit:
+                break
+            guide = painter.read(rgb, seconds)
+            texture = painter.live(guide)
+            covered.append(float((guide.weights.max(0) > EXPRESSED).mean()))
+            if index % arguments.every != arguments.every - 1:
+                continue
+            frame = painter.compose(texture, guide, rgb).astype(np.float32) / 255
+            shown = cv2.resize(frame, painter.cells, interpolation=cv2.INTER_AREA)
+            bins = light_bin(windows(guide.light, "mean"))
+            measured = [patches.distances(picture) for picture in (texture, shown)]
+            for order, rule in enumerate(rules):
+                column = ruleset.rule_names.index(rule)
+                interior = windows(guide.weights[order], "min") > EXPRESSED
+                limit = WITHIN * own[rule][bins]
+                for patch in np.flatnonzero(interior):
+                    row: list[float | bool] = []
+                    for distance in measured:
+                        row.append(bool(distance[patch, column] <= limit[patch]))
+                        row.append(bool(distance[patch].argmin() == column))
+                    found[rule].append(tuple(row))  # type: ignore[arg-type]
+        for rule in (*rules, "all"):
+            rows = [r for name in rules for r in found[name] if rule in ("all", name)]
+            shares = np.mean(rows, 0) if rows else np.full(4, np.nan)
+            line = f"{clip.stem:<10}{rule:<8}{len(rows):>8}"
+            print(line + "".join(f"{share:>17.0%}" for share in shares), flush=True)
+        print(f"{clip.stem:<10}{np.mean(covered):.0%} of cells have an expression above 0.9")
+
+
+if __name__ == "__main__":
+    main()
