@@ -3,10 +3,8 @@
     python benchmarks/mud.py [--every 25] [--clips A.mp4] [--rules fire,moss]
 
 A patch is 24x24 cells; it is *interior* when one rule's expression is above 0.9 in all of it. Its
-features are the means and deviations, over the patch, of VGG16's relu1_1, relu2_1 and relu3_1,
-each divided by that feature's deviation over all exemplar patches, each layer weighing the same.
-Its distance to a rule is the distance to the nearest of the 4,096 patches of that rule's exemplar
-(every 4 px, wrapping).
+distance to a rule is the distance of its style features to the nearest patch of that rule's
+exemplar (ncavideo/training/patches.py).
 
 A rule's *own* distance is the median of that distance over patches of the rule grown alone, for
 each fifth of the light scale: 600 steps under a light that falls from 1 to 0 across 256 cells.
@@ -26,62 +24,20 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from clips import frames, real_clips
-from torch import Tensor
 
 from ncavideo.control.levels import clip_range
-from ncavideo.nca import Edge
 from ncavideo.painter import Painter, RenderOptions
 from ncavideo.render import luma_of
 from ncavideo.ruleset import RuleSet, find_ruleset
 from ncavideo.still import StillOptions, grow
+from ncavideo.training.patches import PATCH, STRIDE, Patches
 from ncavideo.training.trainer import load_style
-from ncavideo.training.vgg import VGGFeatures, load_vgg
+from ncavideo.training.vgg import load_vgg
 from ncavideo.video.survey import survey
 
-PATCH, STRIDE, EXEMPLAR_STRIDE = 24, 12, 4
-LAYERS = 3
 LIGHT_BINS = 5
 EXPRESSED, WITHIN = 0.9, 1.25
 STYLES = Path(__file__).parent.parent / "examples" / "styles"
-
-
-class Patches:
-    """Patch features, and distances to the exemplars of a rule set."""
-
-    def __init__(self, vgg: VGGFeatures, ruleset: RuleSet) -> None:
-        self._vgg = vgg
-        raw = []
-        for rule in ruleset.rules:
-            exemplar = load_style(STYLES / rule.style)
-            pad = (0, PATCH - EXEMPLAR_STRIDE) * 2
-            whole = F.pad(exemplar[None], pad, mode="circular")
-            raw.append(self._features(whole, EXEMPLAR_STRIDE, "reflect"))
-        together = [torch.cat(layer) for layer in zip(*raw, strict=True)]
-        self._scales = [layer.std(0) + 1e-3 * layer.std(0).max() for layer in together]
-        self._exemplars = [self._join(layers) for layers in raw]
-
-    def _features(self, rgb: Tensor, stride: int, edge: Edge) -> list[Tensor]:
-        """Return each layer's `[patches, 2F]` for a picture `[1, 3, H, W]`."""
-        found = []
-        with torch.no_grad():
-            for level, feature in enumerate(self._vgg(rgb, edge)[:LAYERS]):
-                window, step = PATCH >> level, max(1, stride >> level)
-                mean = F.avg_pool2d(feature, window, step)
-                square = F.avg_pool2d(feature * feature, window, step)
-                deviation = (square - mean * mean).clamp_min(0).sqrt()
-                both = torch.cat([mean, deviation], 1)
-                found.append(both[0].flatten(1).t())
-        return found
-
-    def _join(self, layers: list[Tensor]) -> Tensor:
-        scaled = zip(layers, self._scales, strict=True)
-        return torch.cat([x / s / (LAYERS * x.shape[1]) ** 0.5 for x, s in scaled], 1)
-
-    def distances(self, rgb: np.ndarray, edge: Edge = "reflect") -> np.ndarray:
-        """Return the distance of each patch of `[H, W, 3]`, 0..1, to each rule: `[patches, R]`."""
-        picture = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float()
-        features = self._join(self._features(picture, STRIDE, edge))
-        return np.stack([torch.cdist(features, e).amin(1).numpy() for e in self._exemplars], 1)
 
 
 def windows(field: np.ndarray, reduce: str) -> np.ndarray:
@@ -119,7 +75,8 @@ def main() -> None:
     arguments = parser.parse_args()
     rules = tuple(arguments.rules.split(","))
     ruleset = find_ruleset(rules, arguments.ruleset)
-    patches = Patches(load_vgg("auto"), ruleset)
+    exemplars = [load_style(STYLES / rule.style) for rule in ruleset.rules]
+    patches = Patches(load_vgg("auto"), exemplars)
     own = {rule: own_distances(patches, ruleset, rule) for rule in rules}
     for rule, values in own.items():
         print(f"own distance of {rule}, dark to bright: {np.round(values, 3)}")

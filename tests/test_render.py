@@ -291,3 +291,22 @@ def test_presets_and_doctor() -> None:
     assert all(rule["prompt"] for rule in shown["rules"])
     doctor = run("doctor")
     assert doctor.exit_code == 0, doctor.stdout
+
+
+def test_a_disk_that_takes_no_more_is_told_and_left_clean(tmp_path: Path) -> None:
+    """A limit on file size stands in for a full disk: writing fails in the middle."""
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000));"
+        "from ncavideo.cli import main; main()"
+    )
+    for name in ("out.mp4", "frame_%03d.png"):
+        command = [sys.executable, "-c", code, "render", CLIP, "-o", tmp_path / name, "--rules"]
+        run = subprocess.run(
+            [*map(str, command), "fire,moss", "--cell", "8", *QUICK, "--quiet"],
+            capture_output=True,
+            text=True,
+        )
+        assert run.returncode == 1, run.stderr
+        assert len(run.stderr.strip().splitlines()) == 1, run.stderr
+        assert "out.mp4" in run.stderr or "frame_" in run.stderr
+        assert leftovers(tmp_path) == []

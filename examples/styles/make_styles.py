@@ -48,9 +48,11 @@ class Canvas:
 
     @property
     def fine(self) -> int:
+        """The number of samples along a side."""
         return self.size * SUPERSAMPLE
 
     def grid(self) -> tuple[Array, Array]:
+        """Return the x and y of every sample, in px."""
         axis = (np.arange(self.fine) + 0.5) / SUPERSAMPLE
         y, x = np.meshgrid(axis, axis, indexing="ij")
         return x, y
@@ -198,6 +200,7 @@ def sample(field: Array, x: Array, y: Array) -> Array:
 
 
 def smoothstep(low: float | Array, high: float | Array, t: Array) -> Array:
+    """Return 0 below `low`, 1 above `high`, and a smooth cubic between."""
     t = np.clip((t - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
@@ -228,6 +231,7 @@ def mix(a: Array, b: Array, weight: Array) -> Array:
 
 
 def blur(field: Array, sigma: float) -> Array:
+    """Blur with a Gaussian of `sigma` samples, wrapping."""
     return gaussian_filter(field, sigma, mode="wrap")
 
 
@@ -548,6 +552,7 @@ CHECK_HEADER = (
 
 
 def main() -> None:
+    """Draw and save, or check, the named exemplars."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(MATERIALS)}")
     parser.add_argument("--size", type=int, default=256)

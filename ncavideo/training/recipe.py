@@ -22,12 +22,16 @@ RULE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 @dataclass(frozen=True)
 class RuleRecipe:
-    """One rule: its name, the prompt that describes it, the picture it learns from."""
+    """One rule: its name, the prompt that describes it, the picture it learns from.
+
+    `still`: how much of the stillness loss applies to it; 0 lets it move as it likes.
+    """
 
     name: str
     style: str
     prompt: str = ""
     credit: str = ""
+    still: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,18 @@ class TrainingRecipe:
 
 @dataclass(frozen=True)
 class LossRecipe:
-    """Weights of the loss terms. `brightness` asks blurred luminance to follow the light."""
+    """Weights of the loss terms.
+
+    `brightness` asks blurred luminance to follow the light. `stillness` asks a sample that is not
+    asked for anything new to hold its picture over eight steps, a video frame's worth, from the
+    share `still_from` of the iterations on: a texture has to find its shapes before it holds them.
+    """
 
     style: float = 1.0
     overflow: float = 50.0
     brightness: float = 10.0
+    stillness: float = 2.0
+    still_from: float = 0.625
 
 
 @dataclass(frozen=True)
@@ -107,7 +118,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "long_steps": (0, 100_000),
     "seed": (0, 2**32 - 1),
     **dict.fromkeys(("reseed", "change", "mixed", "damage", "reflect", "long"), (0, 1)),
-    **dict.fromkeys(("style", "overflow", "brightness"), (0, 1e6)),
+    **dict.fromkeys(("style", "overflow", "brightness", "stillness"), (0, 1e6)),
+    **dict.fromkeys(("still", "still_from"), (0, 1)),
 }
 _CHOICES = {
     "precision": ("auto", "float32", "bfloat16"),
@@ -193,7 +205,10 @@ def _rule(path: Path, index: int, data: object) -> RuleRecipe:
     for key in ("name", "style"):
         if key not in data:
             raise UserError(f"{path}: `{where}{key}` is missing")
-    rule = RuleRecipe(**{key: _text(path, where + key, value) for key, value in data.items()})
+    values: dict[str, Any] = {k: _text(path, where + k, v) for k, v in data.items() if k != "still"}
+    if "still" in data:
+        values["still"] = _number(path, where + "still", data["still"], float, "still")
+    rule = RuleRecipe(**values)
     if not RULE_NAME.fullmatch(rule.name):
         raise UserError(
             f"{path}: `{where}name` must be a lower-case word of letters, digits, - and _,"

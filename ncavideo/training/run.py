@@ -134,7 +134,11 @@ def _append_log(path: Path, recent: list[Progress], rate: float) -> None:
         "iteration": recent[-1].iteration,
         "rate": rate,
         "seconds": statistics.mean(p.seconds for p in recent),
-        **{k: statistics.mean(p.losses[k] for p in recent) for k in recent[0].losses},
+        **{
+            k: statistics.mean(p.losses[k] for p in recent)
+            for k in recent[-1].losses
+            if all(k in p.losses for p in recent)
+        },
     }
     kinds = sorted({kind for p in recent for kind in p.kinds})
     line["kinds"] = {

@@ -24,6 +24,7 @@ STATE_LIMIT = 1.0  # hidden numbers beyond this cost; keeps a state in range for
 WARM_UP = 0.02  # share of the iterations in which the rate rises to its full value
 FINAL_RATE = 0.03  # share of the full rate at the end of the cosine
 LONG_FROM = 0.35  # share of the iterations before which no sample takes a long run
+STILL_STEPS = 8  # steps, a video frame's worth, over which a calm sample should hold its picture
 BROKEN = 8.0  # a state beyond this is not worth healing: it starts again
 
 
@@ -78,8 +79,7 @@ class Trainer:
         started = time.perf_counter()
         loss, r = self.recipe.loss, self.recipe.training
         chosen = self.pool.draw(min(r.batch, len(self.pool)), self.generator)
-        for index in chosen.tolist():
-            self._prepare(index)
+        calm = [self._prepare(index) for index in chosen.tolist()]
         weights = self.pool.weights[chosen].to(self.device)
         light = self.pool.light[chosen].to(self.device)
         inputs = self._inputs(weights, light)
@@ -93,7 +93,8 @@ class Trainer:
         fewest, most = r.steps
         most = fewest + round((most - fewest) * min(1.0, 0.3 + 6 * share))
         steps = int(torch.randint(fewest, most + 1, (), generator=self.generator))
-        state = self._live(state, inputs, steps, edge)
+        before = self._live(state, inputs, max(steps - STILL_STEPS, 0), edge)
+        state = self._live(before, inputs, min(steps, STILL_STEPS), edge)
 
         rgb = to_rgb(state)
         asked = light if self.recipe.model.light else None
@@ -104,6 +105,13 @@ class Trainer:
             wanted = self.style.target_luminance(light)
             error = blur(luminance(rgb) - wanted, BRIGHTNESS_BLUR, edge)
             terms["brightness"] = error.square().mean()
+        if loss.stillness and share >= loss.still_from:
+            moved = (rgb - to_rgb(before)).abs().mean(1)
+            holds = torch.tensor([rule.still for rule in self.recipe.rules], device=self.device)
+            counts = (
+                holds[weights.argmax(1)] * torch.tensor(calm, device=self.device)[:, None, None]
+            )
+            terms["stillness"] = (moved * counts).mean()
         total = torch.stack([getattr(loss, name) * term for name, term in terms.items()]).sum()
         self.optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
@@ -127,10 +135,14 @@ class Trainer:
     def _chance(self, share: float) -> bool:
         return bool(torch.rand((), generator=self.generator) < share)
 
-    def _prepare(self, index: int) -> None:
-        """Decide what the pool's entry is asked for, and whether it starts again or is hurt."""
+    def _prepare(self, index: int) -> bool:
+        """Decide what the pool's entry is asked for, and whether it starts again or is hurt.
+
+        Returns whether it is left in peace: the same request as before, unhurt.
+        """
         r, pool = self.recipe.training, self.pool
         reseed = self._chance(r.reseed)
+        calm = not reseed
         if reseed:
             pool.states[index] = 0
             pool.ages[index] = 0
@@ -146,9 +158,12 @@ class Trainer:
             pool.weights[index] = condition.weights
             pool.light[index] = condition.light
             pool.kinds[index] = condition.kind
+            calm = False
         if self._chance(r.damage):
             radius = r.size * (0.1 + 0.2 * float(torch.rand((), generator=self.generator)))
             pool.states[index][:, disc(r.size, radius, self.generator)] = 0
+            calm = False
+        return calm
 
     def _inputs(self, weights: Tensor, light: Tensor) -> Tensor:
         """Return the input channels `[B, I, H, W]`: the rules, then light on a scale of -1 to 1."""
