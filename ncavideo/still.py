@@ -20,7 +20,7 @@ from ncavideo.ruleset import RuleSet, find_ruleset, open_ruleset, presets
 MOST_PIXELS = 200_000_000
 # The sheet: one tile a light, then a strip from dark to bright.
 SHEET_LIGHTS = (0.1, 0.35, 0.65, 0.9)
-SHEET_TILE = 192  # cells
+SHEET_TILE = 144  # cells
 SHEET_STEPS = 600
 SHEET_LABEL = 28  # pixels above each row
 

@@ -1,0 +1,50 @@
+"""What several test files share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from ncavideo.ruleset import Rule, RuleSet
+
+# Examples take as long as the machine lets them, and leave no folder behind.
+settings.register_profile("plain", deadline=None, database=None)
+settings.load_profile("plain")
+
+
+@pytest.fixture(scope="session")
+def make_ruleset() -> Callable[..., RuleSet]:
+    """Return a function that makes a random rule set, small enough for a test to run.
+
+    With the default `scale` a state grows to the order of 1 in 64 steps and does not blow up.
+    """
+
+    def make(
+        seed: int = 0,
+        *,
+        channels: int = 4,
+        hidden: int = 8,
+        rules: tuple[str, ...] = ("fire", "moss"),
+        others: tuple[str, ...] = ("light",),
+        fire_rate: float = 0.5,
+        scale: float = 0.2,
+        name: str = "random",
+    ) -> RuleSet:
+        rng = np.random.default_rng(seed)
+        inputs = rules + others
+        seen = 4 * channels + len(inputs)
+        return RuleSet(
+            name,
+            tuple(Rule(rule, f"a prompt for {rule}", f"{rule}.png", "a test") for rule in rules),
+            inputs,
+            fire_rate,
+            (rng.normal(size=(hidden, seen)) / seen**0.5).astype(np.float32),
+            (0.3 * rng.normal(size=hidden)).astype(np.float32),
+            (scale * rng.normal(size=(channels, hidden)) / hidden**0.5).astype(np.float32),
+            {"recipe": {"name": name}, "seed": seed},
+        )
+
+    return make
