@@ -25,6 +25,9 @@ from ncavideo.ruleset import RuleSet
 GRID_ROWS = 360
 LEAST_CELL = 2
 WARM_UP_STEPS = 240
+# In near-black a texture keeps too few levels to show what it is made of. The grid is asked for
+# no less light than this, and shading takes it the rest of the way down.
+DARKEST_LIGHT = 0.2
 # The local luminances that light 0 and 1 stand for, for a rule set that does not say.
 LIGHT_SCALE = (0.08, 0.72)
 
@@ -130,7 +133,8 @@ class Painter:
     def live(self, guide: Guide) -> np.ndarray:
         """Step the grid for one frame; return the texture `[h, w, 3]`, 0..1, one pixel a cell."""
         with self._timed("step"):
-            inputs = inputs_for(self._ruleset, self._options.rules, guide.weights, guide.light)
+            light = DARKEST_LIGHT + (1 - DARKEST_LIGHT) * guide.light
+            inputs = inputs_for(self._ruleset, self._options.rules, guide.weights, light)
             if not self._warm:
                 self._engine.step(inputs, self._options.warmup)
                 self._warm = True

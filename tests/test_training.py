@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from ncavideo import engines
+from ncavideo.control.mix import inputs_for
 from ncavideo.engines.reference import network
 from ncavideo.errors import UserError
 from ncavideo.nca import to_rgb
@@ -223,6 +224,21 @@ def test_a_bright_part_is_nearer_when_asked_for_bright(
         }
         assert distances["own"] < 0.5 * distances["opposite"], (rule, distances)
         assert distances["own"] < distances["shifted"], (rule, distances)
+
+
+def test_light_is_looked_up_in_the_asked_rules_own_exemplar(
+    vgg: VGGFeatures, exemplars: list[Tensor]
+) -> None:
+    """A picture asked for the light it has stays near, also where its rule is the darker one."""
+    pictures = [exemplars[0], 0.5 * exemplars[0]]
+    style = StyleLoss(vgg, pictures)
+    for rule, picture in enumerate(pictures):
+        own = style.light_of(blur(luminance(picture[None]), 5.0))
+        asked, free = (
+            style(picture[None], one_rule(rule), light, "wrap", generator()).item()
+            for light in (own, None)
+        )
+        assert asked < 3 * free, rule
 
 
 def test_flat_light_prefers_the_part_that_has_it(style: StyleLoss, exemplars: list[Tensor]) -> None:
@@ -449,6 +465,17 @@ def test_total_is_the_weighted_sum(folder: Path, style: StyleLoss) -> None:
         assert p.losses["total"] == pytest.approx(total, rel=1e-5)
 
 
+def test_a_render_asks_as_training_did(
+    folder: Path, style: StyleLoss, make_ruleset: Callable[..., RuleSet]
+) -> None:
+    """Both scale and order the input channels alike."""
+    trainer = Trainer(tiny(folder, light=True), style, torch.device("cpu"))
+    weights = torch.rand(1, 2, 5, 6, generator=generator())
+    light = torch.rand(1, 5, 6, generator=generator())
+    asked = inputs_for(make_ruleset(), ["fire", "moss"], weights[0].numpy(), light[0].numpy())
+    np.testing.assert_allclose(trainer._inputs(weights, light)[0].numpy(), asked, atol=1e-6)
+
+
 def test_stillness_counts_what_is_calm_and_should_hold(folder: Path, style: StyleLoss) -> None:
     """A sample asked for something new may move, and a rule may be let off."""
     recipe = tiny(
@@ -550,12 +577,12 @@ def test_killed_and_resumed_is_uninterrupted(folder: Path) -> None:
     halting = folder / "halting"
     for stop in (6, 12):
         with pytest.raises(PowerCutError):
-            run_in(recipe, halting, checkpoint_every=5, report=kill_at(stop))
+            run_in(recipe, halting, checkpoint_every=4, report=kill_at(stop))
         torch.manual_seed(999)  # another process has another global state
         torch.rand(100)
     seen: list[int] = []
-    resumed = run_in(recipe, halting, checkpoint_every=5, report=lambda p: seen.append(p.iteration))
-    assert seen == [11, 12, 13], "it goes on from the last checkpoint"
+    resumed = run_in(recipe, halting, checkpoint_every=4, report=lambda p: seen.append(p.iteration))
+    assert seen == [9, 10, 11, 12, 13], "it goes on from the last checkpoint"
     assert weights_of(resumed) == weights_of(whole)
     sheets = [place / "run" / "sheet-000013.png" for place in (halting, folder / "whole")]
     assert sheets[0].read_bytes() == sheets[1].read_bytes()
