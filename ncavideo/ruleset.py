@@ -42,13 +42,13 @@ class Rule:
     credit: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RuleSet:
     """One trained NCA.
 
     `inputs`: the input channels' names, the rules first, then others such as `light`. `w1`
-    `[hidden, 4C + I]`, `b1` `[hidden]`, `w2` `[C, hidden]`, float32. `edge`: how the grid's edge
-    was treated in training. `provenance`: recipe, seed, iterations, losses, versions, date.
+    `[hidden, 4C + I]`, `b1` `[hidden]`, `w2` `[C, hidden]`, float32. `provenance`: recipe,
+    seed, iterations, losses, versions, date.
     """
 
     name: str
@@ -149,6 +149,7 @@ class RuleSet:
             from safetensors import SafetensorError
             from safetensors.numpy import load
 
+            _only_float32(data)
             arrays = load(data)
             config = document["config"]
             rules = tuple(
@@ -159,16 +160,43 @@ class RuleSet:
                 _text(config["name"]),
                 rules,
                 tuple(_text(name) for name in config["inputs"]),
-                float(config["fire_rate"]),
+                _fraction(config["fire_rate"]),
                 arrays["w1"],
                 arrays["b1"],
                 arrays["w2"],
-                dict(document.get("provenance", {})),
+                _provenance(document.get("provenance", {})),
             )
+            stated = (config["channels"], config["hidden"])
+            if stated != (ruleset.channels, ruleset.hidden):
+                raise ValueError(f"its config says {stated} channels and hidden units")
         except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise UserError(f"{path} is not a sound rule set: {reason}") from error
         return ruleset
+
+
+def _fraction(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise ValueError(f"its fire rate {str(value)[:20]} is not between 0 and 1")
+    return float(value)
+
+
+def _provenance(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError("its provenance is not a table")
+    scale = value.get("light_scale", [0.0, 1.0])
+    good = isinstance(scale, list) and len(scale) == 2
+    good = good and all(isinstance(v, int | float) and -1 <= v <= 2 for v in scale)
+    if not good:
+        raise ValueError("its light scale is not a pair of luminances")
+    return dict(value)
+
+
+def _only_float32(data: bytes) -> None:
+    (length,) = struct.unpack("<Q", data[:8])
+    for name, entry in json.loads(data[8 : 8 + length]).items():
+        if name != "__metadata__" and entry["dtype"] != "F32":
+            raise ValueError(f"its array {name!r} is {entry['dtype']}, not F32")
 
 
 def _text(value: object) -> str:
@@ -181,12 +209,16 @@ def _read(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise UserError(f"{path} is a folder, not a rule set file")
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} is not a regular file")
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
             raise UserError(f"{path} is not a rule set: {size >> 20} MB is far too large for one")
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read the rule set {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(f"cannot read the rule set {str(path)!r}: {error}") from error
 
 
 def _document(path: Path, data: bytes) -> dict[str, Any]:
@@ -224,12 +256,17 @@ def open_ruleset(source: str) -> RuleSet:
     known = presets()
     if source in known:
         return RuleSet.load(known[source])
-    path = Path(source)
-    if path.suffix == SUFFIX or path.exists():
-        return RuleSet.load(path)
-    raise UserError(
-        f"there is no rule set {source!r}{_nearest(source, known)}; presets: {', '.join(known)}"
-    )
+    if source.endswith(SUFFIX) or _exists(source):
+        return RuleSet.load(Path(source))
+    there = f"presets: {', '.join(known)}" if known else "no presets are installed"
+    raise UserError(f"there is no rule set {source!r}{_nearest(source, known)}; {there}")
+
+
+def _exists(source: str) -> bool:
+    try:
+        return Path(source).exists()
+    except (OSError, ValueError):  # a name too long, or with a zero byte, is no file's
+        return False
 
 
 def find_ruleset(rules: Sequence[str], source: str | None = None) -> RuleSet:
@@ -238,6 +275,8 @@ def find_ruleset(rules: Sequence[str], source: str | None = None) -> RuleSet:
     Raises `UserError` that lists the rules there are and suggests the nearest.
     """
     sets = [open_ruleset(source)] if source else [RuleSet.load(p) for p in presets().values()]
+    if not sets:
+        raise UserError("no presets are installed: name a rule set file with --ruleset")
     for ruleset in sets:
         if set(rules) <= set(ruleset.rule_names):
             return ruleset

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-CLIP_LIMIT = 3.0  # CLAHE's bound on how much a flat region's contrast may be raised
+from ncavideo.control.clahe import clahe
+
+CLIP_LIMIT = 3.0  # the most by which CLAHE may raise a flat region's contrast
 TILES = 6  # CLAHE's tiles along the shorter side
 CUT = 0.35  # histograms that differ by this share of all cells are two scenes
 SMOOTHING = 0.6  # seconds that a threshold takes to follow a change of 63 %
+LEAST_SPAN = 1 / 16  # of the full range: a clip is not stretched further than this
+MOST_SHIFT = 0.1  # how far a threshold may be moved to feed a band that would starve
 FLAT = 0.04  # below this deviation a frame has no valleys worth following
 
 
@@ -28,8 +31,11 @@ class ClipRange:
 
     def stretch(self, luma: np.ndarray) -> np.ndarray:
         """Map luminance so that the clip's range fills 0..1."""
-        span = max(self.high - self.low, 1 / 16)
-        return np.clip((luma - self.low) / span, 0, 1)
+        low, span = self.low, self.high - self.low
+        if span < LEAST_SPAN:
+            # A clip of nearly one brightness keeps it: its little span grows around its middle.
+            low, span = min(max((low + self.high - LEAST_SPAN) / 2, 0), 1 - LEAST_SPAN), LEAST_SPAN
+        return np.asarray(np.clip((luma - low) / span, 0, 1), np.float32)
 
 
 def clip_range(lumas: list[np.ndarray]) -> ClipRange:
@@ -54,10 +60,7 @@ class LocalContrast:
             return luma
         shorter = min(height, width)
         tiles = (max(1, round(TILES * width / shorter)), max(1, round(TILES * height / shorter)))
-        # 16 bits: 8 would leave steps in smooth skies that the thresholds turn into contours.
-        levels = np.round(luma * 65535).astype(np.uint16)
-        out = cv2.createCLAHE(self._limit, tiles).apply(levels)
-        return out.astype(np.float32) / 65535
+        return clahe(luma, self._limit, tiles)
 
 
 class Thresholds:
@@ -109,7 +112,9 @@ class Thresholds:
         # No band may starve: each keeps at least half its even share of the frame.
         low = np.interp(even - 0.25 / self.bands, cumulative, values)
         high = np.interp(even + 0.25 / self.bands, cumulative, values)
-        thresholds = np.clip(thresholds, low, high)
+        # Not into a cluster, though: a frame of two flat tones is split between them.
+        fed = np.clip(thresholds, low, high)
+        thresholds = thresholds + np.clip(fed - thresholds, -MOST_SHIFT, MOST_SHIFT)
         # A frame without contrast (a fade) is split by the clip's range, not by its noise.
         mean = float(histogram @ values)
         deviation = float(histogram @ (values - mean) ** 2) ** 0.5

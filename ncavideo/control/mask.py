@@ -10,6 +10,7 @@ import numpy as np
 
 from ncavideo.control.base import LUMINANCE, Control, View, even_thresholds, ramp
 from ncavideo.errors import UserError
+from ncavideo.pictures import read_picture
 from ncavideo.video.reader import SourceFrame, VideoReader
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
@@ -31,7 +32,7 @@ class Mask(Control):
         self._start: float | None = None
         self._first_time: float | None = None
         if path.suffix.lower() in PICTURES:
-            self._current = _read_picture(path)
+            self._current = read_picture(path, "mask") @ LUMINANCE
         else:
             self._reader = VideoReader(path)
             self._frames = iter(self._reader)
@@ -66,15 +67,3 @@ class Mask(Control):
 
 def _grey(rgb: np.ndarray) -> np.ndarray:
     return rgb.astype(np.float32) @ (LUMINANCE / np.float32(np.iinfo(rgb.dtype).max))
-
-
-def _read_picture(path: Path) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            return _grey(np.asarray(image.convert("RGB")))
-    except FileNotFoundError as error:
-        raise UserError(f"there is no mask {path}") from error
-    except (OSError, UnidentifiedImageError) as error:
-        raise UserError(f"cannot read the mask {path} as a picture") from error

@@ -37,6 +37,10 @@ def choose_device(device: str = "auto") -> str:
         raise UserError(f"unknown device {device!r}: use one of {', '.join(DEVICES)}")
     if not here[name]:
         raise UserError(f"there is no {name} device here: use --device cpu")
+    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": 1}[name]
+    index = device.partition(":")[2]
+    if ":" in device and not (index.isdecimal() and int(index) < count):
+        raise UserError(f"there is no device {device!r} here: {name} has {count}, counted from 0")
     return device
 
 

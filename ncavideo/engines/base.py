@@ -33,9 +33,28 @@ class Engine(ABC):
         self.seed, self.edge, self.device = seed, edge, device
         self.steps_taken = 0
 
-    @abstractmethod
     def step(self, inputs: np.ndarray, steps: int) -> None:
         """Take `steps` steps under `inputs` `[I, H, W]` float32, ordered as the rule set's."""
+        self._check(inputs, "inputs", len(self.ruleset.inputs))
+        self._step(inputs, steps)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from `snapshot`. Raises `ValueError` for one of another grid."""
+        self._check(snapshot.state, "state", self.ruleset.channels)
+        self._restore(snapshot)
+
+    def _check(self, array: np.ndarray, what: str, channels: int) -> None:
+        wanted = (channels, self.height, self.width)
+        if array.shape != wanted:
+            raise ValueError(f"the {what} must have the shape {wanted}, not {array.shape}")
+
+    @abstractmethod
+    def _step(self, inputs: np.ndarray, steps: int) -> None:
+        """Take the steps; the shape has been checked."""
+
+    @abstractmethod
+    def _restore(self, snapshot: Snapshot) -> None:
+        """Take over the snapshot; its shape has been checked."""
 
     @abstractmethod
     def rgb(self) -> np.ndarray:
@@ -44,7 +63,3 @@ class Engine(ABC):
     @abstractmethod
     def snapshot(self) -> Snapshot:
         """Return a copy of the grid that `restore` accepts."""
-
-    @abstractmethod
-    def restore(self, snapshot: Snapshot) -> None:
-        """Go on from `snapshot`."""

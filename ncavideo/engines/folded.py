@@ -54,7 +54,7 @@ class FoldedEngine(Engine):
         p[:, :, :, 0], p[:, :, :, -1] = p[:, :, :, first], p[:, :, :, last]
 
     @torch.inference_mode()
-    def step(self, inputs: np.ndarray, steps: int) -> None:
+    def _step(self, inputs: np.ndarray, steps: int) -> None:
         """Take `steps` steps under `inputs` `[I, H, W]` float32."""
         self._inner[:, self.ruleset.channels :] = torch.from_numpy(inputs)[None].to(self.device)
         for _ in range(steps):
@@ -81,7 +81,7 @@ class FoldedEngine(Engine):
         """Return a copy of the grid that `restore` accepts."""
         return Snapshot(self._state[0].cpu().contiguous().numpy().copy(), self.steps_taken)
 
-    def restore(self, snapshot: Snapshot) -> None:
+    def _restore(self, snapshot: Snapshot) -> None:
         """Go on from `snapshot`."""
         self._state.copy_(torch.from_numpy(snapshot.state.copy())[None])
         self.steps_taken = snapshot.step

@@ -31,7 +31,7 @@ class ReferenceEngine(Engine):
         self._state = seed_state(1, ruleset.channels, height, width).to(device)
 
     @torch.inference_mode()
-    def step(self, inputs: np.ndarray, steps: int) -> None:
+    def _step(self, inputs: np.ndarray, steps: int) -> None:
         """Take `steps` steps under `inputs` `[I, H, W]` float32."""
         given = torch.from_numpy(inputs)[None].to(self.device)
         given = given.contiguous(memory_format=torch.channels_last)
@@ -55,7 +55,7 @@ class ReferenceEngine(Engine):
         """Return a copy of the grid that `restore` accepts."""
         return Snapshot(self._state[0].cpu().contiguous().numpy().copy(), self.steps_taken)
 
-    def restore(self, snapshot: Snapshot) -> None:
+    def _restore(self, snapshot: Snapshot) -> None:
         """Go on from `snapshot`."""
         state = torch.from_numpy(snapshot.state.copy())[None].to(self.device)
         self._state = state.contiguous(memory_format=torch.channels_last)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ncavideo.errors import UserError
+from ncavideo.ruleset import LIGHT, NAME
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -17,7 +17,6 @@ else:
     import tomli as tomllib
 
 FORMAT = 1
-RULE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
 @dataclass(frozen=True)
@@ -130,23 +129,28 @@ _CHOICES = {
 def load_recipe(path: Path) -> Recipe:
     """Read and check a recipe. Raises `UserError` that names the key at fault."""
     try:
-        text = path.read_text(encoding="utf-8")
+        # Some editors begin UTF-8 files with a byte order mark, which TOML does not allow.
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UserError(f"cannot read the recipe {path}: {reason}") from error
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"the recipe {path} is not valid TOML: {error}") from error
     version = data.pop("format", None)
-    if not isinstance(version, int) or version > FORMAT or version < 1:
+    if isinstance(version, bool) or not isinstance(version, int) or not 1 <= version <= FORMAT:
         raise UserError(
             f"{path}: `format` must be {FORMAT}, the recipe format this ncavideo reads"
-            f" (found {version!r})"
+            f" (found {_shown(version)})"
         )
     known = {"name", "seed", "rule", "model", "training", "loss"}
     _no_unknown(path, "", data, known)
     name = _text(path, "name", data.get("name", path.stem))
+    if not NAME.fullmatch(name):
+        raise UserError(
+            f"{path}: `name` must be a lower-case word of letters, digits, - and _, not {name!r}"
+        )
     seed = _number(path, "seed", data.get("seed", 0), int, "seed")
     rules = data.get("rule")
     if not isinstance(rules, list) or not rules:
@@ -156,10 +160,16 @@ def load_recipe(path: Path) -> Recipe:
     for rule_name in names:
         if names.count(rule_name) > 1:
             raise UserError(f"{path}: the rule {rule_name!r} is named twice")
+    model = _table(path, "model", data, ModelRecipe)
+    if model.light and LIGHT in names:
+        raise UserError(
+            f"{path}: no rule may be called {LIGHT!r} beside the channel of that name: rename it or"
+            " set `model.light` to false"
+        )
     return Recipe(
         name,
         parsed,
-        _table(path, "model", data, ModelRecipe),
+        model,
         _table(path, "training", data, TrainingRecipe),
         _table(path, "loss", data, LossRecipe),
         int(seed),
@@ -174,6 +184,15 @@ def with_iterations(recipe: Recipe, iterations: int) -> Recipe:
     return dataclasses.replace(recipe, training=training)
 
 
+def _shown(value: object) -> str:
+    """Return a value for an error, short, whatever it is."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to print integers of thousands of digits
+        return "a number too long to print"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 def _no_unknown(path: Path, where: str, data: dict[str, Any], known: set[str]) -> None:
     for key in data:
         if key not in known:
@@ -184,7 +203,7 @@ def _no_unknown(path: Path, where: str, data: dict[str, Any], known: set[str]) -
 
 def _text(path: Path, key: str, value: object) -> str:
     if not isinstance(value, str):
-        raise UserError(f"{path}: `{key}` must be text, not {value!r}")
+        raise UserError(f"{path}: `{key}` must be text, not {_shown(value)}")
     return value
 
 
@@ -193,7 +212,9 @@ def _number(path: Path, key: str, value: object, kind: type, name: str) -> float
     low, high = _RANGES[name]
     if isinstance(value, bool) or not good or not low <= value <= high:  # type: ignore[operator]
         what = "a whole number" if kind is int else "a number"
-        raise UserError(f"{path}: `{key}` must be {what} from {low:g} to {high:g}, not {value!r}")
+        raise UserError(
+            f"{path}: `{key}` must be {what} from {low:g} to {high:g}, not {_shown(value)}"
+        )
     return kind(value)  # type: ignore[no-any-return]
 
 
@@ -209,7 +230,7 @@ def _rule(path: Path, index: int, data: object) -> RuleRecipe:
     if "still" in data:
         values["still"] = _number(path, where + "still", data["still"], float, "still")
     rule = RuleRecipe(**values)
-    if not RULE_NAME.fullmatch(rule.name):
+    if not NAME.fullmatch(rule.name):
         raise UserError(
             f"{path}: `{where}name` must be a lower-case word of letters, digits, - and _,"
             f" not {rule.name!r}"
@@ -228,19 +249,22 @@ def _table(path: Path, section: str, data: dict[str, Any], kind: type) -> Any:
         key, default = f"{section}.{name}", fields[name].default
         if isinstance(default, bool):
             if not isinstance(value, bool):
-                raise UserError(f"{path}: `{key}` must be true or false, not {value!r}")
+                raise UserError(f"{path}: `{key}` must be true or false, not {_shown(value)}")
             checked[name] = value
         elif isinstance(default, str):
             if value not in _CHOICES[name]:
                 raise UserError(
-                    f"{path}: `{key}` must be one of {', '.join(_CHOICES[name])}, not {value!r}"
+                    f"{path}: `{key}` must be one of {', '.join(_CHOICES[name])},"
+                    f" not {_shown(value)}"
                 )
             checked[name] = value
         elif isinstance(default, tuple):
             good = isinstance(value, list) and len(value) == 2
             good = good and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
             if not good or not 1 <= value[0] <= value[1] <= 4096:
-                raise UserError(f"{path}: `{key}` must be [fewest, most] steps, not {value!r}")
+                raise UserError(
+                    f"{path}: `{key}` must be [fewest, most] steps, not {_shown(value)}"
+                )
             checked[name] = tuple(value)
         else:
             checked[name] = _number(path, key, value, type(default), name)

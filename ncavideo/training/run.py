@@ -9,6 +9,7 @@ import signal
 import statistics
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from PIL import Image
@@ -24,6 +25,7 @@ from ncavideo.training.vgg import load_vgg
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
+FLAT_STYLE = 0.004  # deviation of all channels, 0..1, below which a picture shows nothing
 LOG_EVERY = 10  # iterations a line of the log is the mean of
 
 
@@ -44,6 +46,8 @@ def train(
     saved before `KeyboardInterrupt` leaves. Raises `UserError` for unusable pictures or a
     checkpoint of another recipe.
     """
+    if not output.absolute().parent.is_dir():
+        raise UserError(f"there is no folder {output.absolute().parent} to write {output.name} in")
     where = torch.device(choose_device(device))
     exemplars = [load_style(recipe.folder / rule.style).to(where) for rule in recipe.rules]
     for rule, exemplar in zip(recipe.rules, exemplars, strict=True):
@@ -51,13 +55,15 @@ def train(
             raise UserError(f"the style picture {rule.style} is too small: at least 64x64 px")
         if exemplar.shape != exemplars[0].shape:
             raise UserError("all style pictures of a recipe must have one size")
+        if float(exemplar.flatten(1).std(1).max()) < FLAT_STYLE:
+            raise UserError(f"the style picture {rule.style} is one flat colour: nothing to learn")
     precise = torch.bfloat16 if fast_bfloat16(where) else torch.float32
     vgg = load_vgg(recipe.training.vgg, where, precise)
     trainer = Trainer(recipe, StyleLoss(vgg, exemplars), where)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT
     if resume and checkpoint.exists():
-        trainer.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True))
+        _restore(trainer, checkpoint)
         _cut_log(folder / LOG, trainer.iteration)
     elif (folder / LOG).exists():
         (folder / LOG).unlink()
@@ -113,6 +119,29 @@ def to_ruleset(trainer: Trainer, features: str) -> RuleSet:
     return RuleSet(recipe.name, rules, inputs, recipe.model.fire_rate, w1, b1, w2, provenance)
 
 
+def _restore(trainer: Trainer, path: Path) -> None:
+    """Go on from a checkpoint. Raises `UserError` if it is damaged or another recipe's."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        trainer.load_state_dict(state)
+    except UserError:
+        raise
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        UnpicklingError,
+    ) as error:
+        raise UserError(
+            f"the checkpoint {path} is damaged or not one of ours: delete it, or start over with"
+            " --fresh"
+        ) from error
+
+
 def _save_checkpoint(trainer: Trainer, path: Path) -> None:
     """Write beside the last checkpoint, then replace it: a full disk costs no saved work."""
     partial = path.with_suffix(".part")
@@ -153,5 +182,13 @@ def _cut_log(path: Path, iteration: int) -> None:
     if not path.exists():
         return
     lines = path.read_text(encoding="utf-8").splitlines()
-    kept = [line for line in lines if json.loads(line)["iteration"] <= iteration]
+    kept = [line for line in lines if _iteration_of(line) <= iteration]
     path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+
+def _iteration_of(line: str) -> float:
+    """Return a log line's iteration; infinity for the half of a line that a kill left."""
+    try:
+        return float(json.loads(line)["iteration"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")

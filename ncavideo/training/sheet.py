@@ -28,7 +28,7 @@ def grow(
 def sample_sheet(
     nca: NCA, rules: int, has_light: bool, fire_rate: float, *, size: int = 96, steps: int = 256
 ) -> np.ndarray:
-    """Return uint8 `[rules * size, 4.5 * size, 3]`: four lights, then a dark-to-bright ramp."""
+    """Return uint8 `[rules * size, 6 * size, 3]`: four lights, then a dark-to-bright ramp."""
     rows = []
     for rule in range(rules):
         tiles = []

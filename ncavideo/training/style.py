@@ -30,7 +30,7 @@ LIGHT_SPREAD = 0.08  # of the light scale: how far a counterpart's light may lie
 LIGHT_WEIGHT = 2.5  # the light coordinate's weight beside features of deviation 1
 RULE_WEIGHT = 2.0  # the same for the rule coordinates
 POSITIONS = 2304  # positions compared on large maps: a fresh random choice every time
-DEEP = 4  # index of the first map too coarse to tell two rules apart across a border
+DEEP = 5  # index of the first map too coarse to tell two rules apart across a border
 
 
 def luminance(rgb: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ class StyleLoss:
     """The conditional sliced Wasserstein distance to a list of exemplars, one per rule.
 
     `exemplars`: seamless pictures `[3, H, W]`, RGB 0..1, one size. The light scale 0..1 spans the
-    blurred luminances that all of them have, so equal light is equal brightness whatever the rule.
+    mean range of their blurred luminances, so equal light is equal brightness whatever the rule.
     """
 
     def __init__(self, vgg: VGGFeatures, exemplars: list[Tensor], projections: int = 32) -> None:
@@ -139,7 +139,7 @@ class StyleLoss:
         )
         for index, sample in enumerate(feature_maps(self.vgg, rgb, edge)):
             distance = self._compare(index, sample, weights, light, generator)
-            if index >= DEEP + 1:
+            if index >= DEEP:
                 distance = distance * (~borders)
             total = total + distance
         return total

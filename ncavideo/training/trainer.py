@@ -14,6 +14,7 @@ from torch import Tensor
 from ncavideo.errors import UserError
 from ncavideo.firemask import fire_mask_torch
 from ncavideo.nca import NCA, Edge, to_rgb
+from ncavideo.pictures import read_picture
 from ncavideo.training.conditions import disc, draw_condition
 from ncavideo.training.pool import Pool
 from ncavideo.training.recipe import Recipe
@@ -126,9 +127,10 @@ class Trainer:
         self.pool.states[chosen] = _without_broken(state.detach()).cpu()
         self.pool.ages[chosen] += steps
         self.iteration += 1
-        kinds = {
-            self.pool.kinds[i]: s for i, s in zip(chosen.tolist(), styles.tolist(), strict=True)
-        }
+        drawn: dict[str, list[float]] = {}
+        for index, distance in zip(chosen.tolist(), styles.tolist(), strict=True):
+            drawn.setdefault(self.pool.kinds[index], []).append(distance)
+        kinds = {kind: sum(values) / len(values) for kind, values in drawn.items()}
         values = {name: term.item() for name, term in terms.items()} | {"total": total.item()}
         return Progress(self.iteration, values, kinds, time.perf_counter() - started)
 
@@ -233,12 +235,4 @@ def _matmul_dtype(precision: str, device: torch.device) -> torch.dtype | None:
 
 def load_style(path: Path) -> Tensor:
     """Read a style picture as RGB `[3, H, W]` in 0..1."""
-    import numpy as np
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("RGB"), np.float32) / 255
-    except (OSError, UnidentifiedImageError) as error:
-        raise UserError(f"cannot read the style picture {path}: {error}") from error
-    return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+    return torch.from_numpy(read_picture(path, "style picture").transpose(2, 0, 1).copy())
