@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import av
 import av.filter
 
@@ -29,7 +31,7 @@ class Palette:
     def _build(frame: av.VideoFrame) -> av.filter.Graph:
         graph = av.filter.Graph()
         source = graph.add_buffer(
-            width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+            width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000)
         )
         split = graph.add("split", "2")
         generate = graph.add("palettegen", "stats_mode=single:reserve_transparent=0")
