@@ -95,7 +95,7 @@ def render(
             stages["decode"] += time.perf_counter() - before
             if frame is None:
                 break
-            out = painter.paint(frame.rgb, frame.time)
+            out = painter.paint(frame.rgb, frame.time - reader.origin)
             before = time.perf_counter()
             writer.write(out, frame.pts, frame.duration)
             stages["encode"] += time.perf_counter() - before

@@ -135,6 +135,24 @@ def test_mask_splits_the_picture(small: Path, tmp_path: Path) -> None:
     assert right[1] > right[0]  # moss: green above red
 
 
+def test_a_moving_mask_keeps_the_clips_own_clock(tmp_path: Path) -> None:
+    """The mask turns from black to white after a second; a part from 0.8 s on sees it turn."""
+    clip, mask, out = (tmp_path / name for name in ("clip.mkv", "mask.mkv", "out.mkv"))
+    ffmpeg("-f", "lavfi", "-i", "color=gray:s=96x64:r=10:d=2", "-c:v", "ffv1", clip)
+    ffmpeg(
+        "-f", "lavfi", "-i", "color=black:s=48x32:r=10:d=1",
+        "-f", "lavfi", "-i", "color=white:s=48x32:r=10:d=1",
+        "-filter_complex", "concat", "-c:v", "ffv1", mask,
+    )  # fmt: skip
+    result = run(
+        "render", clip, "-o", out, "--rules", "fire", "--control", f"mask:{mask}",
+        "--codec", "ffv1", "--start", 0.8, *QUICK,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    changed = [np.abs(frame.astype(int) - 128).mean() > 10 for frame in frames_of(out)]
+    assert changed == [False] * 2 + [True] * 10
+
+
 def test_one_rule_leaves_the_dark_parts_as_they_were(tmp_path: Path) -> None:
     clip = tmp_path / "halves.mkv"
     ffmpeg(

@@ -16,7 +16,8 @@ class View:
     """A source frame as the grid sees it.
 
     `rgb` `[h, w, 3]` float32, 0..1, gamma-encoded, one pixel a cell; `luma` `[h, w]` its
-    luminance; `full_luma` `[H, W]` the luminance at the frame's own size; `time` in seconds.
+    luminance; `full_luma` `[H, W]` the luminance at the frame's own size; `time` in seconds since
+    the clip's beginning, also where only a part of the clip is rendered.
     """
 
     rgb: np.ndarray

@@ -30,7 +30,6 @@ class Mask(Control):
         self._frames: Iterator[SourceFrame] = iter(())
         self._next: SourceFrame | None = None
         self._start: float | None = None
-        self._first_time: float | None = None
         if path.suffix.lower() in PICTURES:
             self._current = read_picture(path, "mask") @ LUMINANCE
         else:
@@ -46,9 +45,7 @@ class Mask(Control):
     def weights(self, view: View) -> np.ndarray:
         """Return `[count, h, w]`."""
         if self._start is not None:
-            if self._first_time is None:
-                self._first_time = view.time
-            now = view.time - self._first_time + self._start
+            now = view.time + self._start
             # Half a millisecond: two time bases round one instant differently.
             while self._next is not None and self._next.time <= now + 5e-4:
                 self._current = _grey(self._next.rgb)

@@ -74,7 +74,8 @@ class DecodeLoss:
 class VideoReader:
     """Iterates the frames of a clip's main video stream, once.
 
-    `start` and `duration` in seconds cut a part out: the frames shown from `start` on. A damaged
+    `start` and `duration` in seconds cut a part out: the frames shown from `start` on. `origin`:
+    the timestamp, in seconds, at which the whole clip begins. A damaged
     clip yields what can be decoded and then tells its `loss`. Raises `UserError` when there is
     nothing to decode.
     """
@@ -89,9 +90,9 @@ class VideoReader:
             self._stream.thread_type = "AUTO"
             self._start, self._errors, self._frames_out = start, 0, 0
             self._end: float | None = None
-            self._origin = self._stream_origin()
-            self._from = None if start is None else self._origin + start
-            self._until = None if duration is None else (self._from or self._origin) + duration
+            self.origin = self._stream_origin()
+            self._from = None if start is None else self.origin + start
+            self._until = None if duration is None else (self._from or self.origin) + duration
             if self._from is not None and start:
                 with contextlib.suppress(av.error.FFmpegError, OSError):
                     self._container.seek(
@@ -116,7 +117,7 @@ class VideoReader:
         """The part that was asked for, as container times in seconds, or None for all of it."""
         if self._from is None and self._until is None:
             return None
-        return (self._from if self._from is not None else self._origin), self._until
+        return (self._from if self._from is not None else self.origin), self._until
 
     @property
     def loss(self) -> DecodeLoss | None:
@@ -239,7 +240,7 @@ class VideoReader:
                 return None
         # Only alone may a stream be taken to last as long as its container.
         if self._container.duration and len(self._container.streams) == 1:
-            return self._origin + self._container.duration / av.time_base
+            return self.origin + self._container.duration / av.time_base
         return None
 
     def _expected_end(self) -> float | None:
