@@ -70,7 +70,9 @@ def grid_options(command: Command) -> Command:
             help="What a cell at the edge sees beyond it.",
         ),
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps."),
-        click.option("--engine", default="auto", show_default=True, help="auto, folded or torch."),
+        click.option(
+            "--engine", default="auto", show_default=True, help="auto, fused, folded or torch."
+        ),
         click.option("--overwrite", is_flag=True, help="Replace an existing output."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
         click.option("--quiet", is_flag=True, help="No progress and no report."),

@@ -16,7 +16,16 @@ from ncavideo.errors import UserError
 from ncavideo.ruleset import RuleSet, presets
 
 ENCODERS = ("libx264", "libx265", "libvpx-vp9", "libsvtav1", "prores_ks", "ffv1")
-PACKAGES = ("torch", "av", "opencv-python-headless", "numpy", "safetensors", "pillow", "click")
+PACKAGES = (
+    "torch",
+    "numba",
+    "av",
+    "opencv-python-headless",
+    "numpy",
+    "safetensors",
+    "pillow",
+    "click",
+)
 
 
 @dataclass(frozen=True)

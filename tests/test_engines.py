@@ -225,10 +225,44 @@ def test_refuses_inputs_and_snapshots_of_another_shape(make_ruleset: Make, name:
             engine.restore(Snapshot(state, 3))
 
 
-def test_auto_is_one_of_the_engines(make_ruleset: Make) -> None:
-    engine = engines.start("auto", make_ruleset(), 3, 3)
-    assert engines.AUTO in ENGINES
-    assert type(engine).__name__ == ENGINES[engines.AUTO][1]
+def test_auto_takes_the_fastest_for_the_device(make_ruleset: Make) -> None:
+    engine = engines.start("auto", make_ruleset(), 3, 3, device="cpu")
+    assert type(engine).__name__ == "FusedEngine"
+
+
+@pytest.mark.parametrize("fault", ["raises", "wrong", "nan"])
+def test_an_engine_that_fails_is_passed_over_with_one_warning(
+    make_ruleset: Make,
+    fault: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    kind = engines._load("fused")
+
+    class Faulty(kind):  # type: ignore[misc, valid-type]
+        def _step(self, inputs: np.ndarray, steps: int) -> None:
+            if fault == "raises":
+                raise RuntimeError("no such instruction")
+            super()._step(inputs, steps)
+            self._grid[0, 1, 0] += np.nan if fault == "nan" else 0.5
+
+    load = engines._load
+    monkeypatch.setattr(engines, "_refused", set())
+    monkeypatch.setattr(engines, "_load", lambda name: Faulty if name == "fused" else load(name))
+    started = [engines.start("auto", make_ruleset(), 4, 4, device="cpu") for _ in range(3)]
+    assert {type(engine).__name__ for engine in started} == {"FoldedEngine"}
+    assert len(caplog.records) == 1
+    assert "fused" in caplog.text
+    with pytest.raises(UserError, match="the engine fused does not work here") as caught:
+        engines.start("fused", make_ruleset(), 4, 4, device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_engine_says_what_it_does_not_run_on(make_ruleset: Make) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a second device to ask for")
+    with pytest.raises(UserError, match="--device cpu"):
+        engines.start("fused", make_ruleset(), 4, 4, device="cuda")
 
 
 def test_unknown_engine_lists_the_engines(make_ruleset: Make) -> None:

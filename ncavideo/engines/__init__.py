@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
+import logging
+import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ncavideo.errors import UserError
@@ -12,36 +16,64 @@ if TYPE_CHECKING:
     from ncavideo.nca import Edge
     from ncavideo.ruleset import RuleSet
 
-# Name, module and class: a module is imported only when its engine is asked for.
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Where an engine is defined and what it runs on; imported only when it is asked for."""
+
+    module: str
+    name: str
+    devices: tuple[str, ...]
+
+
+# The fastest first: `auto` takes the first that runs on the device and computes the right thing.
 ENGINES = {
-    "folded": ("ncavideo.engines.folded", "FoldedEngine"),
-    "torch": ("ncavideo.engines.reference", "ReferenceEngine"),
+    "fused": Kind("ncavideo.engines.fused", "FusedEngine", ("cpu",)),
+    "folded": Kind("ncavideo.engines.folded", "FoldedEngine", ("cpu", "cuda", "mps")),
+    "torch": Kind("ncavideo.engines.reference", "ReferenceEngine", ("cpu", "cuda", "mps")),
 }
-AUTO = "folded"
 DEVICES = ("auto", "cpu", "cuda", "mps")
+TOLERANCE = 5e-3  # relative, after a few steps; leaves room for TF32, not for a wrong result
+
+_refused: set[tuple[str, str]] = set()  # (engine, device): warned of once, not tried again
 
 
 def choose_device(device: str = "auto") -> str:
-    """Return the torch device to run on. Raises `UserError` if the named one is not here."""
-    import torch
-
-    here = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if device == "auto":
-        return next(name for name in ("cuda", "mps", "cpu") if here[name])
-    name = device.split(":")[0]
-    if name not in here:
+    """Return the device to run on. Raises `UserError` if the named one is not here."""
+    name, colon, index = device.partition(":")
+    if name not in DEVICES:
         raise UserError(f"unknown device {device!r}: use one of {', '.join(DEVICES)}")
-    if not here[name]:
+    counts = {"cpu": 1, "cuda": 0, "mps": 0}
+    # torch takes seconds to import, and a CPU render can do without it.
+    if name in ("cuda", "mps") or (name == "auto" and _may_have_gpu()):
+        import torch
+
+        counts["cuda"] = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        counts["mps"] = int(torch.backends.mps.is_available())
+    if device == "auto":
+        return next(here for here in ("cuda", "mps", "cpu") if counts[here])
+    if not counts[name]:
         raise UserError(f"there is no {name} device here: use --device cpu")
-    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": 1}[name]
-    index = device.partition(":")[2]
-    if ":" in device and not (index.isdecimal() and int(index) < count):
-        raise UserError(f"there is no device {device!r} here: {name} has {count}, counted from 0")
+    if colon and not (index.isdecimal() and int(index) < counts[name]):
+        raise UserError(
+            f"there is no device {device!r} here: {name} has {counts[name]}, counted from 0"
+        )
     return device
+
+
+def _may_have_gpu() -> bool:
+    """Return whether it is worth asking torch for a GPU: on a Mac, or with NVIDIA's driver."""
+    if sys.platform == "darwin":
+        return True
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        count = ctypes.c_int(0)
+        asked = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+    except (OSError, AttributeError):
+        return False
+    return asked and count.value > 0
 
 
 def start(
@@ -54,11 +86,53 @@ def start(
     edge: Edge = "reflect",
     device: str = "auto",
 ) -> Engine:
-    """Start the named engine (`auto` for the fastest) on a grid of `height` x `width` cells."""
+    """Start the named engine (`auto` for the fastest) on a grid of `height` x `width` cells.
+
+    Before it is used, an engine takes a few steps beside the exact ones. Under `auto` one that
+    fails is passed over with a warning; a named one that fails raises `UserError`.
+    """
     if name != "auto" and name not in ENGINES:
         raise UserError(f"unknown engine {name!r}: use auto, {', '.join(ENGINES)}")
-    module, kind = ENGINES[AUTO if name == "auto" else name]
-    engine: Engine = getattr(importlib.import_module(module), kind)(
-        ruleset, height, width, seed=seed, edge=edge, device=choose_device(device)
-    )
+    if name != "auto" and device == "auto" and len(ENGINES[name].devices) == 1:
+        device = ENGINES[name].devices[0]
+    device = choose_device(device)
+    kind = device.partition(":")[0]
+    if name != "auto" and kind not in ENGINES[name].devices:
+        raise UserError(
+            f"the engine {name} does not run on {kind}: use --device {ENGINES[name].devices[0]}"
+        )
+    for candidate in ENGINES if name == "auto" else (name,):
+        if kind not in ENGINES[candidate].devices:
+            continue
+        if name == "auto" and (candidate, device) in _refused:
+            continue
+        try:
+            make = _load(candidate)
+            wrong = _wrong(make, ruleset, edge, device)
+        except (MemoryError, UserError):
+            raise
+        except Exception as error:
+            wrong = f"{type(error).__name__}: {error}".splitlines()[0]
+        if not wrong:
+            return make(ruleset, height, width, seed=seed, edge=edge, device=device)
+        if name != "auto":
+            raise UserError(f"the engine {name} does not work here ({wrong}): use --engine auto")
+        _refused.add((candidate, device))
+        log.warning("the engine %s does not work here (%s); using a slower one", candidate, wrong)
+    raise UserError(f"no engine works on {device}: ncavideo doctor shows why")
+
+
+def _load(name: str) -> type[Engine]:
+    kind = ENGINES[name]
+    engine: type[Engine] = getattr(importlib.import_module(kind.module), kind.name)
     return engine
+
+
+def _wrong(make: type[Engine], ruleset: RuleSet, edge: Edge, device: str) -> str:
+    """Return what is wrong with an engine's results; nothing if they are right."""
+    from ncavideo.engines import check
+
+    probe = make(ruleset, check.HEIGHT, check.WIDTH, seed=check.SEED, edge=edge, device=device)
+    difference = check.difference(probe)
+    right = difference <= TOLERANCE  # not so for NaN
+    return "" if right else f"its results differ by {difference:.1e} from the exact ones"

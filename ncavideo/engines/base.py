@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ncavideo.nca import Edge
 from ncavideo.ruleset import RuleSet
+
+if TYPE_CHECKING:
+    from ncavideo.nca import Edge
 
 
 @dataclass(frozen=True)
