@@ -345,6 +345,24 @@ def doctor_command(as_json: bool) -> None:
         sys.exit(EXIT_FAILED)
 
 
+@main.command("bench")
+@click.option("--ruleset", default="elements", show_default=True, metavar="FILE|NAME")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@click.option("--engine", default="auto", show_default=True, help="The renders' engine.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def bench_command(ruleset: str, device: str, engine: str, as_json: bool) -> None:
+    """Measure this machine: every engine, every stage of a render, and frames a second by size.
+
+    Takes a minute or two, and shows little if other programs run beside it.
+    """
+    with one_sentence_errors():
+        from ncavideo.bench import measure
+
+        report = measure(ruleset, device, engine, lambda line: click.echo(line, err=as_json))
+    if as_json:
+        click.echo(json.dumps(report))
+
+
 @contextmanager
 def progress_bar(what: str, unit: str, quiet: bool) -> Iterator[Callable[..., None]]:
     """Give a function `(done, total, note)` that moves a bar on stderr."""

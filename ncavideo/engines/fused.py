@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ncavideo.cores import cores
 from ncavideo.engines import fused_kernel as kernel
 from ncavideo.engines.base import Engine, Snapshot
 from ncavideo.engines.fused_kernel import GROUP, LANES
@@ -23,13 +23,6 @@ CACHE_LINE = 64  # bytes; vectors that straddle two lines load at half the speed
 # Machine code cannot be interrupted, so that long jobs are handed over in parts of so many
 # cell-steps: some tenths of a second on two cores.
 CELL_STEPS_A_CALL = 8_000_000
-
-
-def cores() -> int:
-    """Return the number of cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class FusedEngine(Engine):
