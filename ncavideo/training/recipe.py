@@ -49,7 +49,8 @@ class TrainingRecipe:
 
     Shares are probabilities per sample and iteration: `reseed` starts from the seed, `change`
     asks a living sample for something else, `mixed` of those requests show two rules, `damage`
-    erases a disc, `reflect` runs with reflecting edges, `long` lives on for `long_steps` first.
+    erases a disc, `reflect` runs with reflecting edges, `long` first lives on, unjudged, for up to
+    `long_steps` steps.
     """
 
     iterations: int = 6000
@@ -63,8 +64,8 @@ class TrainingRecipe:
     mixed: float = 0.35
     damage: float = 0.15
     reflect: float = 0.4
-    long: float = 0.05
-    long_steps: int = 320
+    long: float = 0.08
+    long_steps: int = 4000
     precision: str = "auto"
     vgg: str = "auto"
 
@@ -73,14 +74,16 @@ class TrainingRecipe:
 class LossRecipe:
     """Weights of the loss terms.
 
-    `brightness` asks blurred luminance to follow the light. `stillness` asks a sample that is not
-    asked for anything new to hold its picture over eight steps, a video frame's worth, from the
-    share `still_from` of the iterations on: a texture has to find its shapes before it holds them.
+    `brightness` asks blurred luminance to follow the light. `corner` forbids more energy near the
+    grid's Nyquist corner, the checkerboard, than the exemplar has. `stillness` asks a sample that
+    is not asked for anything new to hold its picture over eight steps, a video frame's worth, from
+    the share `still_from` of the iterations on: a texture finds its shapes before it holds them.
     """
 
     style: float = 1.0
     overflow: float = 50.0
     brightness: float = 10.0
+    corner: float = 0.1
     stillness: float = 2.0
     still_from: float = 0.625
 
@@ -117,7 +120,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "long_steps": (0, 100_000),
     "seed": (0, 2**32 - 1),
     **dict.fromkeys(("reseed", "change", "mixed", "damage", "reflect", "long"), (0, 1)),
-    **dict.fromkeys(("style", "overflow", "brightness", "stillness"), (0, 1e6)),
+    **dict.fromkeys(("style", "overflow", "brightness", "corner", "stillness"), (0, 1e6)),
     **dict.fromkeys(("still", "still_from"), (0, 1)),
 }
 _CHOICES = {

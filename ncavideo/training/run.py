@@ -16,7 +16,7 @@ from PIL import Image
 
 from ncavideo.engines import choose_device
 from ncavideo.errors import UserError
-from ncavideo.ruleset import LIGHT, Rule, RuleSet
+from ncavideo.ruleset import RuleSet
 from ncavideo.training.recipe import Recipe
 from ncavideo.training.sheet import sample_sheet
 from ncavideo.training.style import StyleLoss
@@ -100,15 +100,8 @@ def train(
 
 def to_ruleset(trainer: Trainer, features: str) -> RuleSet:
     """Return the trained network with its full provenance."""
-    recipe, update = trainer.recipe, trainer.nca.update
-    w1, b1, w2 = (
-        p.detach().to("cpu", torch.float32).numpy().copy()
-        for p in (update.w1, update.b1, update.w2)
-    )
-    rules = tuple(Rule(r.name, r.prompt, Path(r.style).name, r.credit) for r in recipe.rules)
-    inputs = tuple(r.name for r in rules) + ((LIGHT,) if recipe.model.light else ())
     provenance = {
-        "recipe": recipe.to_json(),
+        "recipe": trainer.recipe.to_json(),
         "iterations": trainer.iteration,
         "guide": "none",
         "style_features": features,
@@ -116,7 +109,7 @@ def to_ruleset(trainer: Trainer, features: str) -> RuleSet:
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
         "date": datetime.date.today().isoformat(),
     }
-    return RuleSet(recipe.name, rules, inputs, recipe.model.fire_rate, w1, b1, w2, provenance)
+    return trainer.ruleset(provenance)
 
 
 def _restore(trainer: Trainer, path: Path) -> None:

@@ -30,6 +30,7 @@ LIGHT_SPREAD = 0.08  # of the light scale: how far a counterpart's light may lie
 LIGHT_WEIGHT = 2.5  # the light coordinate's weight beside features of deviation 1
 RULE_WEIGHT = 2.0  # the same for the rule coordinates
 POSITIONS = 2304  # positions compared on large maps: a fresh random choice every time
+LEAST_CORNER = 1e-7  # checkerboard energy that nobody sees: a deviation of 0.0003
 DEEP = 5  # index of the first map too coarse to tell two rules apart across a border
 
 
@@ -60,6 +61,19 @@ def haar_details(rgb: Tensor) -> Tensor:
     vertical = y + right - below - corner
     diagonal = y - right - below + corner
     return torch.stack([horizontal, vertical, diagonal], 1) / 2
+
+
+def checkerboard_energy(rgb: Tensor, edge: Edge) -> Tensor:
+    """Return the luminance's local energy near the Nyquist corner, `[B, H, W]`.
+
+    The fourth difference in both directions, whose gain is sin(pi f)**4 in each: 1 for a one-pixel
+    checkerboard, 0.06 at half that frequency.
+    """
+    kernel = torch.tensor([1.0, -4.0, 6.0, -4.0, 1.0], dtype=rgb.dtype, device=rgb.device) / 16
+    mode = "circular" if edge == "wrap" else "reflect"
+    padded = F.pad(luminance(rgb)[:, None], (2, 2, 2, 2), mode=mode)
+    out = F.conv2d(F.conv2d(padded, kernel.view(1, 1, 1, 5)), kernel.view(1, 1, 5, 1))
+    return out[:, 0].square()
 
 
 def feature_maps(vgg: VGGFeatures, rgb: Tensor, edge: Edge) -> list[Tensor]:
@@ -98,6 +112,9 @@ class StyleLoss:
         share = torch.tensor([0.04, 0.96], device=stacked.device)
         ends = torch.quantile(stacked[:, ::7], share, dim=1)
         self.dark, self.bright = float(ends[0].mean()), float(ends[1].mean())
+        self.corner = torch.stack(
+            [checkerboard_energy(rgb[None], "wrap").mean() for rgb in exemplars]
+        )
         self.scales: list[float] = []
         self._layers: list[_Layer] = []
         for index in range(len(maps[0])):
@@ -119,6 +136,16 @@ class StyleLoss:
     def light_of(self, luma: Tensor) -> Tensor:
         """Return the light, 0..1, that a blurred luminance stands for."""
         return ((luma - self.dark) / (self.bright - self.dark)).clamp(0, 1)
+
+    def corner_excess(self, rgb: Tensor, weights: Tensor, edge: Edge) -> Tensor:
+        """Return by how much a sample's checkerboard energy exceeds its exemplars', `[B]`.
+
+        The natural logarithm of the ratio, 0 where there is no more than there should be; each
+        position's allowance is its own rule's.
+        """
+        energy = checkerboard_energy(rgb, edge).mean((1, 2))
+        allowed = self.corner[weights.argmax(1)].mean((1, 2))
+        return F.relu(((energy + LEAST_CORNER) / (allowed + LEAST_CORNER)).log())
 
     def __call__(
         self,

@@ -11,10 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ncavideo import engines
+from ncavideo.engines.base import Snapshot
 from ncavideo.errors import UserError
 from ncavideo.firemask import fire_mask_torch
 from ncavideo.nca import NCA, Edge, to_rgb
 from ncavideo.pictures import read_picture
+from ncavideo.ruleset import LIGHT, Rule, RuleSet
 from ncavideo.training.conditions import disc, draw_condition
 from ncavideo.training.pool import Pool
 from ncavideo.training.recipe import Recipe
@@ -24,6 +27,7 @@ BRIGHTNESS_BLUR = 3.0  # cells: finer than this, light and dark are the texture'
 STATE_LIMIT = 1.0  # hidden numbers beyond this cost; keeps a state in range for ever
 WARM_UP = 0.02  # share of the iterations in which the rate rises to its full value
 FINAL_RATE = 0.03  # share of the full rate at the end of the cosine
+LEAST_LONG = 100  # steps of the shortest long run
 LONG_FROM = 0.35  # share of the iterations before which no sample takes a long run
 STILL_STEPS = 8  # steps, a video frame's worth, over which a calm sample should hold its picture
 BROKEN = 8.0  # a state beyond this is not worth healing: it starts again
@@ -88,9 +92,10 @@ class Trainer:
         state = state.contiguous(memory_format=torch.channels_last)
         edge: Edge = "reflect" if self._chance(r.reflect) else "wrap"
         share = self.iteration / r.iterations
-        if share > LONG_FROM and self._chance(r.long):
-            with torch.no_grad():
-                state = _without_broken(self._live(state, inputs, r.long_steps, edge))
+        if share > LONG_FROM:
+            for index in range(len(chosen)):
+                if self._chance(r.long):
+                    state[index] = self._grow_old(state[index], inputs[index], edge)
         fewest, most = r.steps
         most = fewest + round((most - fewest) * min(1.0, 0.3 + 6 * share))
         steps = int(torch.randint(fewest, most + 1, (), generator=self.generator))
@@ -106,6 +111,8 @@ class Trainer:
             wanted = self.style.target_luminance(light)
             error = blur(luminance(rgb) - wanted, BRIGHTNESS_BLUR, edge)
             terms["brightness"] = error.square().mean()
+        if loss.corner:
+            terms["corner"] = self.style.corner_excess(rgb, weights, edge).mean()
         if loss.stillness and share >= loss.still_from:
             moved = (rgb - to_rgb(before)).abs().mean(1)
             holds = torch.tensor([rule.still for rule in self.recipe.rules], device=self.device)
@@ -189,6 +196,42 @@ class Trainer:
             state = self.nca(state, inputs, mask, edge, self.dtype)
             self.steps_taken += 1
         return state
+
+    def _grow_old(self, state: Tensor, inputs: Tensor, edge: Edge) -> Tensor:
+        """Let one sample `[C, H, W]` live on, unjudged, for up to `long_steps` steps.
+
+        What drifts, drifts slowly: only a sample that is hundreds or thousands of steps old shows
+        it. The fastest engine makes that cheap. Ages are spread evenly in their logarithm.
+        """
+        most = self.recipe.training.long_steps
+        share = float(torch.rand((), generator=self.generator))
+        steps = round(min(LEAST_LONG, most) * (most / min(LEAST_LONG, most)) ** share)
+        engine = engines.start(
+            "auto",
+            self.ruleset(),
+            *state.shape[1:],
+            seed=self.recipe.seed,
+            edge=edge,
+            device=str(self.device),
+        )
+        engine.restore(Snapshot(state.cpu().contiguous().numpy(), self.steps_taken))
+        engine.step(inputs.cpu().contiguous().numpy(), steps)
+        self.steps_taken += steps
+        old = torch.from_numpy(engine.snapshot().state).to(self.device)
+        return _without_broken(old[None])[0]
+
+    def ruleset(self, provenance: dict[str, Any] | None = None) -> RuleSet:
+        """Return the network as it is now, as a rule set."""
+        recipe, update = self.recipe, self.nca.update
+        w1, b1, w2 = (
+            p.detach().to("cpu", torch.float32).numpy().copy()
+            for p in (update.w1, update.b1, update.w2)
+        )
+        rules = tuple(Rule(r.name, r.prompt, Path(r.style).name, r.credit) for r in recipe.rules)
+        inputs = tuple(r.name for r in rules) + ((LIGHT,) if recipe.model.light else ())
+        return RuleSet(
+            recipe.name, rules, inputs, recipe.model.fire_rate, w1, b1, w2, provenance or {}
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the run consists of, for `load_state_dict`."""

@@ -1,0 +1,187 @@
+"""What a rule set promises: lasting, healing, taking over, clean borders, no checkerboard.
+
+    python benchmarks/rule_set.py [RULESET] [--size 192] [--long 20000] [--skip-long]
+
+One line a rule:
+
+*300*, *2,000*, *20,000*: style distance (the loss that training minimises, mean of 16 draws) after
+so many steps under a light that goes from dark to bright and back. *halves*: the distance of the
+exemplar's right half to its left half, for scale. *drift*: the last over the first; the goal is
+1.15. *Nyquist*: luminance energy above 0.4 cycles a cell in both axes, over the exemplar's; the
+goal is 2. *healed*: steps until a hole of 40 cells is filled again, in the middle of its patches
+within 1.15 times of what they measured before; the goal is 200. *moves*: mean change of RGB over
+8 steps at rest.
+
+Then for each ordered pair of rules *take-over*: steps until a grid whose rule is changed is nearer
+to the new one than to the old (median over patches, `ncavideo/training/patches.py`); the goal is
+48. And for each pair *border*: the widest run of columns along a hard border whose local contrast
+is below half of that of the weaker side; the goal is 6 cells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+from pathlib import Path
+
+import numpy as np
+import torch
+from long_run import distance, light_field, nyquist_share
+
+from ncavideo import engines
+from ncavideo.engines.base import Engine, Snapshot
+from ncavideo.ruleset import RuleSet, open_ruleset
+from ncavideo.training.patches import Patches
+from ncavideo.training.style import StyleLoss
+from ncavideo.training.trainer import load_style
+from ncavideo.training.vgg import load_vgg
+
+STYLES = Path(__file__).parent.parent / "examples" / "styles"
+HOLE = 20  # cells, radius
+HEALED = 1.15
+SETTLED = 400  # steps after which a rule counts as grown
+
+
+def given(ruleset: RuleSet, weights: np.ndarray, light: np.ndarray) -> np.ndarray:
+    """Return the input channels for `weights` `[R, H, W]` and `light` `[H, W]`, 0..1."""
+    inputs = np.zeros((len(ruleset.inputs), *light.shape), np.float32)
+    inputs[: len(weights)] = weights
+    if ruleset.has_light:
+        inputs[ruleset.inputs.index("light")] = 2 * light - 1
+    return inputs
+
+
+def one_rule(ruleset: RuleSet, rule: int, light: np.ndarray) -> np.ndarray:
+    """Return the input channels for one rule everywhere."""
+    weights = np.zeros((len(ruleset.rules), *light.shape), np.float32)
+    weights[rule] = 1
+    return given(ruleset, weights, light)
+
+
+def grown(ruleset: RuleSet, inputs: np.ndarray, steps: int = SETTLED) -> Engine:
+    """Return a wrapped grid that has lived for `steps` steps."""
+    engine = engines.start("auto", ruleset, *inputs.shape[1:], edge="wrap")
+    engine.step(inputs, steps)
+    return engine
+
+
+def halves(vgg: object, exemplar: torch.Tensor) -> float:
+    """Return the style distance of an exemplar's right half to its left half."""
+    left, right = exemplar.chunk(2, 2)
+    style = StyleLoss(vgg, [left.contiguous()])  # type: ignore[arg-type]
+    weights = torch.ones(1, 1, *right.shape[1:])
+    torch.manual_seed(0)
+    with torch.no_grad():
+        return statistics.mean(
+            style(right[None], weights, None, "reflect").item() for _ in range(8)
+        )
+
+
+def healing(ruleset: RuleSet, patches: Patches, rule: int, size: int) -> int | None:
+    """Return the steps until a hole is filled; None if it takes more than 400."""
+    light = np.full((size, size), 0.6, np.float32)
+    inputs = one_rule(ruleset, rule, light)
+    engine = grown(ruleset, inputs)
+    middle = slice(size // 2 - HOLE, size // 2 + HOLE)
+
+    def own() -> float:
+        return float(np.median(patches.distances(engine.rgb()[middle, middle])[:, rule]))
+
+    before = own()
+    state = engine.snapshot()
+    y, x = np.ogrid[:size, :size]
+    state.state[:, (y - size // 2) ** 2 + (x - size // 2) ** 2 < HOLE**2] = 0
+    engine.restore(Snapshot(state.state, state.step))
+    for steps in range(8, 401, 8):
+        engine.step(inputs, 8)
+        if own() <= HEALED * before:
+            return steps
+    return None
+
+
+def take_over(ruleset: RuleSet, patches: Patches, old: int, new: int, size: int) -> int | None:
+    """Return the steps until a grid looks like `new` rather than `old`; None if above 200."""
+    light = np.full((size, size), 0.6, np.float32)
+    engine = grown(ruleset, one_rule(ruleset, old, light))
+    inputs = one_rule(ruleset, new, light)
+    for steps in range(4, 201, 4):
+        engine.step(inputs, 4)
+        distances = np.median(patches.distances(engine.rgb(), "wrap"), 0)
+        if distances[new] < distances[old]:
+            return steps
+    return None
+
+
+def border(ruleset: RuleSet, one: int, other: int, size: int) -> int:
+    """Return the width in cells of the washed-out strip between two rules side by side."""
+    weights = np.zeros((len(ruleset.rules), size, size), np.float32)
+    weights[one, :, : size // 2] = 1
+    weights[other, :, size // 2 :] = 1
+    rgb = grown(ruleset, given(ruleset, weights, np.full((size, size), 0.6, np.float32))).rgb()
+    contrast = rgb.std(0).mean(-1)  # of each column
+    contrast = np.convolve(np.pad(contrast, 1, "wrap"), np.ones(3) / 3, "valid")
+    quarter = size // 4
+    sides = [
+        np.median(contrast[12 : quarter * 2 - 12]),
+        np.median(contrast[quarter * 2 + 12 : -12]),
+    ]
+    weak = contrast[quarter:-quarter] < 0.5 * min(sides)
+    runs = [len(list(run)) for low, run in itertools.groupby(weak) if low]
+    return max(runs, default=0)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("ruleset", nargs="?", default="elements")
+    parser.add_argument("--size", type=int, default=192)
+    parser.add_argument("--long", type=int, default=20_000)
+    parser.add_argument("--skip-long", action="store_true")
+    arguments = parser.parse_args()
+    ruleset, size = open_ruleset(arguments.ruleset), arguments.size
+    exemplars = [load_style(STYLES / rule.style) for rule in ruleset.rules]
+    vgg = load_vgg("auto")
+    style, patches = StyleLoss(vgg, exemplars), Patches(vgg, exemplars)
+    light = light_field(size)
+    ages = [300, 2000] + ([] if arguments.skip_long else [arguments.long])
+    header = "".join(f" {age:,} |" for age in ages)
+    print(f"| rule |{header} halves | drift | Nyquist | healed | moves |")
+    print("| --- |" + " --- |" * (len(ages) + 5))
+    for index, rule in enumerate(ruleset.rules):
+        inputs = one_rule(ruleset, index, light)
+        engine = grown(ruleset, inputs, 0)
+        found = []
+        for age in ages:
+            engine.step(inputs, age - engine.steps_taken)
+            rgb = torch.from_numpy(engine.rgb()).permute(2, 0, 1).contiguous()
+            found.append(distance(style, rgb, index, torch.from_numpy(light)))
+        before = engine.rgb()
+        engine.step(inputs, 8)
+        moves = float(np.abs(engine.rgb() - before).mean())
+        checker = nyquist_share(rgb) / nyquist_share(exemplars[index])
+        cells = "".join(f" {value:.3f} |" for value in found)
+        healed = healing(ruleset, patches, index, size)
+        drift = found[-1] / found[0]
+        print(
+            f"| {rule.name} |{cells} {halves(vgg, exemplars[index]):.3f} | {drift:.2f}"
+            f" | {checker:.1f} | {healed or 'over 400'} | {moves:.3f} |",
+            flush=True,
+        )
+    print("\ntake-over, steps (row: old, column: new)\n")
+    print("| |" + "".join(f" {rule.name} |" for rule in ruleset.rules))
+    print("| --- |" + " --- |" * len(ruleset.rules))
+    for old, rule in enumerate(ruleset.rules):
+        row = [
+            "" if old == new else take_over(ruleset, patches, old, new, 96) or "over 200"
+            for new in range(len(ruleset.rules))
+        ]
+        print(f"| {rule.name} |" + "".join(f" {cell} |" for cell in row), flush=True)
+    print("\nborder, cells\n")
+    for one, other in itertools.combinations(range(len(ruleset.rules)), 2):
+        names = f"{ruleset.rules[one].name} and {ruleset.rules[other].name}"
+        print(f"- {names}: {border(ruleset, one, other, 128)}")
+
+
+if __name__ == "__main__":
+    main()
