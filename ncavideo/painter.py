@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,12 +16,15 @@ from ncavideo.control.mix import inputs_for
 from ncavideo.errors import UserError
 from ncavideo.nca import Edge
 from ncavideo.ruleset import RuleSet
+from ncavideo.stopwatch import Stopwatch
 
 # A grid of about 640x360 cells shows faces and type at any frame size; finer costs time with the
 # square, coarser loses the picture.
 GRID_ROWS = 360
 LEAST_CELL = 2
 WARM_UP_STEPS = 240
+WARM_UP_PIECE = 8  # steps after which a warm-up can be given up
+STAGES = ("decode", "control", "step", "composite", "encode")
 # In near-black a texture keeps too few levels to show what it is made of. The grid is asked for
 # no less light than this, and shading takes it the rest of the way down.
 DARKEST_LIGHT = 0.2
@@ -94,7 +94,11 @@ class Guide:
 
 
 class Painter:
-    """The grid that a clip's frames drive: one call a frame, in order."""
+    """The grid that a clip's frames drive: one call a frame, in order.
+
+    `read`, `live` and `compose` may run in different threads, each of them in order; `compose` for
+    several frames at once. `watch` tells what each took.
+    """
 
     def __init__(
         self, ruleset: RuleSet, size: tuple[int, int], levels: ClipRange, options: RenderOptions
@@ -102,9 +106,9 @@ class Painter:
         width, height = size
         cell = options.cell or max(LEAST_CELL, round(min(width, height) / GRID_ROWS))
         self.cells = (-(-width // cell), -(-height // cell))
-        self._options, self._ruleset = options, ruleset
-        self._control = make_control(options.control, len(options.rules), options.contrast, levels)
-        self._light = Light(options.light, levels)
+        self._options, self._ruleset, self._levels = options, ruleset, levels
+        self._control = make_control(options.control, len(options.rules), options.contrast)
+        self._light = Light(options.light)
         dark, bright = ruleset.provenance.get("light_scale", LIGHT_SCALE)
         self._composite = Composite(size, options.shade, dark, bright)
         self._engine = engines.start(
@@ -116,8 +120,9 @@ class Painter:
             edge=options.edge,
             device=options.device,
         )
-        self._warm = False
-        self.stages = dict.fromkeys(("control", "step", "composite"), 0.0)
+        self._warm_steps = 0
+        self._stopped = False
+        self.watch = Stopwatch(*STAGES)
 
     def paint(self, rgb: np.ndarray, seconds: float) -> np.ndarray:
         """Map a source frame `[H, W, 3]` at `seconds` to an output frame of the same type."""
@@ -126,33 +131,35 @@ class Painter:
 
     def read(self, rgb: np.ndarray, seconds: float) -> Guide:
         """Read from a source frame what the grid is asked for."""
-        with self._timed("control"):
-            view = make_view(rgb, self.cells[1], self.cells[0], seconds)
+        with self.watch("control"):
+            view = make_view(rgb, self.cells[1], self.cells[0], seconds, self._levels)
             return Guide(view, self._control.weights(view), self._light(view))
 
     def live(self, guide: Guide) -> np.ndarray:
         """Step the grid for one frame; return the texture `[h, w, 3]`, 0..1, one pixel a cell."""
-        with self._timed("step"):
+        with self.watch("step"):
             light = DARKEST_LIGHT + (1 - DARKEST_LIGHT) * guide.light
             inputs = inputs_for(self._ruleset, self._options.rules, guide.weights, light)
-            if not self._warm:
-                self._engine.step(inputs, self._options.warmup)
-                self._warm = True
+            self._warm_up(inputs)
             self._engine.step(inputs, self._options.steps)
             return self._engine.rgb()
 
+    def _warm_up(self, inputs: np.ndarray) -> None:
+        while self._warm_steps < self._options.warmup and not self._stopped:
+            steps = min(WARM_UP_PIECE, self._options.warmup - self._warm_steps)
+            self._engine.step(inputs, steps)
+            self._warm_steps += steps
+
+    def stop(self) -> None:
+        """Give up a warm-up that runs in another thread; nobody wants the frames any more."""
+        self._stopped = True
+
     def compose(self, texture: np.ndarray, guide: Guide, rgb: np.ndarray) -> np.ndarray:
         """Lay the texture over its source frame."""
-        with self._timed("composite"):
+        with self.watch("composite"):
             coverage = guide.weights.sum(0) if len(guide.weights) == 1 else None
             return self._composite(texture, guide.light, coverage, guide.view, rgb)
 
     def close(self) -> None:
         """Let go of the control's files."""
         self._control.close()
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.stages[stage] += time.perf_counter() - started

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,16 +12,24 @@ import numpy as np
 
 from ncavideo.control.base import LUMINANCE
 from ncavideo.control.levels import clip_range
+from ncavideo.cores import cores
 from ncavideo.painter import Painter, RenderOptions
+from ncavideo.pipeline import Stage, overlap
 from ncavideo.ruleset import find_ruleset
-from ncavideo.video.reader import DecodeLoss, VideoReader
+from ncavideo.stopwatch import Stopwatch
+from ncavideo.video.reader import DecodeLoss, SourceFrame, VideoReader
 from ncavideo.video.survey import survey
 from ncavideo.video.writer import open_writer
+
+CORES_A_COMPOSER = 4  # for each so many cores one more frame is composed at a time
 
 
 @dataclass
 class RenderReport:
-    """What a render did: counts, sizes, seconds by stage, and what the user should know."""
+    """What a render did: counts, sizes, seconds by stage, and what the user should know.
+
+    Stages overlap: their seconds add up to more than the whole takes.
+    """
 
     output: Path
     ruleset: str
@@ -87,28 +95,40 @@ def render(
         painter = Painter(ruleset, (info.width, info.height), levels, options)
         stack.callback(painter.close)
         report.width, report.height, report.cells = info.width, info.height, painter.cells
-        stages = dict.fromkeys(("decode", "encode"), 0.0)
-        frames = iter(reader)
-        while True:
-            before = time.perf_counter()
-            frame = next(frames, None)
-            stages["decode"] += time.perf_counter() - before
-            if frame is None:
-                break
-            out = painter.paint(frame.rgb, frame.time - reader.origin)
-            before = time.perf_counter()
-            writer.write(out, frame.pts, frame.duration)
-            stages["encode"] += time.perf_counter() - before
+        watch = painter.watch
+        painted = overlap(
+            _decoded(reader, watch),
+            Stage(lambda frame: (frame, painter.read(frame.rgb, frame.time - reader.origin))),
+            Stage(lambda item: (*item, painter.live(item[1]))),
+            Stage(
+                lambda item: (item[0], painter.compose(item[2], item[1], item[0].rgb)),
+                workers=max(1, cores() // CORES_A_COMPOSER),
+            ),
+        )
+        stack.enter_context(closing(painted))
+        # Whoever leaves early does not wait for the whole warm-up.
+        stack.callback(painter.stop)
+        for frame, out in painted:
+            with watch("encode"):
+                writer.write(out, frame.pts, frame.duration)
             report.frames += 1
             progress(RenderProgress(report.frames, info.frames))
-        before = time.perf_counter()
-        writer.close()
-        stages["encode"] += time.perf_counter() - before
-        order = ("decode", *painter.stages, "encode")
-        report.stages = {name: (stages | painter.stages)[name] for name in order}
+        with watch("encode"):
+            writer.close()
+        report.stages = watch.seconds
         report.notes, report.loss = list(writer.notes), reader.loss
     report.seconds = time.perf_counter() - started
     return report
+
+
+def _decoded(reader: VideoReader, watch: Stopwatch) -> Generator[SourceFrame, None, None]:
+    frames = iter(reader)
+    while True:
+        with watch("decode"):
+            frame = next(frames, None)
+        if frame is None:
+            return
+        yield frame
 
 
 def luma_of(rgb: np.ndarray) -> np.ndarray:

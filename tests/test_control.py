@@ -15,7 +15,7 @@ from PIL import Image
 
 from ncavideo.control import DEFAULT_CONTRAST, make_control
 from ncavideo.control.base import LUMINANCE, View, even_thresholds, make_view, ramp
-from ncavideo.control.levels import CLIP_LIMIT, ClipRange, LocalContrast, Thresholds, clip_range
+from ncavideo.control.levels import CLIP_LIMIT, ClipRange, Thresholds, clip_range, local_contrast
 from ncavideo.control.light import Light
 from ncavideo.control.luminance import Luminance
 from ncavideo.control.mix import LEAST_STRENGTH, inputs_for
@@ -26,10 +26,10 @@ SHARE = st.floats(0, 1, width=32)
 GRIDS = hnp.array_shapes(min_dims=2, max_dims=2, max_side=20)
 
 
-def grey(luma: np.ndarray, time: float = 0.0) -> View:
+def grey(luma: np.ndarray, time: float = 0.0, levels: ClipRange | None = None) -> View:
     """Return the view of a grey frame, one pixel a cell."""
     luma = luma.astype(np.float32)
-    return View(np.repeat(luma[..., None], 3, 2), luma, luma, time)
+    return View(np.repeat(luma[..., None], 3, 2), luma, luma, time, levels or ClipRange())
 
 
 def halves(white: float, height: int = 90, width: int = 160) -> np.ndarray:
@@ -153,13 +153,13 @@ def test_a_clip_of_one_brightness_is_not_called_dark(value: float) -> None:
     """A white clip has no range to stretch; that makes it no black one."""
     frame = np.full((24, 32), value, np.float32)
     levels = clip_range([frame])
-    assert Light(1, levels)(grey(frame)).mean() >= 0.45
+    assert Light(1)(grey(frame, levels=levels)).mean() >= 0.45
 
 
 def test_local_contrast_spreads_a_face_in_even_light() -> None:
     y, x = np.mgrid[0:180, 0:320] / 180
     luma = (0.5 + 0.05 * np.sin(8 * x) * np.cos(9 * y)).astype(np.float32)
-    out = LocalContrast()(luma)
+    out = local_contrast(luma)
     assert out.dtype == np.float32
     assert out.min() >= 0
     assert out.max() <= 1
@@ -171,13 +171,13 @@ def test_local_contrast_spreads_a_face_in_even_light() -> None:
 def test_local_contrast_keeps_noise_down(size: tuple[int, int]) -> None:
     """The clip limit is what it says: noise in a flat region grows by no more than that."""
     luma = 0.5 + noise(0.004, 1, *size)
-    assert LocalContrast()(luma).std() < 1.5 * CLIP_LIMIT * luma.std()
+    assert local_contrast(luma).std() < 1.5 * CLIP_LIMIT * luma.std()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 30), (30, 1), (5, 7), (12, 12), (13, 300)], ids=str)
 def test_local_contrast_on_small_grids(size: tuple[int, int]) -> None:
     luma = np.random.default_rng(0).random(size).astype(np.float32)
-    out = LocalContrast()(luma)
+    out = local_contrast(luma)
     assert out.shape == size
     assert np.isfinite(out).all()
 
@@ -224,7 +224,7 @@ def test_constant_frames(value: float) -> None:
     frame = np.full((24, 32), value, np.float32)
     assert Thresholds(3).update(frame, 0) == pytest.approx([1 / 3, 2 / 3], abs=0.02)
     for contrast in (1.0, DEFAULT_CONTRAST):
-        weights = Luminance(3, contrast, ClipRange()).weights(grey(frame))
+        weights = Luminance(3, contrast).weights(grey(frame))
         assert np.isfinite(weights).all()
         assert np.abs(weights.sum(0) - 1).max() < 1e-6
         assert np.ptp(weights.reshape(3, -1), axis=1).max() < 1e-5
@@ -297,7 +297,7 @@ def test_still_noise_hardly_moves_thresholds() -> None:
 @pytest.mark.parametrize("white", [0.25, 0.4, 0.5, 0.6, 0.75])
 def test_white_is_the_first_rule_and_black_the_last(white: float, contrast: float) -> None:
     luma = halves(white)
-    weights = Luminance(2, contrast, ClipRange()).weights(grey(luma))
+    weights = Luminance(2, contrast).weights(grey(luma))
     edge = round(white * luma.shape[1])
     assert weights[0][:, : edge - 4].min() > 0.9
     assert weights[1][:, edge + 4 :].min() > 0.9
@@ -307,8 +307,8 @@ def test_white_is_the_first_rule_and_black_the_last(white: float, contrast: floa
 def test_noise_does_not_blur_the_split(levels: tuple[float, float]) -> None:
     low, high = levels
     luma = np.clip(low + (high - low) * (0.15 + 0.7 * halves(0.5) + noise(0.03)), 0, 1)
-    control = Luminance(2, DEFAULT_CONTRAST, ClipRange(low, high))
-    weights = control.weights(grey(luma))
+    control = Luminance(2, DEFAULT_CONTRAST)
+    weights = control.weights(grey(luma, levels=ClipRange(low, high)))
     assert (weights[0][:, :76] > 0.9).mean() > 0.97
     assert (weights[1][:, 84:] > 0.9).mean() > 0.97
 
@@ -317,7 +317,7 @@ def test_every_rule_gets_a_share_of_a_smooth_picture() -> None:
     """And most cells live by one rule."""
     y, x = np.mgrid[0:90, 0:160] / 90
     luma = np.clip(0.6 + 0.3 * np.sin(5 * x + 2 * np.cos(3 * y)), 0, 1)
-    weights = Luminance(4, DEFAULT_CONTRAST, clip_range([luma])).weights(grey(luma))
+    weights = Luminance(4, DEFAULT_CONTRAST).weights(grey(luma, levels=clip_range([luma])))
     assert weights.mean((1, 2)).min() > 0.1
     assert (weights.max(0) > 0.9).mean() > 0.6
 
@@ -325,7 +325,7 @@ def test_every_rule_gets_a_share_of_a_smooth_picture() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (3, 3), (12, 12)], ids=str)
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_luminance_on_small_grids(size: tuple[int, int], count: int) -> None:
-    control = Luminance(count, DEFAULT_CONTRAST, ClipRange())
+    control = Luminance(count, DEFAULT_CONTRAST)
     rng = np.random.default_rng(0)
     for frame in range(3):
         weights = control.weights(grey(rng.random(size), frame / 25))
@@ -336,10 +336,10 @@ def test_luminance_on_small_grids(size: tuple[int, int], count: int) -> None:
 
 def test_contrast_1_asks_the_luminance_alone() -> None:
     """The plain ramp: no local contrast, no memory of earlier frames."""
-    control = Luminance(2, 1, ClipRange(0.2, 0.8))
+    control = Luminance(2, 1)
     luma = np.linspace(0.2, 0.8, 300, dtype=np.float32).reshape(15, 20)
     control.weights(grey(halves(0.5)))
-    weights = control.weights(grey(luma))
+    weights = control.weights(grey(luma, levels=ClipRange(0.2, 0.8)))
     np.testing.assert_allclose(weights[0], (luma - 0.2) / 0.6, atol=1e-5)
 
 
@@ -348,7 +348,7 @@ def test_contrast_1_asks_the_luminance_alone() -> None:
 
 @pytest.mark.parametrize("size", [(8, 8), (90, 160)], ids=str)
 def test_a_brighter_frame_asks_for_brighter_light(size: tuple[int, int]) -> None:
-    light = Light(1, ClipRange())
+    light = Light(1)
     means = [float(light(grey(np.full(size, v))).mean()) for v in np.linspace(0, 1, 9)]
     assert (np.diff(means) > 0.05).all()
     assert means[0] < 0.05
@@ -358,7 +358,7 @@ def test_a_brighter_frame_asks_for_brighter_light(size: tuple[int, int]) -> None
 @given(luma=hnp.arrays(np.float32, (7, 9), elements=SHARE), strength=SHARE)
 @settings(max_examples=40)
 def test_light_rises_with_luminance_within_a_small_frame(luma: np.ndarray, strength: float) -> None:
-    light = Light(strength, ClipRange())(grey(luma))
+    light = Light(strength)(grey(luma))
     assert light.dtype == np.float32
     assert (np.diff(light.ravel()[luma.ravel().argsort()]) >= 0).all()
     assert np.abs(light - 0.5).max() <= strength / 2 + 1e-6
@@ -366,13 +366,13 @@ def test_light_rises_with_luminance_within_a_small_frame(luma: np.ndarray, stren
 
 def test_light_rises_along_a_slope() -> None:
     slope = np.broadcast_to(np.linspace(0, 1, 320), (180, 320))
-    light = Light(1, ClipRange())(grey(slope))
+    light = Light(1)(grey(slope))
     assert np.diff(light.mean(0)).min() > -0.01
     assert np.corrcoef(light.ravel(), slope.ravel())[0, 1] > 0.97
 
 
 def test_no_strength_asks_for_the_middle() -> None:
-    assert (Light(0, ClipRange())(grey(halves(0.5))) == 0.5).all()
+    assert (Light(0)(grey(halves(0.5))) == 0.5).all()
 
 
 # Views
@@ -446,13 +446,13 @@ def save_mask(path: Path, grey_levels: np.ndarray) -> str:
 @pytest.mark.parametrize("spec", ["luminosity", "", "luminance:3", "mask", "mask:", "segment:sky"])
 def test_unknown_controls(spec: str) -> None:
     with pytest.raises(UserError, match="control"):
-        make_control(spec, 2, None, ClipRange())
+        make_control(spec, 2, None)
 
 
 def test_luminance_by_name_has_the_default_contrast() -> None:
     view = grey(np.linspace(0, 1, 1200, dtype=np.float32).reshape(30, 40))
     default, same = (
-        make_control("luminance", 3, c, ClipRange()).weights(view) for c in (None, DEFAULT_CONTRAST)
+        make_control("luminance", 3, c).weights(view) for c in (None, DEFAULT_CONTRAST)
     )
     assert np.array_equal(default, same)
 
@@ -465,7 +465,7 @@ def test_mask_greys_mix_linearly(tmp_path: Path, kind: type, name: str, colour: 
     picture = np.broadcast_to(levels, (48, 64))
     if colour:
         picture = np.repeat(picture[..., None], 3, 2)
-    control = make_control(save_mask(tmp_path / name, picture), 2, None, ClipRange())
+    control = make_control(save_mask(tmp_path / name, picture), 2, None)
     weights = control.weights(grey(np.zeros((48, 64))))
     expected = np.broadcast_to(np.linspace(0, 1, 64), (48, 64))
     np.testing.assert_allclose(weights[0], expected, atol=0.01)
@@ -475,7 +475,7 @@ def test_mask_greys_mix_linearly(tmp_path: Path, kind: type, name: str, colour: 
 @pytest.mark.parametrize("size", [(12, 16), (96, 128), (10, 100), (480, 20)], ids=str)
 def test_mask_is_brought_to_the_grid(tmp_path: Path, size: tuple[int, int]) -> None:
     picture = (255 * halves(0.5, *size)).astype(np.uint8)
-    control = make_control(save_mask(tmp_path / "m.png", picture), 2, None, ClipRange())
+    control = make_control(save_mask(tmp_path / "m.png", picture), 2, None)
     weights = control.weights(grey(np.zeros((48, 64))))
     assert weights.shape == (2, 48, 64)
     assert weights[0][:, :24].min() > 0.95
@@ -484,7 +484,7 @@ def test_mask_is_brought_to_the_grid(tmp_path: Path, size: tuple[int, int]) -> N
 
 def test_mask_of_a_single_rule_is_its_strength(tmp_path: Path) -> None:
     picture = np.full((8, 8), 51, np.uint8)
-    control = make_control(save_mask(tmp_path / "m.png", picture), 1, None, ClipRange())
+    control = make_control(save_mask(tmp_path / "m.png", picture), 1, None)
     np.testing.assert_allclose(control.weights(grey(np.zeros((8, 8)))), 0.2, atol=1e-3)
     control.close()
 
@@ -496,5 +496,5 @@ def test_masks_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:60])
     for name in ("missing.png", "text.png", "folder.png", "cut.png"):
         with pytest.raises(UserError, match="mask") as caught:
-            make_control(f"mask:{tmp_path / name}", 2, None, ClipRange())
+            make_control(f"mask:{tmp_path / name}", 2, None)
         assert name in str(caught.value)

@@ -9,7 +9,6 @@ from ncavideo.errors import UserError
 
 if TYPE_CHECKING:
     from ncavideo.control.base import Control
-    from ncavideo.control.levels import ClipRange
 
 CONTROLS = ("luminance", "mask:PATH")
 
@@ -17,7 +16,7 @@ CONTROLS = ("luminance", "mask:PATH")
 DEFAULT_CONTRAST = 6.0
 
 
-def make_control(spec: str, count: int, contrast: float | None, levels: ClipRange) -> Control:
+def make_control(spec: str, count: int, contrast: float | None) -> Control:
     """Return the control that `spec` names, for `count` rules.
 
     `contrast` None takes the control's own default: steep for luminance, linear for masks, whose
@@ -27,7 +26,7 @@ def make_control(spec: str, count: int, contrast: float | None, levels: ClipRang
     if name == "luminance" and not argument:
         from ncavideo.control.luminance import Luminance
 
-        return Luminance(count, DEFAULT_CONTRAST if contrast is None else contrast, levels)
+        return Luminance(count, DEFAULT_CONTRAST if contrast is None else contrast)
     if name == "mask":
         from ncavideo.control.mask import Mask
 

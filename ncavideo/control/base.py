@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import cv2
 import numpy as np
+
+from ncavideo.control.levels import ClipRange, local_contrast
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Rec. ITU-R BT.709
 
@@ -24,14 +27,27 @@ class View:
     luma: np.ndarray
     full_luma: np.ndarray
     time: float
+    levels: ClipRange = field(default_factory=ClipRange)
+
+    @cached_property
+    def stretched(self) -> np.ndarray:
+        """The luminance `[h, w]` stretched so that the clip's range, `levels`, fills 0..1."""
+        return self.levels.stretch(self.luma)
+
+    @cached_property
+    def local(self) -> np.ndarray:
+        """The stretched luminance with its local contrast raised, `[h, w]` in 0..1."""
+        return local_contrast(self.stretched)
 
 
-def make_view(rgb: np.ndarray, height: int, width: int, time: float) -> View:
+def make_view(
+    rgb: np.ndarray, height: int, width: int, time: float, levels: ClipRange | None = None
+) -> View:
     """Return the view of a frame `[H, W, 3]`, uint8 or uint16, on a grid of `height` x `width`."""
     full = rgb.astype(np.float32)
     full *= np.float32(1 / np.iinfo(rgb.dtype).max)
     small = cv2.resize(full, (width, height), interpolation=cv2.INTER_AREA)
-    return View(small, small @ LUMINANCE, full @ LUMINANCE, time)
+    return View(small, small @ LUMINANCE, full @ LUMINANCE, time, levels or ClipRange())
 
 
 class Control(ABC):

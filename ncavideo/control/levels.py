@@ -47,20 +47,14 @@ def clip_range(lumas: list[np.ndarray]) -> ClipRange:
     return ClipRange(float(low), float(high))
 
 
-class LocalContrast:
-    """CLAHE on float luminance."""
-
-    def __init__(self, clip_limit: float = CLIP_LIMIT) -> None:
-        self._limit = clip_limit
-
-    def __call__(self, luma: np.ndarray) -> np.ndarray:
-        """Map `[h, w]` in 0..1 to the same with local contrast raised."""
-        height, width = luma.shape
-        if min(height, width) < 2 * TILES:
-            return luma
-        shorter = min(height, width)
-        tiles = (max(1, round(TILES * width / shorter)), max(1, round(TILES * height / shorter)))
-        return clahe(luma, self._limit, tiles)
+def local_contrast(luma: np.ndarray) -> np.ndarray:
+    """Map `[h, w]` in 0..1 to the same with local contrast raised, by CLAHE."""
+    height, width = luma.shape
+    if min(height, width) < 2 * TILES:
+        return luma
+    shorter = min(height, width)
+    tiles = (max(1, round(TILES * width / shorter)), max(1, round(TILES * height / shorter)))
+    return clahe(luma, CLIP_LIMIT, tiles)
 
 
 class Thresholds:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from ncavideo.control.base import View
-from ncavideo.control.levels import ClipRange, LocalContrast
 
 
 class Light:
@@ -15,11 +14,9 @@ class Light:
     everywhere.
     """
 
-    def __init__(self, strength: float, levels: ClipRange) -> None:
-        self._strength, self._levels = strength, levels
-        self._local = LocalContrast()
+    def __init__(self, strength: float) -> None:
+        self._strength = strength
 
     def __call__(self, view: View) -> np.ndarray:
         """Return `[h, w]` float32 in 0..1."""
-        light = self._local(self._levels.stretch(view.luma))
-        return np.clip(0.5 + self._strength * (light - 0.5), 0, 1).astype(np.float32)
+        return np.clip(0.5 + self._strength * (view.local - 0.5), 0, 1).astype(np.float32)

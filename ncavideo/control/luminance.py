@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from ncavideo.control.base import Control, View, even_thresholds, ramp
-from ncavideo.control.levels import ClipRange, LocalContrast, Thresholds
+from ncavideo.control.levels import Thresholds
 
 # Before it is split into regions the picture is smoothed a little, edges kept: islands smaller
 # than a texture's own grain cannot show their rule and only make mud.
@@ -21,19 +21,15 @@ class Luminance(Control):
     change over that much more steeply, at the frame's own thresholds.
     """
 
-    def __init__(self, count: int, contrast: float, levels: ClipRange) -> None:
+    def __init__(self, count: int, contrast: float) -> None:
         super().__init__(count)
-        self._contrast, self._levels = contrast, levels
-        self._local = LocalContrast()
+        self._contrast = contrast
         self._thresholds = Thresholds(max(count, 2))
 
     def weights(self, view: View) -> np.ndarray:
         """Return `[count, h, w]`."""
-        luma = self._levels.stretch(view.luma)
         if self._contrast <= 1:
-            return ramp(luma, even_thresholds(self.count), self._contrast, self.count)
-        luma = cv2.bilateralFilter(
-            self._local(luma).astype(np.float32), -1, SMOOTHING_RANGE, SMOOTHING_CELLS
-        )
+            return ramp(view.stretched, even_thresholds(self.count), self._contrast, self.count)
+        luma = cv2.bilateralFilter(view.local, -1, SMOOTHING_RANGE, SMOOTHING_CELLS)
         thresholds = self._thresholds.update(luma, view.time)
         return ramp(luma, thresholds, self._contrast, self.count)
