@@ -1,8 +1,6 @@
-"""The style loss: sliced Wasserstein distance between feature distributions, under conditions.
+"""The style loss: a distance between feature distributions (see `metrics`), under conditions.
 
-Heitz, Vanhoey, Chambon and Belcour, "A Sliced Wasserstein Loss for Neural Texture Synthesis",
-CVPR 2021, compares the sorted projections of two feature clouds on random directions. Two things
-are added here.
+Features are VGG16's. Two things are added here.
 
 *Detail bands.* VGG's max-pooling hides a one-pixel checkerboard from every deep layer, so the
 three Haar detail bands of the luminance (2x2, stride 1) are one more feature map.
@@ -15,6 +13,7 @@ of the joint distribution, so the right stuff has to be in the right place.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ncavideo.nca import Edge
+from ncavideo.training.metrics import METRICS
 from ncavideo.training.vgg import VGGFeatures
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. ITU-R BT.709
@@ -30,6 +30,10 @@ LIGHT_SPREAD = 0.08  # of the light scale: how far a counterpart's light may lie
 LIGHT_WEIGHT = 2.5  # the light coordinate's weight beside features of deviation 1
 RULE_WEIGHT = 2.0  # the same for the rule coordinates
 POSITIONS = 2304  # positions compared on large maps: a fresh random choice every time
+LIGHT_SCALE = (0.08, 0.72)  # blurred luminance that light 0 and 1 stand for, without exemplars
+SEAM = 2.5  # a jump across a picture's edge by this much more than inside is a seam
+QUANTILE_LIMIT = 1 << 24  # torch's quantile takes no more numbers
+DEFAULT_CORNER = 4e-5  # checkerboard energy allowed to a rule without exemplars
 LEAST_CORNER = 1e-7  # checkerboard energy that nobody sees: a deviation of 0.0003
 DEEP = 5  # index of the first map too coarse to tell two rules apart across a border
 
@@ -52,11 +56,12 @@ def blur(image: Tensor, sigma: float, edge: Edge = "wrap") -> Tensor:
     return out[:, 0]
 
 
-def haar_details(rgb: Tensor) -> Tensor:
+def haar_details(rgb: Tensor, edge: Edge = "wrap") -> Tensor:
     """Return the luminance's three Haar detail bands at stride 1, `[B, 3, H, W]`."""
-    y = luminance(rgb)
-    right, below = y.roll(-1, 2), y.roll(-1, 1)
-    corner = below.roll(-1, 2)
+    mode = "circular" if edge == "wrap" else "replicate"
+    padded = F.pad(luminance(rgb)[:, None], (0, 1, 0, 1), mode=mode)[:, 0]
+    y, right = padded[:, :-1, :-1], padded[:, :-1, 1:]
+    below, corner = padded[:, 1:, :-1], padded[:, 1:, 1:]
     horizontal = y - right + below - corner
     vertical = y + right - below - corner
     diagonal = y - right - below + corner
@@ -78,7 +83,50 @@ def checkerboard_energy(rgb: Tensor, edge: Edge) -> Tensor:
 
 def feature_maps(vgg: VGGFeatures, rgb: Tensor, edge: Edge) -> list[Tensor]:
     """Return the maps that style is compared on: pixels, Haar bands, then VGG's five."""
-    return [rgb, haar_details(rgb), *vgg(rgb, edge)]
+    return [rgb, haar_details(rgb, edge), *vgg(rgb, edge)]
+
+
+def seamless(rgb: Tensor) -> bool:
+    """Return whether a picture `[3, H, W]` goes on across its edges as it does inside."""
+    for axis in (1, 2):
+        inside = rgb.diff(dim=axis).abs().mean()
+        across = (rgb.select(axis, 0) - rgb.select(axis, -1)).abs().mean()
+        if float(across) > SEAM * float(inside):
+            return False
+    return True
+
+
+def _even_choice(
+    maps: list[Tensor], lights: list[Tensor], weights: list[float], count: int
+) -> tuple[Tensor, Tensor]:
+    """Choose `count` positions from one rule's maps `[F, h, w]`, shared out by weight.
+
+    From each map they are spread evenly over its lights. Returns the features `[count, F]` and
+    the lights `[count]`, both ordered by light.
+    """
+    total, ends, start = sum(weights), [], 0.0
+    for weight in weights:
+        start += weight / total * count
+        ends.append(round(start))
+    features, found, begin = [], [], 0
+    for m, light, end in zip(maps, lights, ends, strict=True):
+        local = F.adaptive_avg_pool2d(light[None], (m.shape[1], m.shape[2])).flatten()
+        order = local.argsort()
+        places = torch.arange(end - begin, device=m.device) * len(order) // max(end - begin, 1)
+        features.append(m.flatten(1).t()[order[places]])
+        found.append(local[order[places]])
+        begin = end
+    together = torch.cat(found)
+    order = together.argsort(stable=True)
+    return torch.cat(features)[order], together[order]
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """A style picture `[3, H, W]`, RGB 0..1, and its weight among those of its rule."""
+
+    rgb: Tensor
+    weight: float = 1.0
 
 
 @dataclass
@@ -94,39 +142,75 @@ class _Layer:
 
 
 class StyleLoss:
-    """The conditional sliced Wasserstein distance to a list of exemplars, one per rule.
+    """The conditional distance, by one of the `METRICS`, to each rule's exemplars.
 
-    `exemplars`: seamless pictures `[3, H, W]`, RGB 0..1, one size. The light scale 0..1 spans the
-    mean range of their blurred luminances, so equal light is equal brightness whatever the rule.
+    `rules`: for each rule its exemplars; a bare picture is one of weight 1. A rule without any is
+    not judged by style. The light scale 0..1 spans the mean range of their blurred luminances, so
+    equal light is equal brightness whatever the rule; without exemplars it is `LIGHT_SCALE`.
     """
 
-    def __init__(self, vgg: VGGFeatures, exemplars: list[Tensor], projections: int = 32) -> None:
-        self.vgg, self.projections, self.rules = vgg, projections, len(exemplars)
-        maps: list[list[Tensor]] = []
-        lights: list[Tensor] = []
-        with torch.no_grad():
-            for rgb in exemplars:
-                maps.append([m[0] for m in feature_maps(vgg, rgb[None], "wrap")])
-                lights.append(blur(luminance(rgb[None]), LIGHT_BLUR))
-        stacked = torch.cat([light.flatten() for light in lights]).view(len(lights), -1)
-        share = torch.tensor([0.04, 0.96], device=stacked.device)
-        ends = torch.quantile(stacked[:, ::7], share, dim=1)
-        self.dark, self.bright = float(ends[0].mean()), float(ends[1].mean())
-        self.corner = torch.stack(
-            [checkerboard_energy(rgb[None], "wrap").mean() for rgb in exemplars]
-        )
+    def __init__(
+        self,
+        vgg: VGGFeatures,
+        rules: Sequence[Tensor | Sequence[Exemplar]],
+        metric: str = "sliced-wasserstein",
+    ) -> None:
+        self.vgg, self.metric, self.rules = vgg, METRICS[metric], len(rules)
+        pictures = [[Exemplar(r)] if isinstance(r, Tensor) else list(r) for r in rules]
+        self.judged = torch.tensor([bool(group) for group in pictures])
+        self.dark, self.bright = LIGHT_SCALE
+        self.corner = torch.full((self.rules,), DEFAULT_CORNER)
         self.scales: list[float] = []
         self._layers: list[_Layer] = []
-        for index in range(len(maps[0])):
-            group = [m[index] for m in maps]
-            variance = torch.stack([m.flatten(1).var(1).mean() for m in group]).mean()
+        first = next((group[0].rgb for group in pictures if group), None)
+        if first is None:
+            return
+        self.judged, self.corner = self.judged.to(first.device), self.corner.to(first.device)
+        with torch.no_grad():
+            self._measure(pictures)
+
+    def _measure(self, pictures: list[list[Exemplar]]) -> None:
+        """Take the exemplars' features and lights."""
+        ends, maps, lights = [], [], []
+        for rule, group in enumerate(pictures):
+            edges: list[Edge] = ["wrap" if seamless(e.rgb) else "reflect" for e in group]
+            maps.append(
+                [
+                    [m[0] for m in feature_maps(self.vgg, e.rgb[None], edge)]
+                    for e, edge in zip(group, edges, strict=True)
+                ]
+            )
+            lights.append(
+                [
+                    blur(luminance(e.rgb[None]), LIGHT_BLUR, edge)
+                    for e, edge in zip(group, edges, strict=True)
+                ]
+            )
+            if group:
+                everything = torch.cat([light.flatten()[::7] for light in lights[-1]])
+                share = torch.tensor([0.04, 0.96], device=everything.device)
+                ends.append(torch.quantile(everything[-QUANTILE_LIMIT:], share))
+                energies = [
+                    checkerboard_energy(e.rgb[None], edge).mean()
+                    for e, edge in zip(group, edges, strict=True)
+                ]
+                self.corner[rule] = torch.stack(energies).mean()
+        self.dark, self.bright = torch.stack(ends).mean(0).tolist()
+        for index in range(len(next(m for m in maps if m)[0])):
+            group_maps = [[m[index] for m in of_rule] for of_rule in maps]
+            every = [m for of_rule in group_maps for m in of_rule]
+            variance = torch.stack([m.flatten(1).var(1).mean() for m in every]).mean()
             self.scales.append(float(variance.sqrt()))
+            count = max(m[0].numel() for m in every)
             features, ordered = [], []
-            for m, light in zip(group, lights, strict=True):
-                local = F.adaptive_avg_pool2d(light[None], (m.shape[1], m.shape[2])).flatten()
-                order = local.argsort()
-                features.append(m.flatten(1).t()[order] / self.scales[-1])
-                ordered.append(local[order])
+            for group, of_rule, of_light in zip(pictures, group_maps, lights, strict=True):
+                if not group:
+                    features.append(every[0].new_zeros(count, len(every[0])))
+                    ordered.append(every[0].new_zeros(count))
+                    continue
+                found, light = _even_choice(of_rule, of_light, [e.weight for e in group], count)
+                features.append(found / self.scales[-1])
+                ordered.append(light)
             self._layers.append(_Layer(torch.cat(features), torch.stack(ordered)))
 
     def target_luminance(self, light: Tensor) -> Tensor:
@@ -161,15 +245,18 @@ class StyleLoss:
         weighs most there; `light` `[B, H, W]` in 0..1, or None to accept any light.
         """
         total = rgb.new_zeros(len(rgb))
+        unjudged = ~self.judged[weights.argmax(1)].flatten(1).all(1)
         borders = (weights.amax(1) > 0).flatten(1).any(1) & (
             weights.argmax(1).flatten(1).amax(1) != weights.argmax(1).flatten(1).amin(1)
         )
+        if not self._layers:
+            return total
         for index, sample in enumerate(feature_maps(self.vgg, rgb, edge)):
             distance = self._compare(index, sample, weights, light, generator)
             if index >= DEEP:
                 distance = distance * (~borders)
             total = total + distance
-        return total
+        return total * ~unjudged
 
     def _compare(
         self,
@@ -208,14 +295,4 @@ class StyleLoss:
         place = asked * available + rank.long().clamp(0, available - 1)
         theirs = layer.features[place.flatten()].view(batch, len(chosen), channels)
 
-        directions = torch.randn(channels, self.projections, generator=generator, device=device)
-        directions = directions / directions.norm(dim=0)
-        condition = torch.cat(conditions, -1)
-        lean = torch.randn(
-            condition.shape[-1], self.projections, generator=generator, device=device
-        )
-        shift = condition @ lean
-        ours = (ours @ directions + shift).transpose(1, 2)
-        theirs = (theirs @ directions + shift).transpose(1, 2)
-        gaps: Tensor = ours.sort(-1).values - theirs.sort(-1).values
-        return gaps.square().mean((1, 2))
+        return self.metric(ours, theirs, torch.cat(conditions, -1), generator)
