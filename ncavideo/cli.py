@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from ncavideo.engines import ENGINES
 from ncavideo.errors import OutputError, UserError
 from ncavideo.version import __version__
 
@@ -71,7 +72,7 @@ def grid_options(command: Command) -> Command:
         ),
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps."),
         click.option(
-            "--engine", default="auto", show_default=True, help="auto, fused, folded or torch."
+            "--engine", default="auto", show_default=True, help=f"auto, {', '.join(ENGINES)}."
         ),
         click.option("--overwrite", is_flag=True, help="Replace an existing output."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),

@@ -77,11 +77,13 @@ def _engines() -> list[Check]:
             engine.step(inputs, 16)
             states[name] = engine.snapshot().state
         except (RuntimeError, UserError) as error:
-            checks.append(Check(f"engine {name}", False, str(error)))
+            # An engine for one kind of device is an extra: others run there, and everywhere.
+            needed = len(engines.ENGINES[name].devices) > 1
+            checks.append(Check(f"engine {name}", False, str(error), needed))
             continue
         error_size = float(np.abs(states[name] - states["torch"]).max())
         detail = f"runs, differs from the reference by {error_size:.1e} after 16 steps"
-        checks.append(Check(f"engine {name}", error_size < 1e-3, detail))
+        checks.append(Check(f"engine {name}", error_size < engines.TOLERANCE, detail))
     return checks
 
 

@@ -33,6 +33,8 @@ ENGINES = {
     "fused": Kind("ncavideo.engines.fused", "FusedEngine", ("cpu",)),
     "folded": Kind("ncavideo.engines.folded", "FoldedEngine", ("cpu", "cuda", "mps")),
     "torch": Kind("ncavideo.engines.reference", "ReferenceEngine", ("cpu", "cuda", "mps")),
+    # Only by name until somebody has timed it on a card (benchmarks/gpu_step.py).
+    "triton": Kind("ncavideo.engines.triton_gpu", "TritonEngine", ("cuda",)),
 }
 DEVICES = ("auto", "cpu", "cuda", "mps")
 TOLERANCE = 5e-3  # relative, after a few steps; leaves room for TF32, not for a wrong result
@@ -94,12 +96,20 @@ def start(
     if name != "auto" and name not in ENGINES:
         raise UserError(f"unknown engine {name!r}: use auto, {', '.join(ENGINES)}")
     if name != "auto" and device == "auto" and len(ENGINES[name].devices) == 1:
-        device = ENGINES[name].devices[0]
+        (only,) = ENGINES[name].devices
+        try:
+            device = choose_device(only)
+        except UserError as error:
+            raise UserError(
+                f"the {name} engine needs a {only.upper()} device, and there is none here:"
+                " use --engine auto"
+            ) from error
     device = choose_device(device)
     kind = device.partition(":")[0]
     if name != "auto" and kind not in ENGINES[name].devices:
         raise UserError(
-            f"the engine {name} does not run on {kind}: use --device {ENGINES[name].devices[0]}"
+            f"the engine {name} does not run on {kind}:"
+            f" use --device {ENGINES[name].devices[0]} or --engine auto"
         )
     for candidate in ENGINES if name == "auto" else (name,):
         if kind not in ENGINES[candidate].devices:
