@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +15,11 @@ from ncavideo.control.levels import ClipRange
 from ncavideo.control.light import Light
 from ncavideo.control.mix import inputs_for
 from ncavideo.errors import UserError
-from ncavideo.nca import Edge
 from ncavideo.ruleset import RuleSet
 from ncavideo.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from ncavideo.nca import Edge
 
 # A grid of about 640x360 cells shows faces and type at any frame size; finer costs time with the
 # square, coarser loses the picture.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
@@ -14,8 +14,10 @@ from ncavideo import engines
 from ncavideo.composite import enlarge
 from ncavideo.control.mix import inputs_for
 from ncavideo.errors import OutputError, UserError
-from ncavideo.nca import Edge
 from ncavideo.ruleset import RuleSet, find_ruleset, open_ruleset, presets
+
+if TYPE_CHECKING:
+    from ncavideo.nca import Edge
 
 MOST_PIXELS = 200_000_000
 # The sheet: one tile a light, then a strip from dark to bright.
