@@ -152,9 +152,9 @@ def test_a_render_on_a_cpu_imports_neither_torch_nor_clip(tmp_path: Path) -> Non
     script = f"""
         import sys
         from ncavideo.cli import main
-        words = ["render", {str(clip)!r}, "--rules", "fire,moss", "--duration", "0.1", "--cell", "16"]
-        main([*words, "--device", "cpu", "--quiet", "-o", "out.mp4"], standalone_mode=False)
-        sys.exit(" ".join({{"torch", "open_clip"}} & set(sys.modules)))
+        options = "--rules fire,moss --duration 0.1 --cell 16 --device cpu --quiet -o out.mp4"
+        main(["render", {str(clip)!r}, *options.split()], standalone_mode=False)
+        sys.exit(" ".join({{"torch", "open_clip"}} & set(sys.modules)) or 0)
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, cwd=tmp_path)
     assert (tmp_path / "out.mp4").exists()
