@@ -202,6 +202,21 @@ def test_bad_input_is_one_sentence(
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.parametrize("codec", ["h264_nvenc", "hevc_nvenc", "h264_qsv"])
+def test_an_encoder_without_its_hardware_is_one_sentence(
+    small: Path, tmp_path: Path, codec: str
+) -> None:
+    if codec not in av.codecs_available:
+        pytest.skip(f"this PyAV has no {codec}")
+    done = render(small, tmp_path / "out.mp4", "--codec", codec)
+    if done.exit_code == 0:
+        pytest.skip("the hardware is here")
+    assert done.exit_code == 2
+    assert "hardware" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not leftovers(tmp_path)
+
+
 def test_output_places_that_cannot_be_written(small: Path, tmp_path: Path) -> None:
     for output, word in (
         (tmp_path / "no" / "out.mp4", "folder"),

@@ -16,7 +16,7 @@ class Codec:
 
     `pix_fmt` for 8-bit sources, `deep` for deeper ones, `odd` and `deep_odd` for frame sizes that
     chroma subsampling cannot halve. `crf`: the encoder's constant quality by default, None where
-    it has no such option.
+    it has no such option; `quality`: what the encoder calls it.
     """
 
     encoder: str
@@ -27,6 +27,7 @@ class Codec:
     crf: float | None = None
     options: dict[str, str] = field(default_factory=dict)
     tag: str | None = None
+    quality: str = "crf"
 
 
 CODECS = {
@@ -82,8 +83,32 @@ CODECS = {
         "apch",
     ),
     "ffv1": Codec("ffv1", "bgr0", "gbrp16le", "bgr0", "gbrp16le", None, {"level": "3"}),
+    # NVIDIA's encoders. Written after FFmpeg's documentation; nobody has run them yet.
+    "h264_nvenc": Codec(
+        "h264_nvenc",
+        "yuv420p",
+        "yuv420p",
+        "yuv444p",
+        "yuv444p",
+        19,
+        {"preset": "p5", "rc": "vbr", "b": "0"},
+        quality="cq",
+    ),
+    "hevc_nvenc": Codec(
+        "hevc_nvenc",
+        "yuv420p",
+        "p010le",
+        "yuv444p",
+        "yuv444p16le",
+        23,
+        {"preset": "p5", "rc": "vbr", "b": "0"},
+        "hvc1",
+        "cq",
+    ),
     "gif": Codec("gif", "pal8", "pal8", "pal8", "pal8"),
 }
+# How the names of encoders end that are part of a graphics card or processor.
+HARDWARE = ("_nvenc", "_qsv", "_amf", "_vaapi", "_videotoolbox", "_mf", "_v4l2m2m", "_vulkan")
 ALIASES = {"hevc": "h265", "x264": "h264", "x265": "h265", "avc": "h264"}
 
 # File suffix: FFmpeg's name of the container and the codec it gets by default.

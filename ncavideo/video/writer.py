@@ -21,7 +21,7 @@ from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
 from ncavideo.errors import OutputError, UserError
-from ncavideo.video.codecs import CONTAINERS, choose_pixel_format, find_codec
+from ncavideo.video.codecs import CONTAINERS, HARDWARE, choose_pixel_format, find_codec
 from ncavideo.video.colour import RESAMPLING, RGB
 from ncavideo.video.palette import Palette
 from ncavideo.video.passthrough import Passthrough
@@ -158,7 +158,7 @@ class ClipWriter(Writer):
         if quality is not None:
             if codec.crf is None:
                 raise UserError(f"{codec.encoder} has no --crf")
-            options["crf"] = f"{quality:g}"
+            options[codec.quality] = f"{quality:g}"
         rate = info.average_rate or Fraction(25)
         # An encoder's idea of the rate is a hint for its rate control; the timestamps rule.
         rate = max(Fraction(1, 10), min(rate, Fraction(1000))).limit_denominator(1001000)
@@ -204,6 +204,11 @@ class ClipWriter(Writer):
         except (av.error.FFmpegError, OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise self._failed(error) from error
+            if self._codec.encoder.endswith(HARDWARE):
+                raise UserError(
+                    f"the encoder {self._codec.encoder} needs the hardware it is made for and its"
+                    " driver, or does not take this picture: try --codec h264"
+                ) from error
             raise UserError(
                 f"the encoder {self._codec.encoder} refuses {self._info.width}x{self._info.height}"
                 f" in {pix_fmt or self._stream.codec_context.pix_fmt}: try another --codec or"
