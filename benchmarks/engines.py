@@ -19,7 +19,6 @@ import numpy as np
 
 from ncavideo import bench, engines
 from ncavideo.cores import cores
-from ncavideo.engines.base import Engine
 from ncavideo.ruleset import RuleSet, open_ruleset
 
 GRIDS = {"360p": (360, 640), "720p": (720, 1280), "1080p": (1080, 1920), "4K": (2160, 3840)}
@@ -95,12 +94,7 @@ def main() -> None:
     for name, grid in GRIDS.items():
         inputs = np.full((len(ruleset.inputs), *grid), 0.5, np.float32)
         engine = engines.start("auto", ruleset, *grid, device=device)
-
-        def run(steps: int, engine: Engine = engine, given: np.ndarray = inputs) -> None:
-            engine.step(given, steps)
-            engine.rgb()
-
-        each_cell = bench.seconds_each(run) / (grid[0] * grid[1]) * 1e9
+        each_cell = bench.seconds_a_cell_step(engine, inputs) * 1e9
         first = first or each_cell
         print(f"| {name}, {grid[1]}x{grid[0]} | {each_cell:.1f} | {each_cell / first:.2f} |")
 

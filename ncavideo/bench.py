@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ncavideo.engines.base import Engine
 
 GRID = (360, 640)  # rows and columns of cells: what a render of any size takes by default
+FRAME_STEPS = 8  # what a render takes by default
 LEAST_SECONDS = 0.25  # that one measurement lasts
 MEASUREMENTS = 5
 # Output sizes (width, height) and the frames that are rendered to time them.
@@ -133,20 +134,27 @@ def engine_rates(
             rates.append(EngineRate(name, device, None, str(error)))
             continue
 
-        def run(steps: int, engine: Engine = engine) -> None:
-            engine.step(inputs, steps)
+        rates.append(EngineRate(name, device, 1 / seconds_a_cell_step(engine, inputs)))
+    return rates
+
+
+def seconds_a_cell_step(engine: Engine, inputs: np.ndarray) -> float:
+    """Return what one cell's step takes as renders go: `FRAME_STEPS` steps, then the picture."""
+
+    def run(frames: int) -> None:
+        for _ in range(frames):
+            engine.step(inputs, FRAME_STEPS)
             engine.rgb()  # waits for a GPU to finish
 
-        rates.append(EngineRate(name, device, grid[0] * grid[1] / seconds_each(run)))
-    return rates
+    return seconds_each(run) / (FRAME_STEPS * engine.height * engine.width)
 
 
 def seconds_each(run: Callable[[int], None]) -> float:
     """Return the seconds that one of many repetitions takes: the median of some measurements."""
     run(1)  # compiles, fills caches
     started = time.perf_counter()
-    run(2)
-    count = max(2, round(LEAST_SECONDS / max((time.perf_counter() - started) / 2, 1e-9)))
+    run(1)
+    count = max(1, round(LEAST_SECONDS / max(time.perf_counter() - started, 1e-9)))
     took = []
     for _ in range(MEASUREMENTS):
         started = time.perf_counter()

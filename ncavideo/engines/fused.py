@@ -49,12 +49,10 @@ class FusedEngine(Engine):
         self._band = max(1, min(MOST_ROWS, height // (threads * BANDS_A_THREAD)))
         bands = -(-height // self._band)
         threads = min(threads, bands)
-        stride, inputs = self._w2.shape[1], len(ruleset.inputs)
+        stride = self._w2.shape[1]
         padded = width + 2
         self._grid = _zeros(height, padded, stride)
         self._rims = _zeros(2, bands, 2, padded, stride)
-        # A vector may be read from the last cell's inputs on.
-        self._inputs = _zeros(height * width * inputs + LANES)
         self._control = _zeros(kernel.FIRST_DONE + 8 * bands, dtype=np.int64)
         # What eight cells perceive, their hidden units and changes, beside two rows.
         z_stride = self._w1.shape[1] + 2 * LANES
@@ -92,35 +90,34 @@ class FusedEngine(Engine):
 
     def _step(self, inputs: np.ndarray, steps: int) -> None:
         """Take `steps` steps under `inputs` `[I, H, W]` float32."""
-        cells = self.height * self.width
-        given = self._inputs[: cells * len(inputs)].reshape(self.height, self.width, len(inputs))
-        np.copyto(given, inputs.transpose(1, 2, 0))
-        most = max(1, CELL_STEPS_A_CALL // cells)
+        inputs = np.ascontiguousarray(inputs, np.float32)
+        most = max(1, CELL_STEPS_A_CALL // (self.height * self.width))
         while steps > 0:
-            self._run(min(steps, most))
+            self._run(inputs, min(steps, most))
             steps -= most
 
-    def _run(self, steps: int) -> None:
+    def _run(self, inputs: np.ndarray, steps: int) -> None:
         self._control[:] = 0
-        others = [self._pool.submit(self._work, own, steps) for own in self._own[1:]]
-        self._work(self._own[0], steps)
+        others = [self._pool.submit(self._work, inputs, own, steps) for own in self._own[1:]]
+        self._work(inputs, self._own[0], steps)
         for other in others:
             other.result()
         self.steps_taken += steps
 
-    def _work(self, own: tuple[np.ndarray, np.ndarray, np.ndarray], steps: int) -> None:
+    def _work(
+        self, inputs: np.ndarray, own: tuple[np.ndarray, np.ndarray, np.ndarray], steps: int
+    ) -> None:
         kernel.work(
             self._vectors,
             self._control,
             self._grid,
-            self._inputs,
+            inputs,
             self._rims,
             *own,
             self._w1,
             self._b1,
             self._w2,
             self.ruleset.channels,
-            len(self.ruleset.inputs),
             self._band,
             self.steps_taken,
             steps,

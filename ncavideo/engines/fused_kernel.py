@@ -251,6 +251,17 @@ def _copy(typing: Any, source: Any, target: Any) -> _Code:
 
 
 @intrinsic
+def _copy_one(typing: Any, source: Any, target: Any) -> _Code:
+    """Copy one number."""
+
+    def body(b: ir.IRBuilder, values: Any) -> None:
+        source, target = (b.inttoptr(value, _FLOAT.as_pointer()) for value in values)
+        b.store(b.load(source), target)
+
+    return _procedure(body, _address, _address)
+
+
+@intrinsic
 def _add(typing: Any, source: Any, target: Any) -> _Code:
     """Add one vector to another in place."""
 
@@ -359,7 +370,6 @@ def work(
     b1: np.ndarray,
     w2: np.ndarray,
     channels: int,
-    input_channels: int,
     band: int,
     first_step: int,
     steps: int,
@@ -371,11 +381,11 @@ def work(
 
     `control` `[FIRST_DONE + 8 * bands]` int64, all zero before the first thread starts. `grid`
     `[H, W + 2, S]` float32, S the channels rounded up to whole vectors, a copy of the wrapped or
-    reflected cell at either end of a row. `inputs` `[H * W * I + LANES]`, cell by cell. `rims`
+    reflected cell at either end of a row. `inputs` `[I, H, W]` float32. `rims`
     `[2, bands, 2, W + 2, S]`: the first and last row of each band, at even and odd steps.
-    `scratch`, `hashes`, `cells`: this thread's own, see `FusedEngine`. `w1` `[blocks, 4C + I,
-    units]`, `b1` `[blocks * units]`, `w2` `[blocks * units, S]`. `limit`: the fire rate's
-    threshold, 0..2**32.
+    `scratch`, `hashes`, `cells`: this thread's own, see `FusedEngine`. `w1`
+    `[blocks, 4C + I, units]`, `b1` `[blocks * units]`, `w2` `[blocks * units, S]`. `limit`: the
+    fire rate's threshold, 0..2**32.
     """
     height, padded, stride = grid.shape
     width = padded - 2
@@ -385,6 +395,7 @@ def work(
     row_floats = padded * stride
     row_bytes, cell_bytes = 4 * row_floats, 4 * stride
     z_stride = seen + 2 * LANES
+    input_channels, plane_bytes = len(inputs), 4 * height * width
     rims_at = rims.ctypes.data
     kept = scratch.ctypes.data
     z = kept + 2 * row_bytes
@@ -437,9 +448,9 @@ def work(
                     for c in range(4 * (stride - LANES), -1, -4 * LANES):
                         at = place + c
                         _perceive(up + at, here + at, down + at, stride, seen_at + c, channels)
-                    given = inputs.ctypes.data + 4 * (y * width + column) * input_channels
-                    for i in range(0, 4 * input_channels, 4 * LANES):
-                        _copy(given + i, seen_at + 16 * channels + i)
+                    given = inputs.ctypes.data + 4 * (y * width + column)
+                    for i in range(input_channels):
+                        _copy_one(given + i * plane_bytes, seen_at + 4 * (4 * channels + i))
                 for g in range(0, GROUP, BLOCK):
                     _first_layer(
                         vectors,
