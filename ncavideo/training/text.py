@@ -1,0 +1,228 @@
+"""Text guides: how far pictures are from what a rule's prompts say.
+
+`TextGuide` is the interface; the one that ships asks a CLIP model through open_clip. A guide sees
+cut-outs, random parts of the picture at random sizes, since a texture has to look right up close
+and from afar, and a model that sees many crops is harder to fool than one that sees one frame.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ncavideo.errors import UserError
+from ncavideo.nca import Edge
+
+SMALLEST_CUT = 0.4  # share of the picture's side
+JITTER = 0.08  # how far brightness, contrast and saturation of a cut-out may change
+NOISE = 0.02  # deviation of the noise on a cut-out
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What a rule should look like and, optionally, what it should not."""
+
+    wanted: tuple[str, ...]
+    unwanted: tuple[str, ...] = ()
+
+
+class TextGuide(ABC):
+    """Judges pictures of one rule against that rule's prompts.
+
+    `name`: the model and its weights, for the rule set's provenance; `notes`: what the user should
+    know, such as a prompt that was cut.
+    """
+
+    name: str
+    notes: tuple[str, ...] = ()
+
+    @abstractmethod
+    def __call__(
+        self, rgb: Tensor, rule: Tensor, edge: Edge, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Return the distance of each sample to its rule's prompts, `[B]`, differentiable.
+
+        `rgb` `[B, 3, H, W]`, 0..1 where in range; `rule` `[B]` the index of the rule that each
+        sample shows.
+        """
+
+
+def cut_outs(
+    rgb: Tensor, count: int, side: int, edge: Edge, generator: torch.Generator | None = None
+) -> Tensor:
+    """Return `count` random square parts of each picture, `[B * count, 3, side, side]`.
+
+    The parts of one picture stand together. Each is between `SMALLEST_CUT` of the picture's shorter
+    side and all of it, crosses the edges where these wrap, is mirrored half of the time, and is
+    changed a little in colour and by noise, so that no guide can be pleased by one trick.
+    """
+    height, width = rgb.shape[2:]
+    short = min(height, width)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator)
+
+    parts = []
+    for picture in rgb:
+        for _ in range(count):
+            size = max(1, round(short * (SMALLEST_CUT + (1 - SMALLEST_CUT) * float(draw(1)))))
+            room = (height, width) if edge == "wrap" else (height - size + 1, width - size + 1)
+            top, left = (int(float(draw(1)) * space) for space in room)
+            part = (
+                picture.roll((-top, -left), (1, 2)) if edge == "wrap" else picture[:, top:, left:]
+            )
+            part = part[:, :size, :size]
+            if draw(1) < 0.5:
+                part = part.flip(2)
+            parts.append(resize(part[None], side))
+    cut = torch.cat(parts)
+    brightness, contrast, saturation = (
+        1 + JITTER * (2 * draw(len(cut), 1, 1, 1).to(cut.device) - 1) for _ in range(3)
+    )
+    mean = cut.mean((2, 3), keepdim=True)
+    cut = mean + (cut - mean) * contrast
+    grey = cut.mean(1, keepdim=True)
+    cut = (grey + (cut - grey) * saturation) * brightness
+    noise = torch.randn(cut.shape, generator=generator).to(cut.device)
+    return cut + NOISE * noise
+
+
+def resize(rgb: Tensor, side: int) -> Tensor:
+    """Resize square pictures `[B, 3, S, S]` as CLIP's preprocessing does: bicubic, antialiased."""
+    if rgb.shape[-1] == side:
+        return rgb
+    return F.interpolate(rgb, (side, side), mode="bicubic", antialias=True, align_corners=False)
+
+
+def spherical_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Return half the squared angle between unit vectors, over the last axis.
+
+    As Crowson et al., "VQGAN-CLIP", ECCV 2022: unlike the cosine it does not flatten out where
+    two vectors are nearly opposite or nearly equal.
+    """
+    half_angle: Tensor = ((a - b).norm(dim=-1) / 2).clamp(max=1 - 1e-6).arcsin()
+    return 2 * half_angle.square()
+
+
+class OpenClipGuide(TextGuide):
+    """A CLIP model (Radford et al. 2021) by open_clip's name, with its weights by tag or file.
+
+    The distance is the mean over cut-outs and wanted prompts of the spherical distance of the two
+    embeddings, less the same for the unwanted ones. Texts are embedded once. Raises `UserError` if
+    open_clip is missing, knows no such model, or its weights can be neither found nor downloaded.
+    """
+
+    def __init__(
+        self,
+        prompts: Sequence[Prompts],
+        model: str,
+        pretrained: str,
+        *,
+        cutouts: int = 8,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        network, tokenizer = load_open_clip(model, pretrained, device)
+        self._network, self._cutouts, self._device, self._dtype = network, cutouts, device, dtype
+        visual = network.visual
+        size = visual.image_size
+        self.side = int(size if isinstance(size, int) else size[0])
+        self._mean, self._std = (
+            torch.tensor(values, device=device).view(1, 3, 1, 1)
+            for values in (visual.image_mean, visual.image_std)
+        )
+        shown = Path(pretrained).name if Path(pretrained).suffix else pretrained
+        self.name = f"open_clip {Path(model).stem} {shown}"
+        self.notes = tuple(
+            f"the prompt {text!r} is longer than the model reads: its end is cut"
+            for each in prompts
+            for text in (*each.wanted, *each.unwanted)
+            if _is_cut(tokenizer, text)
+        )
+        self._wanted = [self._embed(tokenizer, each.wanted) for each in prompts]
+        self._unwanted = [self._embed(tokenizer, each.unwanted) for each in prompts]
+
+    @torch.no_grad()
+    def _embed(self, tokenizer: Any, texts: Sequence[str]) -> Tensor | None:
+        """Return the unit embeddings `[T, D]` of some texts, None for none."""
+        if not texts:
+            return None
+        tokens = tokenizer(list(texts)).to(self._device)
+        return F.normalize(self._network.encode_text(tokens).float(), dim=-1)
+
+    def embed_pictures(self, rgb: Tensor) -> Tensor:
+        """Return the unit embeddings `[N, D]` of pictures `[N, 3, side, side]`, RGB 0..1."""
+        normal = (rgb - self._mean) / self._std
+        kind = torch.device(self._device).type
+        with torch.autocast(kind, self._dtype, enabled=self._dtype != torch.float32):
+            embedded = self._network.encode_image(normal)
+        return F.normalize(embedded.float(), dim=-1)
+
+    def __call__(
+        self, rgb: Tensor, rule: Tensor, edge: Edge, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Return the distance of each sample to its rule's prompts, `[B]`."""
+        parts = cut_outs(rgb, self._cutouts, self.side, edge, generator)
+        embedded = self.embed_pictures(parts).view(len(rgb), self._cutouts, -1)
+        distances = []
+        for sample, index in zip(embedded, rule.tolist(), strict=True):
+            total = sample.new_zeros(())
+            for texts, sign in ((self._wanted[index], 1), (self._unwanted[index], -1)):
+                if texts is not None:
+                    total = total + sign * spherical_distance(sample[:, None], texts[None]).mean()
+            distances.append(total)
+        return torch.stack(distances)
+
+
+def load_open_clip(model: str, pretrained: str, device: torch.device | str) -> tuple[Any, Any]:
+    """Return a frozen CLIP model and its tokenizer.
+
+    `model`: one of open_clip's names, or a JSON file of an architecture in its format;
+    `pretrained`: one of its tags, downloaded and cached on first use, or a file.
+    """
+    try:
+        import open_clip
+    except ImportError as error:
+        raise UserError(
+            "a text guide needs open_clip: pip install 'ncavideo[text]', or set `guide.kind` to"
+            ' "none" and train from style pictures alone'
+        ) from error
+    if Path(model).suffix == ".json":
+        if not Path(model).is_file():
+            raise UserError(f"there is no CLIP architecture {model}")
+        open_clip.add_model_config(Path(model))
+        model = Path(model).stem
+    if model not in open_clip.list_models():
+        raise UserError(f"open_clip has no model {model!r}: try ViT-B-32 (open_clip.list_models())")
+    is_file = Path(pretrained).suffix in (".pt", ".pth", ".bin", ".safetensors")
+    if is_file and not Path(pretrained).is_file():
+        raise UserError(f"there is no CLIP checkpoint {pretrained}")
+    if not is_file and pretrained not in open_clip.list_pretrained_tags_by_model(model):
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "none: give a file"
+        raise UserError(f"open_clip has no weights {pretrained!r} for {model}; it has {tags}")
+    try:
+        network, _, _ = open_clip.create_model_and_transforms(
+            model, pretrained=pretrained, device=device
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        if is_file:
+            raise UserError(f"{pretrained} holds no weights of {model}") from error
+        raise UserError(
+            f"the weights {pretrained} of {model} could not be downloaded: go online once, give a"
+            ' file as `guide.pretrained`, or train without text (`guide.kind` "none")'
+        ) from error
+    network.eval().requires_grad_(False)
+    return network, open_clip.get_tokenizer(model)
+
+
+def _is_cut(tokenizer: Any, text: str) -> bool:
+    """Return whether a text fills all that a model reads, so that more makes no difference."""
+    tokens = tokenizer([text, text + " zebra"])
+    return bool(torch.equal(tokens[0], tokens[1]))

@@ -1,0 +1,197 @@
+"""The CLIP guide on a small model, beside open_clip's own functions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+import torch.nn.functional as F
+from open_clip.transform import image_transform
+from PIL import Image
+
+from ncavideo.errors import UserError
+from ncavideo.training.text import (
+    OpenClipGuide,
+    Prompts,
+    cut_outs,
+    load_open_clip,
+    resize,
+    spherical_distance,
+)
+
+ARCHITECTURE = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 8},
+    "text_cfg": {
+        "context_length": 16,
+        "vocab_size": 49408,
+        "width": 64,
+        "heads": 2,
+        "layers": 2,
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def clip_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A small CLIP model with random weights: its architecture and its checkpoint."""
+    folder = tmp_path_factory.mktemp("clip")
+    architecture = folder / "tiny-clip.json"
+    architecture.write_text(json.dumps(ARCHITECTURE))
+    open_clip.add_model_config(architecture)
+    torch.manual_seed(3)
+    model = open_clip.create_model("tiny-clip")
+    weights = folder / "tiny-clip.pt"
+    torch.save(model.state_dict(), weights)
+    return str(architecture), str(weights)
+
+
+def guide_for(files: tuple[str, str], *prompts: Prompts, cutouts: int = 3) -> OpenClipGuide:
+    return OpenClipGuide(prompts, *files, cutouts=cutouts)
+
+
+def fixed() -> torch.Generator:
+    return torch.Generator().manual_seed(1)
+
+
+def test_loss_and_gradient_are_those_of_open_clips_own_functions(
+    clip_files: tuple[str, str],
+) -> None:
+    prompts = (
+        Prompts(("red flames", "a fire at night"), ("water",)),
+        Prompts(("green moss",)),
+    )
+    guide = guide_for(clip_files, *prompts)
+    rgb = torch.rand(2, 3, 48, 48, generator=fixed()).requires_grad_()
+    distance = guide(rgb, torch.tensor([0, 1]), "wrap", fixed())
+    distance.sum().backward()
+    assert rgb.grad is not None
+    gradient = rgb.grad.clone()
+
+    rgb.grad = None
+    model = open_clip.create_model("tiny-clip", pretrained=clip_files[1]).eval()
+    tokenizer = open_clip.get_tokenizer("tiny-clip")
+    parts = cut_outs(rgb, 3, 32, "wrap", fixed())
+    mean = torch.tensor(open_clip.OPENAI_DATASET_MEAN).view(1, 3, 1, 1)
+    std = torch.tensor(open_clip.OPENAI_DATASET_STD).view(1, 3, 1, 1)
+    pictures = model.encode_image((parts - mean) / std, normalize=True).view(2, 3, -1)
+
+    def towards(sample: int, texts: tuple[str, ...]) -> torch.Tensor:
+        words = model.encode_text(tokenizer(list(texts)), normalize=True)
+        angle = torch.acos((pictures[sample] @ words.T).clamp(-1, 1))
+        return (angle.square() / 2).mean()
+
+    expected = torch.stack(
+        [
+            towards(0, prompts[0].wanted) - towards(0, prompts[0].unwanted),
+            towards(1, prompts[1].wanted),
+        ]
+    )
+    torch.testing.assert_close(distance, expected, rtol=1e-4, atol=1e-5)
+    expected.sum().backward()
+    torch.testing.assert_close(gradient, rgb.grad, rtol=1e-3, atol=1e-6)
+    assert gradient.abs().max() > 1e-6
+
+
+def test_resizing_and_normalising_are_the_models_own(clip_files: tuple[str, str]) -> None:
+    """A whole picture reaches the network as open_clip's preprocessing would bring it there."""
+    guide = guide_for(clip_files, Prompts(("moss",)))
+    pixels = (60 + torch.rand(50, 50, 3, generator=fixed()) * 130).to(torch.uint8)
+    theirs = image_transform(guide.side, is_train=False)(Image.fromarray(pixels.numpy()))
+    picture = pixels.permute(2, 0, 1)[None].float() / 255
+    ours = (resize(picture, guide.side) - guide._mean) / guide._std
+    # Theirs is rounded to 8 bits in between.
+    torch.testing.assert_close(ours[0], theirs, rtol=0, atol=0.02)
+
+
+def test_a_guide_leads_a_picture_towards_its_prompt(clip_files: tuple[str, str]) -> None:
+    guide = guide_for(clip_files, Prompts(("red flames",), ("green moss",)))
+    rgb = torch.full((1, 3, 32, 32), 0.5).requires_grad_()
+    optimiser = torch.optim.Adam([rgb], lr=0.03)
+    rule = torch.tensor([0])
+    first = guide(rgb, rule, "wrap", fixed()).item()
+    for _ in range(30):
+        optimiser.zero_grad()
+        guide(rgb, rule, "wrap").backward()
+        optimiser.step()
+    assert guide(rgb, rule, "wrap", fixed()).item() < first - 0.05
+
+
+def test_half_precision_is_near(clip_files: tuple[str, str]) -> None:
+    prompts = [Prompts(("red flames",))]
+    rgb = torch.rand(2, 3, 40, 40, generator=fixed())
+    rule = torch.tensor([0, 0])
+    exact, half = (
+        OpenClipGuide(prompts, *clip_files, dtype=dtype)(rgb, rule, "wrap", fixed())
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert not torch.equal(exact, half)
+    torch.testing.assert_close(exact, half, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("edge", ["wrap", "reflect"])
+def test_cut_outs(edge: str) -> None:
+    ramp = torch.linspace(0.2, 0.8, 40).expand(2, 3, 30, 40).contiguous()
+    parts = cut_outs(ramp, 50, 16, edge, fixed())
+    assert parts.shape == (100, 3, 16, 16)
+    assert torch.equal(parts, cut_outs(ramp, 50, 16, edge, fixed()))
+    widths = (parts.mean((1, 2))[:, -1] - parts.mean((1, 2))[:, 0]).abs()
+    assert widths.std() > 0.02, "parts have different sizes"
+    assert 0.05 < parts.min() < parts.max() < 0.95
+    if edge == "reflect":
+        # No part reaches across the edge, where the ramp starts again.
+        steps = parts.mean((1, 2)).diff(dim=1)
+        assert steps.abs().max() < 0.15
+
+
+def test_spherical_distance_is_half_the_squared_angle() -> None:
+    angles = torch.tensor([0.0, 0.3, 1.5, 3.0])
+    a = torch.stack([angles.cos(), angles.sin()], 1)
+    b = torch.tensor([[1.0, 0.0]]).expand(4, 2)
+    torch.testing.assert_close(spherical_distance(a, b), angles**2 / 2, rtol=1e-4, atol=1e-6)
+
+
+def test_provenance_and_notes(clip_files: tuple[str, str]) -> None:
+    guide = guide_for(clip_files, Prompts(("moss",), ("word " * 40,)))
+    assert guide.name == "open_clip tiny-clip tiny-clip.pt"
+    assert "/" not in guide.name
+    assert len(guide.notes) == 1
+    assert "cut" in guide.notes[0]
+
+
+def test_what_cannot_be_loaded_is_one_sentence(clip_files: tuple[str, str], tmp_path: Path) -> None:
+    architecture, weights = clip_files
+    broken = tmp_path / "broken.pt"
+    broken.write_bytes(Path(weights).read_bytes()[:1000])
+    for model, pretrained, said in (
+        ("ViT-Z-99", "openai", "no model"),
+        ("ViT-B-32", "openly", "no weights"),
+        (str(tmp_path / "none.json"), weights, "no CLIP architecture"),
+        (architecture, str(tmp_path / "none.pt"), "no CLIP checkpoint"),
+        (architecture, str(broken), "holds no weights"),
+    ):
+        with pytest.raises(UserError, match=said) as caught:
+            load_open_clip(model, pretrained, "cpu")
+        assert "\n" not in str(caught.value)
+
+
+def test_weights_that_are_not_here_say_how_to_get_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without weights and network: how to get them, and how to train without."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match="`guide\\.pretrained`") as caught:
+        load_open_clip("ViT-B-32", "laion2b_s34b_b79k", "cpu")
+    assert "none" in str(caught.value)
+
+
+def test_embeddings_have_length_one(clip_files: tuple[str, str]) -> None:
+    guide = guide_for(clip_files, Prompts(("moss",)))
+    embedded = guide.embed_pictures(torch.rand(3, 3, 32, 32))
+    torch.testing.assert_close(embedded.norm(dim=1), torch.ones(3))
+    assert F.cosine_similarity(embedded[0], embedded[1], dim=0) < 1
