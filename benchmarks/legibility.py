@@ -20,7 +20,7 @@ from style_network import STYLE, Paint, style_network
 
 from ncavideo.control.levels import clip_range
 from ncavideo.painter import Painter, RenderOptions
-from ncavideo.render import luma_of
+from ncavideo.pixels import luminance
 from ncavideo.ruleset import find_ruleset
 from ncavideo.video.survey import survey
 
@@ -28,7 +28,7 @@ from ncavideo.video.survey import survey
 def ours(clip: Path, options: RenderOptions) -> Paint:
     """Return ncavideo's painter for a clip."""
     first, _ = next(frames(clip))
-    levels = clip_range([luma_of(rgb) for rgb in survey(clip)])
+    levels = clip_range([luminance(rgb) for rgb in survey(clip)])
     ruleset = find_ruleset(options.rules, options.ruleset)
     return Painter(ruleset, (first.shape[1], first.shape[0]), levels, options).paint
 

@@ -27,7 +27,7 @@ from clips import frames, real_clips
 
 from ncavideo.control.levels import clip_range
 from ncavideo.painter import Painter, RenderOptions
-from ncavideo.render import luma_of
+from ncavideo.pixels import luminance
 from ncavideo.ruleset import RuleSet, find_ruleset
 from ncavideo.still import StillOptions, grow
 from ncavideo.training.patches import PATCH, STRIDE, Patches
@@ -90,7 +90,7 @@ def main() -> None:
         if arguments.shade is not None:
             options = RenderOptions(rules, ruleset=arguments.ruleset, shade=arguments.shade)
         first, _ = next(frames(clip))
-        levels = clip_range([luma_of(rgb) for rgb in survey(clip)])
+        levels = clip_range([luminance(rgb) for rgb in survey(clip)])
         painter = Painter(ruleset, (first.shape[1], first.shape[0]), levels, options)
         found: dict[str, list[tuple[float, bool, float, bool]]] = defaultdict(list)
         covered = []

@@ -8,13 +8,11 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from ncavideo.control.base import LUMINANCE
 from ncavideo.control.levels import clip_range
 from ncavideo.cores import cores
 from ncavideo.painter import Painter, RenderOptions
 from ncavideo.pipeline import Stage, overlap
+from ncavideo.pixels import luminance
 from ncavideo.ruleset import find_ruleset
 from ncavideo.stopwatch import Stopwatch
 from ncavideo.video.reader import DecodeLoss, SourceFrame, VideoReader
@@ -91,7 +89,7 @@ def render(
                 overwrite=options.overwrite,
             )
         )
-        levels = clip_range([luma_of(rgb) for rgb in survey(clip)])
+        levels = clip_range([luminance(rgb) for rgb in survey(clip)])
         painter = Painter(ruleset, (info.width, info.height), levels, options)
         stack.callback(painter.close)
         report.width, report.height, report.cells = info.width, info.height, painter.cells
@@ -129,8 +127,3 @@ def _decoded(reader: VideoReader, watch: Stopwatch) -> Generator[SourceFrame, No
         if frame is None:
             return
         yield frame
-
-
-def luma_of(rgb: np.ndarray) -> np.ndarray:
-    """Return the luminance `[H, W]`, 0..1, of a frame `[H, W, 3]`, uint8 or uint16."""
-    return rgb.astype(np.float32) @ (LUMINANCE / np.float32(np.iinfo(rgb.dtype).max))

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncavideo.composite import MOST_DETAIL, MOST_GAIN, Composite, enlarge
-from ncavideo.control.base import LUMINANCE, make_view
+from ncavideo.control.base import make_view
+from ncavideo.pixels import LUMINANCE
 
 GRID = (36, 64)
 FRAME = (144, 256)

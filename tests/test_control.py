@@ -14,12 +14,13 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from ncavideo.control import DEFAULT_CONTRAST, make_control
-from ncavideo.control.base import LUMINANCE, View, even_thresholds, make_view, ramp
+from ncavideo.control.base import View, even_thresholds, make_view, ramp
 from ncavideo.control.levels import CLIP_LIMIT, ClipRange, Thresholds, clip_range, local_contrast
 from ncavideo.control.light import Light
 from ncavideo.control.luminance import Luminance
 from ncavideo.control.mix import LEAST_STRENGTH, inputs_for
 from ncavideo.errors import UserError
+from ncavideo.pixels import LUMINANCE
 from ncavideo.ruleset import RuleSet
 
 SHARE = st.floats(0, 1, width=32)

@@ -6,28 +6,31 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import cv2
 import numpy as np
 
 from ncavideo.control.levels import ClipRange, local_contrast
-
-LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Rec. ITU-R BT.709
+from ncavideo.pixels import as_float, luminance, to_grid
 
 
 @dataclass(frozen=True)
 class View:
     """A source frame as the grid sees it.
 
-    `rgb` `[h, w, 3]` float32, 0..1, gamma-encoded, one pixel a cell; `luma` `[h, w]` its
-    luminance; `full_luma` `[H, W]` the luminance at the frame's own size; `time` in seconds since
-    the clip's beginning, also where only a part of the clip is rendered.
+    `source` `[H, W, 3]`: the frame itself; `luma` `[h, w]` float32, 0..1: its gamma-encoded
+    luminance, one pixel a cell; `full_luma` `[H, W]` the luminance at the frame's own size; `time`
+    in seconds since the clip's beginning, also where only a part of the clip is rendered.
     """
 
-    rgb: np.ndarray
+    source: np.ndarray
     luma: np.ndarray
     full_luma: np.ndarray
     time: float
     levels: ClipRange = field(default_factory=ClipRange)
+
+    @cached_property
+    def rgb(self) -> np.ndarray:
+        """The frame on the grid, `[h, w, 3]` float32, 0..1, gamma-encoded, one pixel a cell."""
+        return to_grid(as_float(self.source), *self.luma.shape)
 
     @cached_property
     def stretched(self) -> np.ndarray:
@@ -44,10 +47,8 @@ def make_view(
     rgb: np.ndarray, height: int, width: int, time: float, levels: ClipRange | None = None
 ) -> View:
     """Return the view of a frame `[H, W, 3]`, uint8 or uint16, on a grid of `height` x `width`."""
-    full = rgb.astype(np.float32)
-    full *= np.float32(1 / np.iinfo(rgb.dtype).max)
-    small = cv2.resize(full, (width, height), interpolation=cv2.INTER_AREA)
-    return View(small, small @ LUMINANCE, full @ LUMINANCE, time, levels or ClipRange())
+    full = luminance(rgb)
+    return View(rgb, to_grid(full, height, width), full, time, levels or ClipRange())
 
 
 class Control(ABC):

@@ -8,6 +8,9 @@ grid's size and noise is raised without bounds. Here 256 bins are joined by stra
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
+
 import numpy as np
 
 BINS = 256
@@ -20,55 +23,85 @@ def clahe(luma: np.ndarray, clip_limit: float, tiles: tuple[int, int]) -> np.nda
     the tone curve (1 leaves the picture alone).
     """
     height, width = luma.shape
-    across, down = tiles
-    scaled = np.clip(luma, 0, 1).astype(np.float32) * BINS
-    index = np.minimum(scaled.astype(np.int32), BINS - 1)
-    fraction = scaled - index
-    rows = np.linspace(0, height, down + 1).round().astype(int)
-    columns = np.linspace(0, width, across + 1).round().astype(int)
-    curves = _tone_curves(index, rows, columns, clip_limit).ravel()
+    layout = _layout(height, width, *tiles)
+    scaled = np.clip(luma, 0, 1) * np.float32(BINS)
+    index = np.minimum(scaled.astype(np.intp), BINS - 1)
+    fraction = (scaled - index).astype(np.float32)
+    start, rise = _tone_curves(index, layout.own, tiles[0] * tiles[1], clip_limit)
 
     # Each place blends the curves of the four tiles whose centres surround it.
-    top, low = _neighbours(rows, height)
-    left, right = _neighbours(columns, width)
+    def through(tile: np.ndarray) -> np.ndarray:
+        place = tile + index
+        curve: np.ndarray = rise.take(place)
+        curve *= fraction
+        curve += start.take(place)
+        return curve
 
-    def through(row: np.ndarray, column: np.ndarray) -> np.ndarray:
-        base = (row[:, None] * across + column[None]) * (BINS + 1) + index
-        start = curves[base]
-        return np.asarray(start + fraction * (curves[base + 1] - start))
+    top_left, top_right, low_left, low_right = map(through, layout.around)
+    upper = _blend(top_left, top_right, layout.rightwards)
+    lower = _blend(low_left, low_right, layout.rightwards)
+    return _blend(upper, lower, layout.downwards)
 
-    y, x = low[1][:, None], right[1][None]
-    upper = (1 - x) * through(top[0], left[0]) + x * through(top[0], right[0])
-    lower = (1 - x) * through(low[0], left[0]) + x * through(low[0], right[0])
-    return np.asarray((1 - y) * upper + y * lower, np.float32)
+
+def _blend(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the mean in which `second` has the given weight; overwrites `second`."""
+    second -= first
+    second *= weight
+    second += first
+    return second
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the tiles of a picture's size are, as places `[h, w]` in a row of all curves' bins.
+
+    `own`: the tile that a pixel is in. `around`: the tiles above left, above right, below left and
+    below right of it; `downwards` `[h, 1]` and `rightwards` `[1, w]`: how much the latter weigh.
+    """
+
+    own: np.ndarray
+    around: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+    downwards: np.ndarray
+    rightwards: np.ndarray
+
+
+@lru_cache(2)
+def _layout(height: int, width: int, across: int, down: int) -> _Layout:
+    rows = np.linspace(0, height, down + 1).round().astype(np.intp)
+    columns = np.linspace(0, width, across + 1).round().astype(np.intp)
+
+    def places(row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        return np.asarray((row[:, None] * across + column) * BINS)
+
+    own_row = np.repeat(np.arange(down), np.diff(rows))
+    own_column = np.repeat(np.arange(across), np.diff(columns))
+    top, low, downwards = _neighbours(rows, height)
+    left, right, rightwards = _neighbours(columns, width)
+    around = (places(top, left), places(top, right), places(low, left), places(low, right))
+    return _Layout(places(own_row, own_column), around, downwards[:, None], rightwards[None])
 
 
 def _tone_curves(
-    index: np.ndarray, rows: np.ndarray, columns: np.ndarray, clip_limit: float
-) -> np.ndarray:
-    """Return each tile's clipped cumulative histogram, `[tiles, BINS + 1]`, from 0 to 1."""
-    across = len(columns) - 1
-    tile_row = np.repeat(np.arange(len(rows) - 1), np.diff(rows))
-    tile_column = np.repeat(np.arange(across), np.diff(columns))
-    place = (tile_row[:, None] * across + tile_column[None]) * BINS + index
-    counts = np.bincount(place.ravel(), minlength=(len(rows) - 1) * across * BINS)
-    share = counts.reshape(-1, BINS) / counts.reshape(-1, BINS).sum(1, keepdims=True)
-    limit = clip_limit / BINS
+    index: np.ndarray, own: np.ndarray, tiles: int, clip_limit: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return each tile's clipped cumulative histogram, from 0 to 1, by bins `[tiles * BINS]`.
+
+    First where the curve is at each bin's beginning, then how much it rises within the bin.
+    """
+    counts = np.bincount((own + index).ravel(), minlength=tiles * BINS).reshape(-1, BINS)
+    share = counts / counts.sum(1, keepdims=True)
+    rise = np.minimum(share, clip_limit / BINS)
     # What is cut off above the limit is spread over all bins, so that the curve still ends at 1.
-    excess = np.maximum(share - limit, 0).sum(1, keepdims=True)
-    share = np.minimum(share, limit) + excess / BINS
-    start = np.zeros((len(share), 1))
-    return np.concatenate([start, np.cumsum(share, 1)], 1).astype(np.float32)
+    rise += (1 - rise.sum(1, keepdims=True)) / BINS
+    start = np.cumsum(rise, 1) - rise
+    return start.astype(np.float32).ravel(), rise.astype(np.float32).ravel()
 
 
-def _neighbours(
-    edges: np.ndarray, length: int
-) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Return, for each position, the tiles before and after it, each with its weight."""
+def _neighbours(edges: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return, for each position, the tiles before and after it, and how much the latter weighs."""
     last = len(edges) - 2
     centres = (edges[1:] + edges[:-1] - 1) / 2
     place = np.interp(np.arange(length), centres, np.arange(last + 1))
-    before = np.clip(place.astype(int), 0, max(last - 1, 0))
+    before = np.clip(place.astype(np.intp), 0, max(last - 1, 0))
     after = np.minimum(before + 1, last)
-    weight = (place - before).astype(np.float32)
-    return (before, 1 - weight), (after, weight)
+    return before, after, (place - before).astype(np.float32)

@@ -75,8 +75,8 @@ class Thresholds:
 
     def update(self, luma: np.ndarray, time: float) -> np.ndarray:
         """Return the thresholds `[bands - 1]`, ascending in 0..1, for a frame at `time` seconds."""
-        counts, _ = np.histogram(luma, self.BINS, (0, 1))
-        histogram = counts / counts.sum()
+        bins = np.minimum((luma * np.float32(self.BINS)).astype(np.intp), self.BINS - 1)
+        histogram = np.bincount(bins.ravel(), minlength=self.BINS) / luma.size
         target = self._split(histogram)
         if self._current is None or self._histogram is None or self._is_cut(histogram):
             self._current = target

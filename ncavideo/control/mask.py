@@ -8,9 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ncavideo.control.base import LUMINANCE, Control, View, even_thresholds, ramp
+from ncavideo.control.base import Control, View, even_thresholds, ramp
 from ncavideo.errors import UserError
 from ncavideo.pictures import read_picture
+from ncavideo.pixels import luminance
 from ncavideo.video.reader import SourceFrame, VideoReader
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
@@ -31,14 +32,14 @@ class Mask(Control):
         self._next: SourceFrame | None = None
         self._start: float | None = None
         if path.suffix.lower() in PICTURES:
-            self._current = read_picture(path, "mask") @ LUMINANCE
+            self._current = luminance(read_picture(path, "mask"))
         else:
             self._reader = VideoReader(path)
             self._frames = iter(self._reader)
             first = next(self._frames, None)
             if first is None:
                 raise UserError(f"the mask {path} has no frame that can be decoded")
-            self._current = _grey(first.rgb)
+            self._current = luminance(first.rgb)
             self._start = first.time
             self._next = next(self._frames, None)
 
@@ -48,7 +49,7 @@ class Mask(Control):
             now = view.time + self._start
             # Half a millisecond: two time bases round one instant differently.
             while self._next is not None and self._next.time <= now + 5e-4:
-                self._current = _grey(self._next.rgb)
+                self._current = luminance(self._next.rgb)
                 self._next = next(self._frames, None)
         height, width = view.luma.shape
         enlarging = self._current.shape[0] < height
@@ -60,7 +61,3 @@ class Mask(Control):
         """Close the mask clip."""
         if self._reader is not None:
             self._reader.close()
-
-
-def _grey(rgb: np.ndarray) -> np.ndarray:
-    return rgb.astype(np.float32) @ (LUMINANCE / np.float32(np.iinfo(rgb.dtype).max))
