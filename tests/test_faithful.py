@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
+import sys
+import textwrap
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -293,3 +296,30 @@ def test_h264_is_repeatable_many_times(clips: Path, tmp_path: Path) -> None:
         through(clips / "plain.mp4", out)
         digests.add(hashlib.sha256(out.read_bytes()).hexdigest())
     assert len(digests) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
+@pytest.mark.parametrize(("codec", "suffix"), [("h264", ".mp4"), ("h265", ".mkv"), ("vp9", ".webm"),
+                                               ("av1", ".mp4"), ("ffv1", ".mkv")])  # fmt: skip
+def test_the_number_of_cores_changes_no_bit(codec: str, suffix: str, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"  # of a size at which x264 would use more threads by itself
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=384x288:rate=25:duration=0.4", *QUICK, clip)
+    script = """
+        import os, sys
+        from pathlib import Path
+        clip, out, codec, cores = sys.argv[1:]
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores)])
+        from ncavideo.video.reader import VideoReader
+        from ncavideo.video.writer import open_writer
+        with VideoReader(Path(clip)) as reader, open_writer(Path(out), reader, codec=codec) as to:
+            for frame in reader:
+                to.write(frame.rgb, frame.pts, frame.duration)
+            to.close()
+    """
+    files = []
+    for cores in ("1", "64"):
+        out = tmp_path / f"{cores}{suffix}"
+        command = [sys.executable, "-c", textwrap.dedent(script), str(clip)]
+        subprocess.run([*command, str(out), codec, cores], check=True)
+        files.append(out.read_bytes())
+    assert files[0] == files[1]

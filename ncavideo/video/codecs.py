@@ -16,7 +16,9 @@ class Codec:
 
     `pix_fmt` for 8-bit sources, `deep` for deeper ones, `odd` and `deep_odd` for frame sizes that
     chroma subsampling cannot halve. `crf`: the encoder's constant quality by default, None where
-    it has no such option; `quality`: what the encoder calls it.
+    it has no such option; `quality`: what the encoder calls it. `most_threads`: None for an encoder
+    that gives the same bits whatever its number of threads, and may take as many as there are
+    cores; for the others, see `threads`.
     """
 
     encoder: str
@@ -28,12 +30,29 @@ class Codec:
     options: dict[str, str] = field(default_factory=dict)
     tag: str | None = None
     quality: str = "crf"
+    most_threads: int | None = None
 
+    def threads(self, height: int) -> int:
+        """Return the threads for a frame of `height` rows; 0 for as many as there are cores.
+
+        Where the bits depend on it, the number depends on the frame alone: one clip and one seed
+        give one file, however many cores there are.
+        """
+        if self.most_threads is None:
+            return 0
+        return min(self.most_threads, max(2, height // ROWS_A_THREAD))
+
+
+# An encoder at work on several frames waits for rows of the one before, so that small frames leave
+# little for many threads to do: two for 272 rows, eight for 1080.
+ROWS_A_THREAD = 128
 
 CODECS = {
     # Hardly any player shows 10-bit H.264, so deeper sources are rendered in 8 bits there.
     # Macroblock-tree rate control is off: with AVX-512 its propagation gives other bits from run to
-    # run, even on one thread, and one seed must give one file.
+    # run, even on one thread, and one seed must give one file. One reference frame: a living
+    # texture does not return to what it was, so that looking further back finds nothing and costs
+    # a sixth of the time (benchmarks/NOTES.md).
     "h264": Codec(
         "libx264",
         "yuv420p",
@@ -41,7 +60,8 @@ CODECS = {
         "yuv444p",
         "yuv444p",
         18,
-        {"x264-params": "mbtree=0"},
+        {"x264-params": "mbtree=0:ref=1"},
+        most_threads=16,
     ),
     # Apple's players take H.265 only under this tag.
     "h265": Codec(
@@ -53,6 +73,8 @@ CODECS = {
         22,
         {"x265-params": "log-level=error"},
         "hvc1",
+        # Its other threads share rows and change no bits; these are the frames at once.
+        most_threads=4,
     ),
     "vp9": Codec(
         "libvpx-vp9",
@@ -62,6 +84,7 @@ CODECS = {
         "yuv420p10le",
         28,
         {"b": "0", "row-mt": "1", "cpu-used": "4", "deadline": "good"},
+        most_threads=16,
     ),
     "av1": Codec(
         "libsvtav1",

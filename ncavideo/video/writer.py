@@ -165,6 +165,9 @@ class ClipWriter(Writer):
         stream = output.add_stream(codec.encoder, rate=rate, options=options)
         assert isinstance(stream, VideoStream)
         context, colour = stream.codec_context, info.colour
+        context.thread_count = codec.threads(info.height)
+        if codec.most_threads is not None:
+            context.thread_type = "FRAME"  # slices would cost bits
         context.width, context.height = info.width, info.height
         wanted = pix_fmt or choose_pixel_format(codec, info.width, info.height, self._deep)
         try:
