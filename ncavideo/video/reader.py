@@ -16,7 +16,7 @@ import av.error
 import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
 from ncavideo.errors import UserError
@@ -89,6 +89,8 @@ class VideoReader:
             self._stream = main_video(self._container, path)
             self._stream.thread_type = "AUTO"
             self._start, self._errors, self._frames_out = start, 0, 0
+            # One for all frames: it keeps its tables and threads from frame to frame.
+            self._reformatter = VideoReformatter()
             self._end: float | None = None
             self.origin = self._stream_origin()
             self._from = None if start is None else self.origin + start
@@ -202,7 +204,8 @@ class VideoReader:
         width, height = (info.height, info.width) if turned else (info.width, info.height)
         deep = info.bit_depth > 8
         colour = info.colour
-        converted = frame.reformat(
+        converted = self._reformatter.reformat(
+            frame,
             width,
             height,
             "rgb48le" if deep else "rgb24",

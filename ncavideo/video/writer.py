@@ -17,7 +17,7 @@ import av
 import av.error
 import numpy as np
 from av.container import OutputContainer
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
 from ncavideo.errors import OutputError, UserError
@@ -120,6 +120,7 @@ class ClipWriter(Writer):
         self._partial = output.with_name(f".{output.name}.{os.getpid()}.part")
         self._deep = source.info.bit_depth > 8
         self._durations: dict[int, int] = {}
+        self._reformatter = VideoReformatter()
         trim = source.trim
         self._shift = 0 if trim is None else round(trim[0] / source.info.time_base)
         # No dates and no version strings: the same input gives the same file.
@@ -226,7 +227,8 @@ class ClipWriter(Writer):
             frame = self._palette(frame)
         else:
             matrix = self._info.colour.matrix
-            frame = frame.reformat(
+            frame = self._reformatter.reformat(
+                frame,
                 format=context.pix_fmt,
                 src_colorspace=matrix,
                 dst_colorspace=matrix,
