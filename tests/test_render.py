@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +17,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ncavideo.cli import main
+from ncavideo.errors import UserError
+from ncavideo.painter import Painter, RenderOptions
+from ncavideo.render import RenderProgress
+from ncavideo.render import render as render_clip
 
 CLIP = Path(__file__).parent.parent / "examples" / "clip.mp4"
 # Enough for a grid that lives; a real render takes more.
@@ -281,6 +286,45 @@ def test_interrupt_leaves_nothing(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("stage", ["read", "live", "compose"])
+def test_an_error_in_a_stage_leaves_nothing(
+    stage: str, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = UserError("the fourth frame")
+    calls = []
+
+    def fail(*arguments: object) -> object:
+        calls.append(stage)
+        if len(calls) == 4:
+            raise error
+        return original(*arguments)
+
+    original = getattr(Painter, stage)
+    monkeypatch.setattr(Painter, stage, fail)
+    with pytest.raises(UserError) as caught:
+        render_clip(small, tmp_path / "out.mp4", RenderOptions(("fire", "moss"), warmup=0, steps=1))
+    assert caught.value is error
+    assert leftovers(tmp_path) == []
+    assert not pipeline_threads()
+
+
+def test_an_interrupt_between_frames_leaves_nothing(small: Path, tmp_path: Path) -> None:
+    def interrupt(news: RenderProgress) -> None:
+        if news.done == 3:
+            raise KeyboardInterrupt
+
+    options = RenderOptions(("fire", "moss"), warmup=0, steps=1)
+    with pytest.raises(KeyboardInterrupt):
+        render_clip(small, tmp_path / "out.mp4", options, interrupt)
+    assert leftovers(tmp_path) == []
+    assert not pipeline_threads()
+
+
+def pipeline_threads() -> list[str]:
+    names = (thread.name for thread in threading.enumerate())
+    return [name for name in names if name.startswith("pipeline")]
 
 
 def test_help_needs_no_torch() -> None:
