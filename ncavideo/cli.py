@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import current_thread, main_thread
+from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -26,10 +29,32 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 @contextmanager
+def one_interrupt() -> Iterator[None]:
+    """Let the first Ctrl-C through and no other: cleaning up takes a moment and must not be cut."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or current_thread() is not main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        # After an interrupt it stays as it is: the interpreter has yet to clean up as well.
+        if signal.getsignal(signal.SIGINT) is interrupt:
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def one_sentence_errors() -> Iterator[None]:
     """Turn the library's errors into one sentence and the right exit code."""
     try:
-        yield
+        with one_interrupt():
+            yield
     except UserError as error:
         fail(str(error), EXIT_USAGE)
     except OutputError as error:

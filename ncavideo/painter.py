@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 GRID_ROWS = 360
 LEAST_CELL = 2
 WARM_UP_STEPS = 240
-WARM_UP_PIECE = 8  # steps after which a warm-up can be given up
+PIECE = 8  # steps after which a long run of them can be given up
 STAGES = ("decode", "control", "step", "composite", "encode")
 # In near-black a texture keeps too few levels to show what it is made of. The grid is asked for
 # no less light than this, and shading takes it the rest of the way down.
@@ -123,7 +123,7 @@ class Painter:
             edge=options.edge,
             device=options.device,
         )
-        self._warm_steps = 0
+        self._warm_steps_left = options.warmup
         self._stopped = False
         self.watch = Stopwatch(*STAGES)
 
@@ -143,18 +143,17 @@ class Painter:
         with self.watch("step"):
             light = DARKEST_LIGHT + (1 - DARKEST_LIGHT) * guide.light
             inputs = inputs_for(self._ruleset, self._options.rules, guide.weights, light)
-            self._warm_up(inputs)
-            self._engine.step(inputs, self._options.steps)
+            self._take(inputs, self._warm_steps_left + self._options.steps)
+            self._warm_steps_left = 0
             return self._engine.rgb()
 
-    def _warm_up(self, inputs: np.ndarray) -> None:
-        while self._warm_steps < self._options.warmup and not self._stopped:
-            steps = min(WARM_UP_PIECE, self._options.warmup - self._warm_steps)
-            self._engine.step(inputs, steps)
-            self._warm_steps += steps
+    def _take(self, inputs: np.ndarray, steps: int) -> None:
+        while steps > 0 and not self._stopped:
+            self._engine.step(inputs, min(PIECE, steps))
+            steps -= PIECE
 
     def stop(self) -> None:
-        """Give up a warm-up that runs in another thread; nobody wants the frames any more."""
+        """Give up the steps that another thread is taking; nobody wants the frames any more."""
         self._stopped = True
 
     def compose(self, texture: np.ndarray, guide: Guide, rgb: np.ndarray) -> np.ndarray:

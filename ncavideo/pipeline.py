@@ -76,7 +76,7 @@ def _worked(items: Items, stage: Stage) -> Items:
 def _ahead(items: Items) -> Items:
     """Yield the items, made by a thread that is up to `DEPTH` of them ahead."""
     ready: queue.Queue[tuple[Any, BaseException | None, bool]] = queue.Queue(DEPTH)
-    unwanted = threading.Event()
+    unwanted, done = threading.Event(), threading.Event()
 
     def offer(item: Any, error: BaseException | None, last: bool) -> bool:
         while not unwanted.is_set():
@@ -97,6 +97,8 @@ def _ahead(items: Items) -> Items:
             offer(None, error, True)
         else:
             offer(None, None, True)
+        finally:
+            done.set()
 
     thread = threading.Thread(target=work, name="pipeline", daemon=True)
     thread.start()
@@ -114,4 +116,22 @@ def _ahead(items: Items) -> Items:
             yield item
     finally:
         unwanted.set()
-        thread.join()
+        _wait_for(thread, done)
+
+
+def _wait_for(thread: threading.Thread, done: threading.Event) -> None:
+    """Wait until a thread is done, however often Ctrl-C is pressed meanwhile.
+
+    It still uses what the caller is about to close, and libav crashes where files are closed under
+    it. An interrupt is raised when that is over. Not by `join` alone: interrupted, it takes the
+    thread for ended (https://github.com/python/cpython/issues/90882).
+    """
+    interrupt: KeyboardInterrupt | None = None
+    while not done.is_set():
+        try:
+            done.wait(PATIENCE)
+        except KeyboardInterrupt as error:
+            interrupt = error
+    thread.join()
+    if interrupt is not None:
+        raise interrupt

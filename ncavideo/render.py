@@ -104,7 +104,7 @@ def render(
             ),
         )
         stack.enter_context(closing(painted))
-        # Whoever leaves early does not wait for the whole warm-up.
+        # Whoever leaves early does not wait for all the steps of a frame, or of the warm-up.
         stack.callback(painter.stop)
         for frame, out in painted:
             with watch("encode"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Generator
@@ -94,6 +95,26 @@ def test_leaving_early_closes_the_source_and_ends_every_thread() -> None:
     assert [next(items) for _ in range(3)] == [0, 1, 2]
     items.close()
     assert len(closed) == 1
+    assert not threads()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs POSIX")
+def test_ctrl_c_while_leaving_still_waits_for_what_is_in_work() -> None:
+    ended = []
+
+    def source() -> Generator[int, None, None]:
+        try:
+            yield from range(10_000)
+        finally:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            time.sleep(0.5)
+            ended.append(True)
+
+    items = overlap(source(), Stage(lambda item: item))
+    assert next(items) == 0
+    with pytest.raises(KeyboardInterrupt):
+        items.close()
+    assert ended
     assert not threads()
 
 

@@ -272,7 +272,8 @@ def test_a_truncated_file_is_rendered_as_far_as_it_goes(tmp_path: Path) -> None:
     assert 20 < len(frames_of(out)) < 90
 
 
-def test_interrupt_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", [1, 4], ids=["once", "impatiently"])
+def test_interrupt_leaves_nothing(times: int, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ncavideo.cli", "render", CLIP, "-o", tmp_path / "out.mp4"]
     process = subprocess.Popen(
         [*map(str, command), "--rules", "fire,moss"], stderr=subprocess.PIPE, text=True
@@ -281,7 +282,9 @@ def test_interrupt_leaves_nothing(tmp_path: Path) -> None:
     while not leftovers(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert leftovers(tmp_path), "the render never began to write"
-    process.send_signal(signal.SIGINT)
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors
