@@ -723,7 +723,7 @@ def test_the_export_is_the_trainers_network(folder: Path, style: StyleLoss) -> N
     inputs[:, 2] = 2 * inputs[:, 2] - 1
     grown = to_rgb(grow(trainer.nca, inputs, 40, 0.5, seed=9))[0].permute(1, 2, 0).clamp(0, 1)
     assert (grown - 0.5).abs().max() > 0.02, "the network must do something to be compared"
-    for name in engines.ENGINES:
+    for name in (n for n, kind in engines.ENGINES.items() if "cpu" in kind.devices):
         engine = engines.start(name, loaded, 20, 30, seed=9, edge="wrap", device="cpu")
         engine.step(inputs[0].numpy(), 40)
         np.testing.assert_allclose(engine.rgb(), grown.numpy(), atol=1e-5)
