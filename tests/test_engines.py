@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -232,7 +233,7 @@ def test_auto_takes_the_fastest_for_the_device(make_ruleset: Make) -> None:
     assert type(engine).__name__ == "FusedEngine"
 
 
-@pytest.mark.parametrize("fault", ["raises", "wrong", "nan"])
+@pytest.mark.parametrize("fault", ["raises", "refuses", "wrong", "nan"])
 def test_an_engine_that_fails_is_passed_over_with_one_warning(
     make_ruleset: Make,
     fault: str,
@@ -245,6 +246,8 @@ def test_an_engine_that_fails_is_passed_over_with_one_warning(
         def _step(self, inputs: np.ndarray, steps: int) -> None:
             if fault == "raises":
                 raise RuntimeError("no such instruction")
+            if fault == "refuses":
+                raise UserError("the engine fused does not work here at all")
             super()._step(inputs, steps)
             self._grid[0, 1, 0] += np.nan if fault == "nan" else 0.5
 
@@ -261,10 +264,22 @@ def test_an_engine_that_fails_is_passed_over_with_one_warning(
 
 
 def test_an_engine_says_what_it_does_not_run_on(make_ruleset: Make) -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("needs a second device to ask for")
-    with pytest.raises(UserError, match="--device cpu"):
-        engines.start("fused", make_ruleset(), 4, 4, device="cuda")
+    with pytest.raises(UserError, match="triton does not run on cpu: use --device cuda"):
+        engines.start("triton", make_ruleset(), 4, 4, device="cpu")
+    if torch.cuda.is_available():
+        with pytest.raises(UserError, match="--device cpu"):
+            engines.start("fused", make_ruleset(), 4, 4, device="cuda")
+
+
+def test_torch_is_asked_for_a_card_where_a_driver_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AMD's cards have no NVIDIA driver, and torch calls them cuda."""
+    monkeypatch.setattr(engines, "AMD_DRIVER", tmp_path)
+    assert engines._may_have_gpu()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert engines.choose_device() == "cuda"
 
 
 def test_unknown_engine_lists_the_engines(make_ruleset: Make) -> None:

@@ -7,6 +7,7 @@ import importlib
 import logging
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ncavideo.errors import UserError
@@ -37,6 +38,7 @@ ENGINES = {
     "triton": Kind("ncavideo.engines.triton_gpu", "TritonEngine", ("cuda",)),
 }
 DEVICES = ("auto", "cpu", "cuda", "mps")
+AMD_DRIVER = Path("/dev/kfd")  # torch for ROCm calls these cards cuda, too
 TOLERANCE = 5e-3  # relative, after a few steps; leaves room for TF32, not for a wrong result
 
 _refused: set[tuple[str, str]] = set()  # (engine, device): warned of once, not tried again
@@ -66,8 +68,8 @@ def choose_device(device: str = "auto") -> str:
 
 
 def _may_have_gpu() -> bool:
-    """Return whether it is worth asking torch for a GPU: on a Mac, or with NVIDIA's driver."""
-    if sys.platform == "darwin":
+    """Return whether it is worth asking torch for a GPU: on a Mac, or with a card's driver."""
+    if sys.platform == "darwin" or AMD_DRIVER.exists():
         return True
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
@@ -119,9 +121,15 @@ def start(
         try:
             make = _load(candidate)
             wrong = _wrong(make, ruleset, edge, device)
-        except (MemoryError, UserError):
+        except MemoryError:
             raise
+        except UserError as error:
+            if name != "auto":
+                raise
+            wrong = str(error)
         except Exception as error:
+            # Compilers and drivers fail in ways of their own; another engine may still work.
+            log.debug("the engine %s failed", candidate, exc_info=True)
             wrong = f"{type(error).__name__}: {error}".splitlines()[0]
         if not wrong:
             return make(ruleset, height, width, seed=seed, edge=edge, device=device)
