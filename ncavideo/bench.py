@@ -57,15 +57,14 @@ def measure(
     device or engine that is not here.
     """
     ruleset = open_ruleset(ruleset_name)
-    if engine not in ("auto", *engines.ENGINES):
-        raise UserError(f"unknown engine {engine!r}: use auto, {', '.join(engines.ENGINES)}")
     device = engines.choose_device(device)
+    engines.start(engine, ruleset, 1, 1, device=device)  # refused now, not after a minute
     limit = product_rate(device) / flops(ruleset)
     say(f"{platform.machine()}, {cores()} cores, device {device}, rule set {ruleset.name}")
     say(
-        f"a cell-step takes {flops(ruleset) / 1000:.1f} kFLOP; by float32 matrix product alone this"
+        f"{flops(ruleset) / 1000:.1f} kFLOP a cell-step; at the speed of its float32 matrix product"
     )
-    say(f"machine would do {limit / 1e6:.1f} million cell-steps a second\n")
+    say(f"this machine would do {limit / 1e6:.1f} million cell-steps a second\n")
     rates = engine_rates(ruleset, device)
     plain = next(rate.rate for rate in rates if rate.engine == "torch")
     say("engine      million cell-steps/s   x torch   x matrix product")

@@ -53,12 +53,20 @@ def test_prints_a_line_for_each_engine_and_size() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--engine", "warp"], ["--device", "tpu"], ["--ruleset", "nowhere"]], ids=str
+    "wrong",
+    [
+        ["--engine", "warp"],
+        ["--engine", "triton", "--device", "cpu"],
+        ["--device", "tpu"],
+        ["--ruleset", "nowhere"],
+    ],
+    ids=str,
 )
 def test_unusable_options_are_one_sentence(wrong: list[str]) -> None:
     done = CliRunner().invoke(main, ["bench", *wrong])
     assert done.exit_code == 2
     assert len(done.stderr.strip().splitlines()) == 1
+    assert not done.stdout, "refused before anything is measured"
 
 
 def test_the_made_up_clip_moves(tmp_path) -> None:
