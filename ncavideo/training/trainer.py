@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ncavideo import engines
@@ -22,6 +23,7 @@ from ncavideo.training.conditions import disc, draw_condition
 from ncavideo.training.pool import Pool
 from ncavideo.training.recipe import Recipe
 from ncavideo.training.style import StyleLoss, blur, luminance
+from ncavideo.training.text import TextGuide
 
 BRIGHTNESS_BLUR = 3.0  # cells: finer than this, light and dark are the texture's own
 STATE_LIMIT = 1.0  # hidden numbers beyond this cost; keeps a state in range for ever
@@ -50,10 +52,16 @@ class Trainer:
     same weights bit for bit as one that did not stop.
     """
 
-    def __init__(self, recipe: Recipe, style: StyleLoss, device: torch.device) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        style: StyleLoss,
+        device: torch.device,
+        guide: TextGuide | None = None,
+    ) -> None:
         if len(recipe.rules) != style.rules:
-            raise UserError("a recipe needs one style picture for each rule")
-        self.recipe, self.style, self.device = recipe, style, device
+            raise ValueError("the style loss must know the recipe's rules")
+        self.recipe, self.style, self.device, self.guide = recipe, style, device, guide
         model, training = recipe.model, recipe.training
         self.rules = len(recipe.rules)
         self.inputs = self.rules + model.light
@@ -107,6 +115,8 @@ class Trainer:
         styles = self.style(rgb, weights, asked, edge)
         overflow = (state - state.clamp(-STATE_LIMIT, STATE_LIMIT)).abs().mean()
         terms = {"style": styles.mean(), "overflow": overflow}
+        if self.guide is not None and loss.text:
+            terms["text"] = self._text_loss(self.guide, rgb, weights, edge)
         if asked is not None and loss.brightness:
             wanted = self.style.target_luminance(light)
             error = blur(luminance(rgb) - wanted, BRIGHTNESS_BLUR, edge)
@@ -140,6 +150,15 @@ class Trainer:
         kinds = {kind: sum(values) / len(values) for kind, values in drawn.items()}
         values = {name: term.item() for name, term in terms.items()} | {"total": total.item()}
         return Progress(self.iteration, values, kinds, time.perf_counter() - started)
+
+    def _text_loss(self, guide: TextGuide, rgb: Tensor, weights: Tensor, edge: Edge) -> Tensor:
+        """Return the guide's mean distance of the samples that show one rule with a prompt."""
+        rule = weights.argmax(1).flatten(1)
+        prompted = torch.tensor([bool(r.prompt) for r in self.recipe.rules], device=self.device)
+        judged = (rule == rule[:, :1]).all(1) & prompted[rule[:, 0]]
+        if not judged.any():
+            return rgb.new_zeros(())
+        return guide(rgb[judged], rule[judged, 0], edge).mean()
 
     def _chance(self, share: float) -> bool:
         return bool(torch.rand((), generator=self.generator) < share)
@@ -227,7 +246,15 @@ class Trainer:
             p.detach().to("cpu", torch.float32).numpy().copy()
             for p in (update.w1, update.b1, update.w2)
         )
-        rules = tuple(Rule(r.name, r.prompt, Path(r.style).name, r.credit) for r in recipe.rules)
+        rules = tuple(
+            Rule(
+                r.name,
+                "; ".join(r.prompt),
+                ", ".join(Path(picture.path).name for picture in r.style),
+                r.credit,
+            )
+            for r in recipe.rules
+        )
         inputs = tuple(r.name for r in rules) + ((LIGHT,) if recipe.model.light else ())
         return RuleSet(
             recipe.name, rules, inputs, recipe.model.fire_rate, w1, b1, w2, provenance or {}
@@ -276,6 +303,11 @@ def _matmul_dtype(precision: str, device: torch.device) -> torch.dtype | None:
     return torch.bfloat16 if wanted else None
 
 
-def load_style(path: Path) -> Tensor:
-    """Read a style picture as RGB `[3, H, W]` in 0..1."""
-    return torch.from_numpy(read_picture(path, "style picture").transpose(2, 0, 1).copy())
+def load_style(path: Path, scale: float = 1.0) -> Tensor:
+    """Read a style picture as RGB `[3, H, W]` in 0..1, enlarged or shrunk by `scale`."""
+    rgb = torch.from_numpy(read_picture(path, "style picture").transpose(2, 0, 1).copy())
+    if scale == 1:
+        return rgb
+    size = [max(1, round(side * scale)) for side in rgb.shape[1:]]
+    resized = F.interpolate(rgb[None], size, mode="bicubic", antialias=True, align_corners=False)
+    return resized[0].clamp(0, 1)
