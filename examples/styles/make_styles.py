@@ -55,6 +55,7 @@ def solve_light(shade: Shade, target: Array, steps: int = 60) -> Array:
         level = np.clip(level + 0.9 * blur(error, 3.0), -1.5, 2.5)
     return np.clip(rgb, 0, 1)
 
+
 # --- drawing and checking ----------------------------------------------------------------------
 
 

@@ -9,7 +9,9 @@ order, and are differentiable with respect to `ours`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,8 +41,35 @@ def sliced_wasserstein(
     shift = condition @ lean
     ours = (ours @ directions + shift).transpose(1, 2)
     theirs = (theirs @ directions + shift).transpose(1, 2)
-    gaps: Tensor = ours.sort(-1).values - theirs.sort(-1).values
+    gaps: Tensor = ordered(ours) - ordered(theirs)
     return gaps.square().mean((1, 2))
+
+
+def ordered(values: Tensor) -> Tensor:
+    """Return float32 `values` sorted along the last axis, differentiable.
+
+    On a processor NumPy sorts: with vector instructions, many times faster than torch.
+    """
+    if values.device.type != "cpu":
+        return values.sort(-1).values
+    found: Tensor = _Ordered.apply(values)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Ordered(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        array = values.detach().numpy()
+        if not ctx.needs_input_grad[0]:
+            return torch.from_numpy(np.sort(array, -1))
+        order = torch.from_numpy(np.argsort(array, -1))
+        ctx.save_for_backward(order)
+        return values.gather(-1, order)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (order,) = ctx.saved_tensors
+        return torch.empty_like(gradients[0]).scatter_(-1, order, gradients[0])
 
 
 def relaxed_transport(

@@ -102,10 +102,11 @@ class TrainingRecipe:
 class LossRecipe:
     """Weights of the loss terms, and how style is compared (`metric`).
 
-    `text` weighs the guide.     `brightness` asks blurred luminance to follow the light. `corner` forbids more energy near the
-    grid's Nyquist corner, the checkerboard, than the exemplar has. `stillness` asks a sample that
-    is not asked for anything new to hold its picture over eight steps, a video frame's worth, from
-    the share `still_from` of the iterations on: a texture finds its shapes before it holds them.
+    `text` weighs the guide. `brightness` asks blurred luminance to follow the light. `corner`
+    forbids more energy near the grid's Nyquist corner, the checkerboard, than the exemplar has.
+    `stillness` asks a sample that is not asked for anything new to hold its picture over eight
+    steps, a video frame's worth, from the share `still_from` of the iterations on: a texture finds
+    its shapes before it holds them.
     """
 
     metric: str = "sliced-wasserstein"

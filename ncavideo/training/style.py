@@ -245,14 +245,17 @@ class StyleLoss:
         weighs most there; `light` `[B, H, W]` in 0..1, or None to accept any light.
         """
         total = rgb.new_zeros(len(rgb))
-        unjudged = ~self.judged[weights.argmax(1)].flatten(1).all(1)
-        borders = (weights.amax(1) > 0).flatten(1).any(1) & (
-            weights.argmax(1).flatten(1).amax(1) != weights.argmax(1).flatten(1).amin(1)
-        )
         if not self._layers:
             return total
+        asked = weights.argmax(1).flatten(1)
+        unjudged = ~self.judged[asked].all(1)
+        borders = (weights > 0).flatten(1).any(1) & (asked.amax(1) != asked.amin(1))
+        requests: dict[tuple[int, int], tuple[Tensor, Tensor | None]] = {}
         for index, sample in enumerate(feature_maps(self.vgg, rgb, edge)):
-            distance = self._compare(index, sample, weights, light, generator)
+            height, width = sample.shape[2:]
+            if (height, width) not in requests:
+                requests[height, width] = _request(weights, light, height, width)
+            distance = self._compare(index, sample, *requests[height, width], generator)
             if index >= DEEP:
                 distance = distance * (~borders)
             total = total + distance
@@ -262,37 +265,47 @@ class StyleLoss:
         self,
         index: int,
         sample: Tensor,
-        weights: Tensor,
-        light: Tensor | None,
+        asked: Tensor,
+        lights: Tensor | None,
         generator: torch.Generator | None,
     ) -> Tensor:
+        """Return one map's distances `[B]`; `asked` and `lights` are those of `_request`."""
         layer, (batch, channels, height, width) = self._layers[index], sample.shape
         device = sample.device
         count, available = height * width, layer.light.shape[1]
-        chosen = (
-            torch.randperm(count, generator=generator, device=device)[:POSITIONS]
-            if count > POSITIONS
-            else torch.arange(count, device=device)
-        )
-        ours = sample.flatten(2)[:, :, chosen].transpose(1, 2) / self.scales[index]
-        asked = F.adaptive_avg_pool2d(weights, (height, width)).argmax(1).flatten(1)[:, chosen]
+        ours = sample.permute(0, 2, 3, 1).reshape(batch, count, channels)
+        if count > POSITIONS:
+            chosen = torch.randperm(count, generator=generator, device=device)[:POSITIONS]
+            ours, asked = ours.index_select(1, chosen), asked[:, chosen]
+            lights = None if lights is None else lights[:, chosen]
+        ours = ours / self.scales[index]
         noise = torch.randn(asked.shape, generator=generator, device=device)
         uniform = torch.rand(asked.shape, generator=generator, device=device)
         conditions = [RULE_WEIGHT * F.one_hot(asked, self.rules).float()]
-        if light is None:
+        if lights is None:
             rank = uniform * available
         else:
-            local = F.adaptive_avg_pool2d(light[:, None], (height, width)).flatten(1)[:, chosen]
-            conditions.append(LIGHT_WEIGHT * local[..., None])
-            wanted = (local + LIGHT_SPREAD * noise).abs()
+            conditions.append(LIGHT_WEIGHT * lights[..., None])
+            wanted = (lights + LIGHT_SPREAD * noise).abs()
             wanted = self.target_luminance(1 - (1 - wanted).abs())
             rank = torch.empty_like(wanted)
             for rule in range(self.rules):
-                found = torch.searchsorted(layer.light[rule], wanted.contiguous()).float()
-                rank = torch.where(asked == rule, found, rank)
+                theirs = asked == rule
+                rank[theirs] = torch.searchsorted(layer.light[rule], wanted[theirs]).float()
             # Equal lights are common on coarse maps: spread over the neighbours in rank.
             rank = rank + (uniform - 0.5) * (0.02 * available + 1)
         place = asked * available + rank.long().clamp(0, available - 1)
-        theirs = layer.features[place.flatten()].view(batch, len(chosen), channels)
+        theirs = layer.features[place.flatten()].view(batch, -1, channels)
 
         return self.metric(ours, theirs, torch.cat(conditions, -1), generator)
+
+
+def _request(
+    weights: Tensor, light: Tensor | None, height: int, width: int
+) -> tuple[Tensor, Tensor | None]:
+    """Return what is asked at a map's positions: rules `[B, h * w]` and, if any, lights."""
+    if weights.shape[2:] != (height, width):
+        weights = F.adaptive_avg_pool2d(weights, (height, width))
+        light = None if light is None else F.adaptive_avg_pool2d(light[:, None], (height, width))
+    asked = weights.argmax(1).flatten(1)
+    return asked, None if light is None else light.flatten(1)

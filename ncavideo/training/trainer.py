@@ -24,6 +24,7 @@ from ncavideo.training.pool import Pool
 from ncavideo.training.recipe import Recipe
 from ncavideo.training.style import StyleLoss, blur, luminance
 from ncavideo.training.text import TextGuide
+from ncavideo.training.unroll import Firing, unroll
 
 BRIGHTNESS_BLUR = 3.0  # cells: finer than this, light and dark are the texture's own
 STATE_LIMIT = 1.0  # hidden numbers beyond this cost; keeps a state in range for ever
@@ -202,6 +203,10 @@ class Trainer:
 
     def _live(self, state: Tensor, inputs: Tensor, steps: int, edge: Edge) -> Tensor:
         batch, _, height, width = state.shape
+        if self.device.type == "cpu":
+            firing = Firing(self.recipe.seed, self.steps_taken, self.recipe.model.fire_rate)
+            self.steps_taken += steps
+            return unroll(self.nca, state, inputs, steps, firing, edge, self.dtype)
         for _ in range(steps):
             mask = fire_mask_torch(
                 self.recipe.seed,
