@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from canvas import (
-    SUPERSAMPLE, Array, Canvas, Material, Shade, blur, equalise, fbm, mix, perlin, ramp, ridged,
-    sample, scatter, smoothstep, unit, warp, window, worley,
+    SUPERSAMPLE,
+    Array,
+    Canvas,
+    Material,
+    Shade,
+    blur,
+    equalise,
+    fbm,
+    mix,
+    perlin,
+    ramp,
+    ridged,
+    sample,
+    scatter,
+    smoothstep,
+    unit,
+    warp,
+    window,
+    worley,
 )  # fmt: skip
 
 
@@ -163,7 +182,7 @@ def circuits(canvas: Canvas) -> Shade:
         into[at] = np.minimum(into[at], away)
 
     for path, powered in routes(n, rng):
-        for a, b in zip(path, path[1:], strict=False):
+        for a, b in itertools.pairwise(path):
             segment(a * pitch, b * pitch, trace)
             if powered:
                 segment(a * pitch, b * pitch, live)

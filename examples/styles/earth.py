@@ -4,8 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 from canvas import (
-    SUPERSAMPLE, Array, Canvas, Material, Shade, band_noise, blur, fbm, mix, ramp, ridged, scatter, slopes,
-    smoothstep, unit, warp, window, worley,
+    SUPERSAMPLE,
+    Array,
+    Canvas,
+    Material,
+    Shade,
+    band_noise,
+    blur,
+    fbm,
+    mix,
+    ramp,
+    ridged,
+    scatter,
+    slopes,
+    smoothstep,
+    unit,
+    warp,
+    window,
+    worley,
 )  # fmt: skip
 
 

@@ -4,8 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 from canvas import (
-    SUPERSAMPLE, Array, Canvas, Cells, Material, Shade, band_noise, blur, equalise, fbm, mix,
-    perlin, ramp, ridged, sample, scatter, smoothstep, unit, warp, window, worley,
+    SUPERSAMPLE,
+    Array,
+    Canvas,
+    Cells,
+    Material,
+    Shade,
+    band_noise,
+    blur,
+    equalise,
+    fbm,
+    mix,
+    ramp,
+    ridged,
+    sample,
+    scatter,
+    smoothstep,
+    unit,
+    warp,
+    window,
+    worley,
 )  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def ordered(values: Tensor) -> Tensor:
     """
     if values.device.type != "cpu":
         return values.sort(-1).values
-    found: Tensor = _Ordered.apply(values)  # type: ignore[no-untyped-call]
+    found: Tensor = _Ordered.apply(values)
     return found
 
 

@@ -56,7 +56,7 @@ def unroll(
     cells = state.permute(0, 2, 3, 1).contiguous()
     given = F.pad(inputs.detach().permute(0, 2, 3, 1), (0, 1), value=1).contiguous()
     plan = _Plan(steps, firing, edge, dtype or torch.float32)
-    stepped: Tensor = _Unrolled.apply(cells, w1, update.w2, given, plan)  # type: ignore[no-untyped-call]
+    stepped: Tensor = _Unrolled.apply(cells, w1, update.w2, given, plan)
     return stepped.permute(0, 3, 1, 2)
 
 
