@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import numpy as np
@@ -48,3 +49,34 @@ def make_ruleset() -> Callable[..., RuleSet]:
         )
 
     return make
+
+
+# A CLIP model of 3 million weights, most of them the vocabulary.
+ARCHITECTURE = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 8},
+    "text_cfg": {
+        "context_length": 16,
+        "vocab_size": 49408,
+        "width": 64,
+        "heads": 2,
+        "layers": 2,
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def clip_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A small CLIP model with random weights: its architecture and its checkpoint."""
+    import open_clip
+    import torch
+
+    folder = tmp_path_factory.mktemp("clip")
+    architecture = folder / "tiny-clip.json"
+    architecture.write_text(json.dumps(ARCHITECTURE))
+    open_clip.add_model_config(architecture)
+    torch.manual_seed(3)
+    model = open_clip.create_model("tiny-clip")
+    weights = folder / "tiny-clip.pt"
+    torch.save(model.state_dict(), weights)
+    return str(architecture), str(weights)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import open_clip
@@ -21,32 +20,6 @@ from ncavideo.training.text import (
     resize,
     spherical_distance,
 )
-
-ARCHITECTURE = {
-    "embed_dim": 32,
-    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 8},
-    "text_cfg": {
-        "context_length": 16,
-        "vocab_size": 49408,
-        "width": 64,
-        "heads": 2,
-        "layers": 2,
-    },
-}
-
-
-@pytest.fixture(scope="session")
-def clip_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """A small CLIP model with random weights: its architecture and its checkpoint."""
-    folder = tmp_path_factory.mktemp("clip")
-    architecture = folder / "tiny-clip.json"
-    architecture.write_text(json.dumps(ARCHITECTURE))
-    open_clip.add_model_config(architecture)
-    torch.manual_seed(3)
-    model = open_clip.create_model("tiny-clip")
-    weights = folder / "tiny-clip.pt"
-    torch.save(model.state_dict(), weights)
-    return str(architecture), str(weights)
 
 
 def guide_for(files: tuple[str, str], *prompts: Prompts, cutouts: int = 3) -> OpenClipGuide:

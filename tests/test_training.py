@@ -517,7 +517,7 @@ def test_samples_live_on_in_the_pool(folder: Path, style: StyleLoss) -> None:
 
 
 def test_total_is_the_weighted_sum(folder: Path, style: StyleLoss) -> None:
-    loss = LossRecipe(2.0, 30.0, 5.0, 7.0, still_from=0.5)
+    loss = LossRecipe(style=2.0, overflow=30.0, brightness=5.0, stillness=7.0, still_from=0.5)
     recipe = dataclasses.replace(tiny(folder, light=True, iterations=4), loss=loss)
     for p in collected(recipe, style)[1]:
         terms = {name: value for name, value in p.losses.items() if name != "total"}

@@ -191,8 +191,8 @@ def load_open_clip(model: str, pretrained: str, device: torch.device | str) -> t
         import open_clip
     except ImportError as error:
         raise UserError(
-            "a text guide needs open_clip: pip install 'ncavideo[text]', or set `guide.kind` to"
-            ' "none" and train from style pictures alone'
+            "a text guide needs open_clip: pip install 'ncavideo[text]', or train from style"
+            ' pictures alone: `guide.kind` "none" or --guide none'
         ) from error
     if Path(model).suffix == ".json":
         if not Path(model).is_file():
@@ -216,7 +216,8 @@ def load_open_clip(model: str, pretrained: str, device: torch.device | str) -> t
             raise UserError(f"{pretrained} holds no weights of {model}") from error
         raise UserError(
             f"the weights {pretrained} of {model} could not be downloaded: go online once, give a"
-            ' file as `guide.pretrained`, or train without text (`guide.kind` "none")'
+            " file as `guide.pretrained` or --clip-weights, or train without text: `guide.kind`"
+            ' "none" or --guide none'
         ) from error
     network.eval().requires_grad_(False)
     return network, open_clip.get_tokenizer(model)

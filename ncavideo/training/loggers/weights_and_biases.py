@@ -35,7 +35,7 @@ class WandbLogger(Logger):
 
     def close(self) -> None:
         """Finish the run; what is not sent yet is sent."""
-        self._run.finish(quiet=True)
+        self._run.finish()
 
 
 def open_logger(recipe: Recipe, folder: Path) -> Logger:
