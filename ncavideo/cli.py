@@ -89,7 +89,11 @@ def main() -> None:
 def grid_options(command: Command) -> Command:
     """Add the options that every command which runs a grid has."""
     for option in (
-        click.option("--ruleset", metavar="FILE|NAME", help="Which rule set the rules are in."),
+        click.option(
+            "--ruleset",
+            metavar="FILE|NAME|hf://USER/REPO",
+            help="Which rule set the rules are in.",
+        ),
         click.option("--seed", default=0, show_default=True, help="Another seed, another picture."),
         click.option(
             "--edge",
@@ -433,6 +437,20 @@ def presets_sheet(output: Path, ruleset: str | None, overwrite: bool) -> None:
 
         sheet(output, ruleset, overwrite)
     click.echo(str(output), err=True)
+
+
+@presets_group.command("push")
+@click.argument("name")
+@click.argument("repo", metavar="USER/REPO")
+@click.option("--private", is_flag=True, help="Make a new repository a private one.")
+def presets_push(name: str, repo: str, private: bool) -> None:
+    """Send the preset or rule set file NAME to USER/REPO on the Hugging Face hub."""
+    with one_sentence_errors():
+        from ncavideo.hub import push
+        from ncavideo.ruleset import open_ruleset
+
+        address = push(open_ruleset(name), repo, private)
+    click.echo(f"{address}: render with --ruleset hf://{repo}", err=True)
 
 
 @main.command("doctor")

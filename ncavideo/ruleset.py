@@ -252,7 +252,14 @@ def presets() -> dict[str, Path]:
 
 
 def open_ruleset(source: str) -> RuleSet:
-    """Load a rule set by file or preset name. Raises `UserError` when there is none."""
+    """Load a rule set by preset name, file, or address on the hub (`hf://user/repo`).
+
+    Raises `UserError` when there is none.
+    """
+    if source.startswith("hf://"):
+        from ncavideo.hub import fetch
+
+        return RuleSet.load(fetch(source))
     known = presets()
     if source in known:
         return RuleSet.load(known[source])

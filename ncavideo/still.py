@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,8 +133,15 @@ def sheet(output: Path, source: str | None = None, overwrite: bool = False) -> N
     sets = [open_ruleset(source)] if source else [RuleSet.load(p) for p in presets().values()]
     if not sets:
         raise UserError("there is no preset to draw")
+    save_png(sheet_picture(sets), output)
+
+
+def sheet_picture(sets: Sequence[RuleSet]) -> Image.Image:
+    """Draw all rules of some rule sets, a labelled row each, from dark to bright."""
     rows = [_sheet_row(ruleset, rule) for ruleset in sets for rule in ruleset.rule_names]
-    save_png(Image.fromarray(np.concatenate(rows)), output)
+    widest = max(row.shape[1] for row in rows)
+    padded = [np.pad(row, ((0, 0), (0, widest - row.shape[1]), (0, 0))) for row in rows]
+    return Image.fromarray(np.concatenate(padded))
 
 
 def _sheet_row(ruleset: RuleSet, rule: str) -> np.ndarray:
