@@ -6,6 +6,7 @@ set from the hub is checked like any file: loading it never runs code.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tempfile
 from pathlib import Path
@@ -35,7 +36,6 @@ def fetch(address: str) -> Path:
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
-        HfHubHTTPError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
@@ -65,7 +65,9 @@ def fetch(address: str) -> Path:
             f"there is no repository {repo} on the hub, or it is private: log in with `hf auth"
             " login`"
         ) from error
-    except (HfHubHTTPError, OSError, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # its HTTP library's own, another one in each major version
         raise UserError(f"{address} could not be loaded: {_reason(error)}") from error
 
 
@@ -92,7 +94,7 @@ def push(ruleset: RuleSet, repo: str, private: bool = False) -> str:
                 [hub.CommitOperationAdd(name, content) for name, content in files.items()],
                 commit_message=f"The rule set {ruleset.name}",
             )
-        except (hub.errors.HfHubHTTPError, OSError, ValueError) as error:
+        except Exception as error:  # its HTTP library's own, another one in each major version
             raise UserError(
                 f"the hub did not take {repo}: {_reason(error)} (log in with `hf auth login`, or"
                 " set HF_TOKEN)"
@@ -140,10 +142,9 @@ def _download(hub: Any, repo: str, file: str, revision: str | None) -> Path:
         raise UserError(f"{file} is not a rule set: its name does not end in {SUFFIX}")
     cached = hub.try_to_load_from_cache(repo, file, revision=revision)
     if not isinstance(cached, str):
-        try:
+        about = None
+        with contextlib.suppress(Exception):  # whatever it is, the download says it better
             about = hub.get_hf_file_metadata(hub.hf_hub_url(repo, file, revision=revision))
-        except OSError:
-            about = None  # whatever it is, the download says it better
         if about is not None and (about.size or 0) > MAX_FILE_BYTES:
             raise UserError(f"{repo}/{file} is far too large for a rule set: {about.size >> 20} MB")
     return Path(hub.hf_hub_download(repo, file, revision=revision))
@@ -161,7 +162,6 @@ def _only_ruleset(hub: Any, address: str, repo: str, revision: str | None) -> st
 def _hub() -> Any:
     try:
         import huggingface_hub
-        import huggingface_hub.errors
         from huggingface_hub.utils import logging
     except ImportError as error:
         raise UserError("rule sets on the hub need: pip install 'ncavideo[hub]'") from error
