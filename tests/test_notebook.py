@@ -1,0 +1,33 @@
+"""The example notebook runs from its first cell to its last, as a reader would run it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+from ncavideo.ruleset import RuleSet
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def test_train_your_own(tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLES, tmp_path / "examples")
+    notebook = nbformat.read(tmp_path / "examples" / "train_your_own.ipynb", 4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "kept without its outputs"
+    client = NotebookClient(
+        notebook, timeout=900, resources={"metadata": {"path": str(tmp_path / "examples")}}
+    )
+    client.execute()
+    made = tmp_path / "examples" / "my-rules"
+    assert RuleSet.load(made / "mine.safetensors").rule_names == ("ice", "bark")
+    assert (made / "clip.ice-bark.mp4").stat().st_size > 10_000
+    shown = [
+        output.data
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if output.output_type in ("display_data", "execute_result")
+    ]
+    assert sum("image/png" in data for data in shown) == 4
