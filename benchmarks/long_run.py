@@ -35,14 +35,18 @@ def light_field(size: int) -> np.ndarray:
     return np.broadcast_to(wave.astype(np.float32), (size, size)).copy()
 
 
-def distance(style: StyleLoss, rgb: Tensor, rule: int, light: Tensor) -> float:
-    """Return the mean style distance of `rgb` `[3, H, W]` to a rule under a light map `[H, W]`."""
-    weights = torch.zeros(1, style.rules, *light.shape)
+def distance(style: StyleLoss, rgb: Tensor, rule: int, light: Tensor | None) -> float:
+    """Return the mean style distance of `rgb` `[3, H, W]` to a rule.
+
+    `light` is the light map `[H, W]` that was asked for, None to accept any light.
+    """
+    weights = torch.zeros(1, style.rules, *rgb.shape[1:])
     weights[:, rule] = 1
+    asked = None if light is None else light[None]
     torch.manual_seed(0)
     with torch.no_grad():
         return float(
-            np.mean([style(rgb[None], weights, light[None], "wrap").item() for _ in range(DRAWS)])
+            np.mean([style(rgb[None], weights, asked, "wrap").item() for _ in range(DRAWS)])
         )
 
 

@@ -1,6 +1,7 @@
 """What a rule set promises: lasting, healing, taking over, clean borders, no checkerboard.
 
     python benchmarks/rule_set.py [RULESET] [--size 192] [--long 20000] [--skip-long]
+                                  [--alone DIR]
 
 One line a rule:
 
@@ -10,7 +11,9 @@ exemplar's right half to its left half, for scale. *drift*: the last over the fi
 1.15. *Nyquist*: luminance energy above 0.4 cycles a cell in both axes, over the exemplar's; the
 goal is 2. *healed*: steps until a hole of 40 cells is filled again, in the middle of its patches
 within 1.15 times of what they measured before; the goal is 200. *moves*: mean change of RGB over
-8 steps at rest.
+8 steps at rest. With `--alone`, *alone*: the first column over the same distance of a rule set that
+was trained for this rule only, with the same settings (`DIR/RULE-alone.safetensors`, where there is
+one); the goal is 1.1.
 
 Then for each ordered pair of rules *take-over*: steps until a grid whose rule is changed is nearer
 to the new one than to the old (median over patches, `ncavideo/training/patches.py`); the goal is
@@ -40,6 +43,7 @@ from ncavideo.training.vgg import load_vgg
 STYLES = Path(__file__).parent.parent / "examples" / "styles"
 HOLE = 20  # cells, radius
 HEALED = 1.15
+FIRST = 300  # steps after which a rule is first measured
 SETTLED = 400  # steps after which a rule counts as grown
 
 
@@ -64,6 +68,17 @@ def grown(ruleset: RuleSet, inputs: np.ndarray, steps: int = SETTLED) -> Engine:
     engine = engines.start("auto", ruleset, *inputs.shape[1:], edge="wrap")
     engine.step(inputs, steps)
     return engine
+
+
+def alone(folder: Path, style: StyleLoss, rule: str, index: int, light: np.ndarray) -> float | None:
+    """Return the style distance of the rule set that has only this rule, None if there is none."""
+    path = folder / f"{rule}-alone.safetensors"
+    if not path.exists():
+        return None
+    single = open_ruleset(str(path))
+    engine = grown(single, one_rule(single, 0, light), FIRST)
+    rgb = torch.from_numpy(engine.rgb()).permute(2, 0, 1).contiguous()
+    return distance(style, rgb, index, torch.from_numpy(light) if single.has_light else None)
 
 
 def halves(vgg: object, exemplar: torch.Tensor) -> float:
@@ -138,16 +153,19 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--long", type=int, default=20_000)
     parser.add_argument("--skip-long", action="store_true")
+    parser.add_argument("--alone", type=Path)
     arguments = parser.parse_args()
     ruleset, size = open_ruleset(arguments.ruleset), arguments.size
     exemplars = [load_style(STYLES / rule.style) for rule in ruleset.rules]
     vgg = load_vgg("auto")
     style, patches = StyleLoss(vgg, exemplars), Patches(vgg, exemplars)
     light = light_field(size)
-    ages = [300, 2000] + ([] if arguments.skip_long else [arguments.long])
+    ages = [FIRST, 2000] + ([] if arguments.skip_long else [arguments.long])
     header = "".join(f" {age:,} |" for age in ages)
-    print(f"| rule |{header} halves | drift | Nyquist | healed | moves |")
-    print("| --- |" + " --- |" * (len(ages) + 5))
+    last = " alone |" if arguments.alone else ""
+    print(f"| rule |{header} halves | drift | Nyquist | healed | moves |{last}")
+    print("| --- |" + " --- |" * (len(ages) + 5 + bool(arguments.alone)))
+    asked = torch.from_numpy(light) if ruleset.has_light else None
     for index, rule in enumerate(ruleset.rules):
         inputs = one_rule(ruleset, index, light)
         engine = grown(ruleset, inputs, 0)
@@ -155,7 +173,7 @@ def main() -> None:
         for age in ages:
             engine.step(inputs, age - engine.steps_taken)
             rgb = torch.from_numpy(engine.rgb()).permute(2, 0, 1).contiguous()
-            found.append(distance(style, rgb, index, torch.from_numpy(light)))
+            found.append(distance(style, rgb, index, asked))
         before = engine.rgb()
         engine.step(inputs, 8)
         moves = float(np.abs(engine.rgb() - before).mean())
@@ -163,9 +181,13 @@ def main() -> None:
         cells = "".join(f" {value:.3f} |" for value in found)
         healed = healing(ruleset, patches, index, size)
         drift = found[-1] / found[0]
+        beside = ""
+        if arguments.alone:
+            single = alone(arguments.alone, style, rule.name, index, light)
+            beside = f" {found[0] / single:.2f} |" if single else " - |"
         print(
             f"| {rule.name} |{cells} {halves(vgg, exemplars[index]):.3f} | {drift:.2f}"
-            f" | {checker:.1f} | {healed or 'over 400'} | {moves:.3f} |",
+            f" | {checker:.1f} | {healed or 'over 400'} | {moves:.3f} |{beside}",
             flush=True,
         )
     print("\ntake-over, steps (row: old, column: new)\n")
