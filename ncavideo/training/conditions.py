@@ -48,12 +48,15 @@ def _uniform(low: float, high: float, generator: torch.Generator) -> float:
     return low + (high - low) * float(torch.rand((), generator=generator))
 
 
-def draw_light(size: int, generator: torch.Generator) -> tuple[Tensor, str]:
-    """Draw a light map `[size, size]`: flat, smooth, or sharp (overlapping discs and edges)."""
+def draw_light(size: int, generator: torch.Generator, varied: float = 0.7) -> tuple[Tensor, str]:
+    """Draw a light map `[size, size]`: flat, smooth, or sharp (overlapping discs and edges).
+
+    `varied` is the share of those that are not flat.
+    """
     kind = float(torch.rand((), generator=generator))
-    if kind < 0.3:
+    if kind < 1 - varied:
         return torch.full((size, size), _uniform(0, 1, generator)), "flat"
-    if kind < 0.65:
+    if kind < 1 - varied / 2:
         noise = smooth_noise(size, _uniform(1.3, 2.5, generator), generator)
         low, high = sorted((_uniform(0, 1, generator), _uniform(0, 1, generator)))
         if high - low < 0.4:
@@ -76,12 +79,14 @@ def draw_condition(
     has_light: bool,
     mixed: float,
     weak: float = 0.2,
+    varied: float = 0.7,
 ) -> Condition:
     """Draw what one sample is asked for.
 
-    `mixed` is the share of samples with two rules, `weak` that of those at part of their strength.
+    `mixed` is the share of samples with two rules, `weak` that of those at part of their strength,
+    `varied` that of those whose light varies.
     """
-    light, light_kind = draw_light(size, generator)
+    light, light_kind = draw_light(size, generator, varied)
     if not has_light:
         light, light_kind = torch.full((size, size), 0.5), "flat"
     order = torch.randperm(rules, generator=generator)

@@ -82,11 +82,12 @@ class ModelRecipe:
 class TrainingRecipe:
     """The loop. Sizes in cells, `steps` the fewest and most steps of an iteration.
 
-    Shares are probabilities per sample and iteration: `reseed` starts from the seed, `change`
-    asks a living sample for something else, `mixed` of those requests show two rules and `weak` of
-    them at part of their strength, `damage` erases a disc, `reflect` runs with reflecting edges,
-    `long` first lives on, unjudged, for up to `long_steps` steps. `rate` is the learning rate's
-    peak; `schedule` says how it falls. `vgg` is where VGG16's weights come from, or their file.
+    Shares are probabilities per sample and iteration: `reseed` starts from the seed, `change` asks
+    a living sample for something else. Of those requests, `mixed` show two rules, `weak` are at
+    part of their strength, `light_maps` have a light that varies in place. `damage` erases a disc,
+    `reflect` runs with reflecting edges, `long` first lives on, unjudged, for up to `long_steps`
+    steps. `rate` is the learning rate's peak; `schedule` says how it falls. `vgg` is where VGG16's
+    weights come from, or their file.
     """
 
     iterations: int = 6000
@@ -101,6 +102,7 @@ class TrainingRecipe:
     change: float = 0.5
     mixed: float = 0.35
     weak: float = 0.2
+    light_maps: float = 0.7
     damage: float = 0.15
     reflect: float = 0.4
     long: float = 0.08

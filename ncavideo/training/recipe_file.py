@@ -46,7 +46,9 @@ _RANGES: dict[str, tuple[float, float]] = {
     "cutouts": (1, 256),
     "angle": (-360, 360),
     "speed": (0, 1),
-    **dict.fromkeys(("reseed", "change", "mixed", "weak", "damage", "reflect", "long"), (0, 1)),
+    **dict.fromkeys(
+        ("reseed", "change", "mixed", "weak", "light_maps", "damage", "reflect", "long"), (0, 1)
+    ),
     **dict.fromkeys(
         ("style", "text", "overflow", "brightness", "corner", "stillness", "motion"), (0, 1e6)
     ),

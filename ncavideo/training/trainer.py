@@ -223,6 +223,7 @@ class Trainer:
                 has_light=self.recipe.model.light,
                 mixed=mixed,
                 weak=r.weak,
+                varied=r.light_maps,
             )
             pool.weights[index] = condition.weights
             pool.light[index] = condition.light
