@@ -179,6 +179,28 @@ def test_it_gives_up_when_nothing_helps(folder: Path, monkeypatch: pytest.Monkey
     assert not (folder / "out.safetensors").exists()
 
 
+@pytest.mark.parametrize(
+    ("batch", "error", "said"),
+    [
+        (2, torch.OutOfMemoryError("CUDA out of memory. Tried"), "`training.batch` from 2 to 1"),
+        (
+            1,
+            RuntimeError("DefaultCPUAllocator: not enough memory"),
+            "`training.size` from 32 to 32",
+        ),
+    ],
+)
+def test_too_little_memory_says_what_to_lower(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, batch: int, error: Exception, said: str
+) -> None:
+    def step(self: Trainer) -> Progress:
+        raise error
+
+    monkeypatch.setattr(Trainer, "step", step)
+    with pytest.raises(OutputError, match=said):
+        go(small(folder, batch=batch), folder)
+
+
 def test_another_recipes_checkpoint_says_what_differs(folder: Path) -> None:
     go(small(folder, iterations=1), folder)
     changed = dataclasses.replace(small(folder, iterations=1), loss=LossRecipe(overflow=3.0))

@@ -91,12 +91,23 @@ def train(
         if "memory" not in str(error):  # torch has no other sign of it on a processor
             raise
         raise OutputError(
-            f"there is not enough memory on {where}: lower `training.batch`, `training.size` or"
-            " `guide.cutouts`, or train with --device cpu"
+            f"there is not enough memory on {where}: {_smaller(recipe)}, or use --device cpu"
         ) from error
     except OSError as error:
         raise OutputError(f"cannot write the run: {error.strerror or error}") from error
     return ruleset
+
+
+def _smaller(recipe: Recipe) -> str:
+    """Say which setting to lower, and to what, for a run that needs half of the memory."""
+    training, guide = recipe.training, recipe.guide
+    if training.batch > 1:
+        advice = f"lower `training.batch` from {training.batch} to {training.batch // 2}"
+    else:
+        advice = f"lower `training.size` from {training.size} to {max(32, training.size * 7 // 10)}"
+    if guide.kind != "none" and guide.cutouts > 1:
+        advice += f", or `guide.cutouts` from {guide.cutouts} to {guide.cutouts // 2}"
+    return advice
 
 
 def make_trainer(recipe: Recipe, device: torch.device) -> Trainer:
