@@ -3,10 +3,10 @@
     python benchmarks/motion.py [--iterations 1500] [--folder DIR]
 
 Trains a three-rule set (fire upwards, sand to the right, stone still; 64 hidden units, grids of
-64x64), and measures each rule's motion from step 600 on by phase correlation (Kuglin and Hines 1975;
-OpenCV's `phaseCorrelate`, sub-pixel) of luminance some steps apart: the median over pairs. *change*
-is the mean change of RGB over 8 steps at the place, *carried* the same after the earlier picture has
-been moved as asked: what is left is not that motion.
+64x64), and measures each rule's motion from step 600 on by phase correlation (Kuglin and Hines
+1975; OpenCV's `phaseCorrelate`, sub-pixel) of luminance some steps apart: the median over pairs.
+*change* is the mean change of RGB over 8 steps at the place, *carried* the same after the earlier
+picture has been moved as asked: what is left is not that motion.
 """
 
 from __future__ import annotations
