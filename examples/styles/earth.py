@@ -138,7 +138,7 @@ def ripples(canvas: Canvas, px: float) -> Array:
 
 
 def lichen(canvas: Canvas) -> Shade:
-    """Crusts on dark rock: lobed rosettes of grey-green, orange and ochre, with their cups."""
+    """Grey-green crusts on dark rock: lobed rosettes with orange cups, paler towards their rims."""
     rng = canvas.rng
     x, y = canvas.grid()
     n = canvas.fine
@@ -147,11 +147,10 @@ def lichen(canvas: Canvas) -> Shade:
     areoles = worley(canvas, x + 1.5 * bend_x, y + 1.5 * bend_y, 6.5, 6.5, 1.0)
     cover = areoles.edge - 2.2 - 1.6 * areoles.per_cell(rng)  # px; negative on bare rock
     tone = 0.42 + 0.25 * smoothstep(0, 2.5, areoles.edge)
-    kind = np.zeros((n, n), dtype=int)
+    orange = np.zeros((n, n))
     small = scatter(canvas, 15, 15, 0.9)
     plants = np.concatenate([small, scatter(canvas, 20, 20, 0.9)])
     for plant, (cx, cy) in enumerate(plants):
-        species = rng.choice(3, p=[0.48, 0.32, 0.20])
         radius = rng.uniform(5.0, 7.5) if plant < len(small) else rng.uniform(8.5, 12.5)
         lobes = round(np.pi * radius / rng.uniform(4.0, 5.0))
         turn, phase = rng.uniform(0, 2 * np.pi, 2)
@@ -171,33 +170,29 @@ def lichen(canvas: Canvas) -> Shade:
         own = 0.56 + 0.24 * rim - 0.34 * cleft + rng.uniform(-0.1, 0.1)
         own = own - 0.10 * (dx + dy) / radius
         # Fruiting cups in the old middle: a pale ring about a darker disc.
-        for _ in range(int(0.075 * radius**2 * rng.uniform(0.3, 1))):
-            a, d = rng.uniform(0, 2 * np.pi), 0.6 * radius * np.sqrt(rng.uniform())
-            to = np.hypot(dx - d * np.cos(a), dy - d * np.sin(a)) / rng.uniform(1.5, 2.3)
-            disc, ring = np.exp(-(to**4)), np.exp(-(((to - 1.15) / 0.35) ** 2))
-            own = own * (1 - 0.5 * disc) + 0.16 * ring
+        cups = np.zeros_like(own)
+        for _ in range(1 + int(0.028 * radius**2 * rng.uniform(0.3, 1))):
+            a, d = rng.uniform(0, 2 * np.pi), 0.55 * radius * np.sqrt(rng.uniform())
+            to = np.hypot(dx - d * np.cos(a), dy - d * np.sin(a)) / rng.uniform(1.9, 2.7)
+            disc, ring = np.exp(-(to**4)), np.exp(-(((to - 1.25) / 0.3) ** 2))
+            own = own * (1 - 0.25 * disc) - 0.22 * ring
+            cups = np.maximum(cups, disc)
         over = inside > np.where(cover[at] > 0, 0.0, np.minimum(cover[at], 0))
         tone[at] = np.where(over, own * smoothstep(-0.2, 1.6, inside), tone[at])
-        kind[at] = np.where(over, species, kind[at])
+        orange[at] = np.where(over, cups, orange[at])
         cover[at] = np.where(over, inside, cover[at])
     boulder = worley(canvas, *warp(canvas, x, y, 12, 2, 2), 9, 9, 1.0)
     rock = 0.35 + 0.25 * grain + 0.25 * smoothstep(0, 2, boulder.edge)
     field = unit(blur(tone, 0.8) + 0.07 * grain, 2, 99)
     cover = blur(cover, 0.8)
     ground = [(0.0, "040506"), (0.3, "14171b"), (0.6, "2f343a"), (1.0, "6a7278")]
-    crusts = [
-        [
-            (0.0, "050806"), (0.18, "18261e"), (0.36, "405a4a"), (0.52, "74937d"), (0.68, "a9c4ab"),
-            (0.84, "d8e7d0"), (1.0, "f8fcf0"),
-        ],
-        [
-            (0.0, "0a0301"), (0.18, "3a0f02"), (0.36, "8a2d03"), (0.52, "d25a06"), (0.68, "f58a16"),
-            (0.84, "ffbe4e"), (1.0, "fff0bc"),
-        ],
-        [
-            (0.0, "080502"), (0.18, "2f2205"), (0.36, "6e520a"), (0.52, "a98516"), (0.68, "d8b734"),
-            (0.84, "f0db7c"), (1.0, "fdf8d4"),
-        ],
+    crust = [
+        (0.0, "050806"), (0.18, "18261e"), (0.36, "405a4a"), (0.52, "74937d"), (0.68, "a9c4ab"),
+        (0.84, "d8e7d0"), (1.0, "f8fcf0"),
+    ]  # fmt: skip
+    cup = [
+        (0.0, "0a0301"), (0.18, "3a0f02"), (0.36, "8a2d03"), (0.52, "d25a06"), (0.68, "f58a16"),
+        (0.84, "ffbe4e"), (1.0, "fff0bc"),
     ]  # fmt: skip
 
     def shade(level: Array) -> Array:
@@ -205,9 +200,8 @@ def lichen(canvas: Canvas) -> Shade:
         rgb = ramp(np.clip(level, 0, 1) * 0.6 + 0.5 * (rock - 0.4), ground)
         # Where it is dark the crusts draw back and leave bare rock.
         grown = smoothstep(-0.5, 0.5, cover + 2.6 * np.minimum(level, 1.2) - 0.9)
-        for species, stops in enumerate(crusts):
-            rgb = mix(rgb, ramp(t, stops), grown * (kind == species))
-        return rgb
+        grey = mix(rgb, ramp(t, crust), grown)
+        return mix(grey, ramp(t, cup), grown * smoothstep(0.3, 0.7, orange))
 
     return shade
 
