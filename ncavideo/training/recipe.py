@@ -135,8 +135,20 @@ class LossRecipe:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """A part of the run: it begins where the one before ended, with its own loop and losses."""
+
+    training: TrainingRecipe
+    loss: LossRecipe
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """A whole recipe. `folder` is where relative paths start; `log` names further loggers."""
+    """A whole recipe.
+
+    `training` and `loss` are the first stage, `stages` are those that follow. `log` names further
+    loggers, `folder` is where relative paths start.
+    """
 
     name: str
     rules: tuple[RuleRecipe, ...]
@@ -144,9 +156,24 @@ class Recipe:
     training: TrainingRecipe = field(default_factory=TrainingRecipe)
     loss: LossRecipe = field(default_factory=LossRecipe)
     guide: GuideRecipe = field(default_factory=GuideRecipe)
+    stages: tuple[Stage, ...] = ()
     seed: int = 0
     log: tuple[str, ...] = ()
     folder: Path = Path()
+
+    @property
+    def iterations(self) -> int:
+        """The number of iterations of all stages."""
+        return self.training.iterations + sum(s.training.iterations for s in self.stages)
+
+    def stage_at(self, iteration: int) -> tuple[Stage, int]:
+        """Return the stage of the iteration after `iteration` others, and where it began."""
+        begin, stage = 0, Stage(self.training, self.loss)
+        for following in self.stages:
+            if iteration < begin + stage.training.iterations:
+                break
+            begin, stage = begin + stage.training.iterations, following
+        return stage, begin
 
     def to_json(self) -> dict[str, Any]:
         """Return what makes the rule set what it is as plain data, for its provenance."""
@@ -192,6 +219,18 @@ class Recipe:
                 changes["vgg"] = moved(self.training.vgg)
             if changes:
                 data[section] = changes
+        before = Stage(self.training, self.loss)
+        for stage in self.stages:
+            changes = {
+                f.name: list(value) if isinstance(value, tuple) else value
+                for part in ("training", "loss")
+                for f in dataclasses.fields(getattr(stage, part))
+                if (value := getattr(getattr(stage, part), f.name))
+                != getattr(getattr(before, part), f.name)
+                or f.name == "iterations"
+            }
+            data.setdefault("stage", []).append(changes)
+            before = stage
         return tomli_w.dumps(data)
 
 

@@ -20,6 +20,7 @@ from ncavideo.training.recipe import (
     MotionRecipe,
     Recipe,
     RuleRecipe,
+    Stage,
     StylePicture,
     TrainingRecipe,
 )
@@ -88,7 +89,7 @@ def parse_recipe(data: dict[str, Any], path: str, folder: Path, name: str) -> Re
             f"{path}: `format` must be {FORMAT}, the recipe format this ncavideo reads"
             f" (found {_shown(version)})" + (": install a newer ncavideo" if newer else "")
         )
-    known = {"name", "seed", "log", "style", "rule", "model", "training", "loss", "guide"}
+    known = {"name", "seed", "log", "style", "rule", "model", "training", "loss", "guide", "stage"}
     _no_unknown(path, "", data, known)
     name = _text(path, "name", data.get("name", name))
     if not NAME.fullmatch(name):
@@ -118,13 +119,16 @@ def parse_recipe(data: dict[str, Any], path: str, folder: Path, name: str) -> Re
             f"{path}: no rule may be called {LIGHT!r} beside the channel of that name: rename it or"
             " set `model.light` to false"
         )
+    training = _table(path, "training", data.get("training", {}), TrainingRecipe)
+    loss = _table(path, "loss", data.get("loss", {}), LossRecipe)
     return Recipe(
         name,
         parsed,
         model,
-        _table(path, "training", data.get("training", {}), TrainingRecipe),
-        _table(path, "loss", data.get("loss", {}), LossRecipe),
+        training,
+        loss,
         guide,
+        _stages(path, data.get("stage", []), Stage(training, loss)),
         int(seed),
         _loggers(path, data.get("log", [])),
         folder,
@@ -132,10 +136,10 @@ def parse_recipe(data: dict[str, Any], path: str, folder: Path, name: str) -> Re
 
 
 def with_iterations(recipe: Recipe, iterations: int) -> Recipe:
-    """Return the recipe with another number of iterations, from the command line's option."""
+    """Return the recipe with another number of iterations, in one stage: `--iterations`."""
     checked = int(_number("--iterations", "iterations", iterations, int, "iterations"))
     training = dataclasses.replace(recipe.training, iterations=checked)
-    return dataclasses.replace(recipe, training=training)
+    return dataclasses.replace(recipe, training=training, stages=())
 
 
 def with_loggers(recipe: Recipe, loggers: Sequence[str]) -> Recipe:
@@ -245,6 +249,36 @@ def _loggers(path: str, value: object) -> tuple[str, ...]:
                 " folder always has a log"
             )
     return tuple(dict.fromkeys(names))
+
+
+# What a later stage cannot change, since the pool and the networks are the run's.
+_FIXED = ("size", "pool", "precision", "optimiser", "vgg", "metric")
+
+
+def _stages(path: str, data: object, before: Stage) -> tuple[Stage, ...]:
+    """Read the [[stage]] tables: keys of [training] and [loss], the rest as in the one before."""
+    if not isinstance(data, list):
+        raise UserError(f"{path}: `stage` must be [[stage]] tables")
+    found: list[Stage] = []
+    for index, values in enumerate(data):
+        where = f"stage[{index}]"
+        if not isinstance(values, dict):
+            raise UserError(f"{path}: `{where}` must be a [[stage]] table")
+        parts: dict[str, Any] = {}
+        known: set[str] = set()
+        for name in ("training", "loss"):
+            part = getattr(before, name)
+            keys = {f.name for f in dataclasses.fields(part)} - set(_FIXED)
+            given = {key: value for key, value in values.items() if key in keys}
+            checked = vars(_table(path, where, given, type(part)))
+            parts[name] = dataclasses.replace(part, **{key: checked[key] for key in given})
+            known |= keys
+        _no_unknown(path, f"{where}.", values, known)
+        if "iterations" not in values:
+            raise UserError(f"{path}: `{where}.iterations` is missing")
+        before = Stage(**parts)
+        found.append(before)
+    return tuple(found)
 
 
 def _table(path: str, section: str, values: object, kind: type) -> Any:

@@ -136,7 +136,7 @@ class _Run:
 
     def finish(self) -> None:
         """Take the remaining iterations. Raises `KeyboardInterrupt` when one has been asked for."""
-        most = self.trainer.recipe.training.iterations
+        most = self.trainer.recipe.iterations
         with _interrupts() as interrupted:
             while self.trainer.iteration < most:
                 progress = self.trainer.step()

@@ -24,7 +24,7 @@ from ncavideo.ruleset import LIGHT, Rule, RuleSet
 from ncavideo.training.conditions import disc, draw_condition
 from ncavideo.training.motion import carried, velocity
 from ncavideo.training.pool import Pool
-from ncavideo.training.recipe import Recipe
+from ncavideo.training.recipe import LossRecipe, Recipe, Stage
 from ncavideo.training.style import StyleLoss, blur, luminance
 from ncavideo.training.text import TextGuide
 from ncavideo.training.unroll import Firing, unroll
@@ -94,26 +94,40 @@ class Trainer:
         self.slowed = 1.0  # of the recipe's rate, after the loss was not finite
         self.dtype = _matmul_dtype(training.precision, device)
 
+    @property
+    def progress(self) -> tuple[Stage, float, float]:
+        """The coming iteration's stage, the share of it that is done, and how ripe the run is.
+
+        The run ripens in its first stage: what comes in late there is in from the start later.
+        """
+        stage, begin = self.recipe.stage_at(self.iteration)
+        share = (self.iteration - begin) / stage.training.iterations
+        return stage, share, share if begin == 0 else 1.0
+
     def rate(self) -> float:
-        """Return the learning rate of the coming iteration: a short rise, then the schedule."""
-        share = self.iteration / self.recipe.training.iterations
-        full = self.recipe.training.rate * self.slowed
+        """Return the learning rate of the coming iteration: a short rise, then the schedule.
+
+        Every stage has its own rise and fall.
+        """
+        stage, share, _ = self.progress
+        full = stage.training.rate * self.slowed
         if share < WARM_UP:
             return full * (share / WARM_UP + 0.05)
-        if self.recipe.training.schedule == "constant":
+        if stage.training.schedule == "constant":
             return full
         falling = math.cos(math.pi * (share - WARM_UP) / (1 - WARM_UP))
         return full * (FINAL_RATE + (1 - FINAL_RATE) * (1 + falling) / 2)
 
     def run(self) -> Iterator[Progress]:
         """Yield after each iteration until the recipe's number is reached."""
-        while self.iteration < self.recipe.training.iterations:
+        while self.iteration < self.recipe.iterations:
             yield self.step()
 
     def step(self) -> Progress:
         """Take one iteration."""
         started = time.perf_counter()
-        loss, r = self.recipe.loss, self.recipe.training
+        stage, _, ripe = self.progress
+        loss, r = stage.loss, stage.training
         chosen = self.pool.draw(min(r.batch, len(self.pool)), self.generator)
         histories = [self._prepare(index) for index in chosen.tolist()]
         calm = torch.tensor([float(h == CALM) for h in histories], device=self.device)
@@ -122,14 +136,13 @@ class Trainer:
         state = self.pool.states[chosen]
         state = state.contiguous(memory_format=torch.channels_last)
         edge: Edge = "reflect" if self._chance(r.reflect) else "wrap"
-        share = self.iteration / r.iterations
-        if share > LONG_FROM:
+        if ripe > LONG_FROM:
             for index in range(len(chosen)):
                 if self._chance(r.long):
                     state[index] = self._grow_old(state[index], inputs[index], edge)
                     histories[index] = "grown old"
         fewest, most = r.steps
-        most = fewest + round((most - fewest) * min(1.0, 0.3 + 6 * share))
+        most = fewest + round((most - fewest) * min(1.0, 0.3 + 6 * ripe))
         steps = int(torch.randint(fewest, most + 1, (), generator=self.generator))
         before = self._live(state, inputs, max(steps - STILL_STEPS, 0), edge)
         state = self._live(before, inputs, min(steps, STILL_STEPS), edge)
@@ -147,8 +160,8 @@ class Trainer:
             terms["brightness"] = error.square().mean()
         if loss.corner:
             terms["corner"] = self.style.corner_excess(rgb, weights, edge).mean()
-        if share >= loss.still_from:
-            terms |= self._held(to_rgb(before), rgb, weights, calm[:, None, None], edge)
+        if ripe >= loss.still_from:
+            terms |= self._held(loss, to_rgb(before), rgb, weights, calm[:, None, None], edge)
         total = torch.stack([getattr(loss, name) * term for name, term in terms.items()]).sum()
         self.optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
@@ -177,14 +190,20 @@ class Trainer:
         )
 
     def _held(
-        self, before: Tensor, after: Tensor, weights: Tensor, calm: Tensor, edge: Edge
+        self,
+        loss: LossRecipe,
+        before: Tensor,
+        after: Tensor,
+        weights: Tensor,
+        calm: Tensor,
+        edge: Edge,
     ) -> dict[str, Tensor]:
         """Return the losses of rules that should hold still, or drift, over `STILL_STEPS` steps."""
         terms, rule = {}, weights.argmax(1)
-        if self.recipe.loss.stillness:
+        if loss.stillness:
             counts = (self.holding * ~self.drifting)[rule] * calm
             terms["stillness"] = ((after - before).abs().mean(1) * counts).mean()
-        if self.recipe.loss.motion and any(r.motion for r in self.recipe.rules):
+        if loss.motion and any(r.motion for r in self.recipe.rules):
             shift = STILL_STEPS * self.velocities[rule].permute(0, 3, 1, 2)
             wanted, known = carried(before, shift, edge)
             counts = self.drifting[rule] * calm * known
@@ -208,14 +227,15 @@ class Trainer:
 
         Returns its history, for the log: `CALM` for the same request as before, unhurt.
         """
-        r, pool = self.recipe.training, self.pool
+        (stage, _, ripe), pool = self.progress, self.pool
+        r = stage.training
         reseed = self._chance(r.reseed)
         history = CALM
         if reseed:
             pool.states[index] = 0
             pool.ages[index] = 0
         if reseed or not pool.kinds[index] or self._chance(r.change):
-            mixed = r.mixed * min(1.0, 5 * self.iteration / r.iterations)
+            mixed = r.mixed * min(1.0, 5 * ripe)
             condition = draw_condition(
                 self.rules,
                 r.size,
@@ -269,7 +289,7 @@ class Trainer:
         What drifts, drifts slowly: only a sample that is hundreds or thousands of steps old shows
         it. The fastest engine makes that cheap. Ages are spread evenly in their logarithm.
         """
-        most = self.recipe.training.long_steps
+        most = self.progress[0].training.long_steps
         share = float(torch.rand((), generator=self.generator))
         steps = round(min(LEAST_LONG, most) * (most / min(LEAST_LONG, most)) ** share)
         engine = engines.start(
