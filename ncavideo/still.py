@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -155,10 +156,13 @@ def _sheet_row(ruleset: RuleSet, rule: str) -> np.ndarray:
     strip = np.broadcast_to(ramp, (SHEET_TILE, 2 * SHEET_TILE))
     tiles.append(grow(ruleset, StillOptions({rule: 1.0}, steps=SHEET_STEPS), strip))
     picture = to_bytes(np.concatenate(tiles, 1))
-    label = Image.new("RGB", (picture.shape[1], SHEET_LABEL), (16, 16, 18))
     prompt = next(r.prompt for r in ruleset.rules if r.name == rule)
     text = f"{ruleset.name} / {rule}" + (f"   “{prompt}”" if prompt else "")
-    ImageDraw.Draw(label).text((8, 6), text, (235, 235, 235), ImageFont.load_default(15))
+    font = ImageFont.load_default(15)
+    width = max(picture.shape[1], 16 + math.ceil(font.getlength(text)))
+    label = Image.new("RGB", (width, SHEET_LABEL), (16, 16, 18))
+    ImageDraw.Draw(label).text((8, 6), text, (235, 235, 235), font)
+    picture = np.pad(picture, ((0, 0), (0, width - picture.shape[1]), (0, 0)))
     return np.concatenate([np.asarray(label), picture])
 
 
