@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -201,6 +200,30 @@ def test_a_loss_that_is_not_finite_goes_back_and_slows_down(
     assert state["slowed"] == 0.25
 
 
+def test_a_gradient_that_is_not_finite_counts_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its loss is finite; the weights it leaves would not be, nor would the next checkpoint."""
+    call = StyleLoss.__call__
+    calls = 0
+
+    def steep(self: StyleLoss, rgb: Tensor, *rest: Any) -> Tensor:
+        nonlocal calls
+        calls += 1
+        distance = call(self, rgb, *rest)
+        return distance + (0 * rgb.mean((1, 2, 3))).sqrt() if calls == 5 else distance
+
+    monkeypatch.setattr(StyleLoss, "__call__", steep)
+    seen: list[int] = []
+    ruleset = go(
+        small(folder, iterations=8), folder, checkpoint_every=1,
+        report=lambda progress: seen.append(progress.iteration),
+    )  # fmt: skip
+    assert seen == [*range(1, 9)]
+    assert calls == 9
+    assert np.isfinite(ruleset.w1).all()
+
+
 def test_before_the_first_checkpoint_it_goes_back_to_the_start(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -301,6 +324,8 @@ def test_sigterm_saves(folder: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits file sizes")
 def test_a_full_disk_is_one_sentence(folder: Path) -> None:
+    import resource
+
     (folder / "tiny.toml").write_text(RECIPE_TEXT)
     done = subprocess.run(
         COMMAND,

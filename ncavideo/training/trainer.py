@@ -168,7 +168,10 @@ class Trainer:
         for parameter in self.nca.parameters():
             if parameter.grad is not None:
                 # Through fifty steps a gradient's size says little; its direction is kept.
-                parameter.grad /= parameter.grad.norm() + 1e-8
+                norm = parameter.grad.norm()
+                parameter.grad /= norm + 1e-8
+                # A gradient that is not finite spoils the weights as a loss that is not does.
+                total = total + 0 * norm
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
         self.optimiser.step()
@@ -177,7 +180,7 @@ class Trainer:
         self.pool.ages[chosen] += steps
         self.iteration += 1
         # Everything that the log wants crosses from the device at once.
-        numbers = torch.stack([*terms.values(), total, *styles]).tolist()
+        numbers = torch.stack([*terms.values(), total, *styles]).detach().tolist()
         losses = dict(zip([*terms, "total"], numbers, strict=False))
         distances = numbers[len(losses) :]
         kinds = [self.pool.kinds[index] for index in chosen.tolist()]
