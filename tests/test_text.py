@@ -18,6 +18,7 @@ from ncavideo.training.text import (
     cut_outs,
     load_open_clip,
     resize,
+    shown,
     spherical_distance,
 )
 
@@ -168,3 +169,25 @@ def test_embeddings_have_length_one(clip_files: tuple[str, str]) -> None:
     embedded = guide.embed_pictures(torch.rand(3, 3, 32, 32))
     torch.testing.assert_close(embedded.norm(dim=1), torch.ones(3))
     assert F.cosine_similarity(embedded[0], embedded[1], dim=0) < 1
+
+
+def test_a_guide_sees_what_is_shown_and_can_lead_back() -> None:
+    rgb = torch.tensor([-0.5, 0.25, 1.5]).view(1, 3, 1, 1).expand(1, 3, 16, 16)
+    rgb = rgb.clone().requires_grad_()
+    seen = shown(rgb)
+    torch.testing.assert_close(seen.amin((0, 2, 3)), torch.tensor([0.0, 0.25, 1.0]))
+    seen.sum().backward()
+    assert rgb.grad is not None
+    assert (rgb.grad == 1).all()
+    beyond = cut_outs(rgb.detach(), 4, 16, "wrap", fixed())
+    within = cut_outs(rgb.detach().clamp(0, 1), 4, 16, "wrap", fixed())
+    torch.testing.assert_close(beyond, within)
+
+
+def test_half_of_the_cut_outs_have_no_noise() -> None:
+    """A flat picture stays flat in those, so a rule must look right without noise."""
+    parts = cut_outs(torch.full((1, 3, 24, 24), 0.5), 64, 24, "wrap", fixed())
+    spread = parts.std((1, 2, 3))
+    clean = int((spread < 1e-5).sum())
+    assert 16 < clean < 48
+    assert spread.max() > 0.01

@@ -22,7 +22,7 @@ from ncavideo.nca import Edge
 
 SMALLEST_CUT = 0.4  # share of the picture's side
 JITTER = 0.08  # how far brightness, contrast and saturation of a cut-out may change
-NOISE = 0.02  # deviation of the noise on a cut-out
+NOISE = 0.02  # largest deviation of the noise on a cut-out; half of them have none
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,10 @@ def cut_outs(
 
     The parts of one picture stand together. Each is between `SMALLEST_CUT` of the picture's shorter
     side and all of it, crosses the edges where these wrap, is mirrored half of the time, and is
-    changed a little in colour and by noise, so that no guide can be pleased by one trick.
+    changed a little in colour and, every other one, by noise, so that no guide can be pleased by
+    one trick. Pictures are cut to 0..1 first, see `shown`.
     """
+    rgb = shown(rgb)
     height, width = rgb.shape[2:]
     short = min(height, width)
 
@@ -90,8 +92,19 @@ def cut_outs(
     cut = mean + (cut - mean) * contrast
     grey = cut.mean(1, keepdim=True)
     cut = (grey + (cut - grey) * saturation) * brightness
+    # Noise on all of them would teach pictures that are right only with noise on them.
+    strength = NOISE * (2 * draw(len(cut), 1, 1, 1) - 1).clamp_min(0).to(cut.device)
     noise = torch.randn(cut.shape, generator=generator).to(cut.device)
-    return cut + NOISE * noise
+    return cut + strength * noise
+
+
+def shown(rgb: Tensor) -> Tensor:
+    """Return pictures as a viewer gets them, cut to 0..1, with the gradient of the uncut ones.
+
+    A guide that saw beyond the range would be pleased by colours that no screen shows; one whose
+    gradient ended there could not lead back.
+    """
+    return rgb + (rgb.clamp(0, 1) - rgb).detach()
 
 
 def resize(rgb: Tensor, side: int) -> Tensor:
