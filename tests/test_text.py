@@ -87,9 +87,10 @@ def test_a_guide_leads_a_picture_towards_its_prompt(clip_files: tuple[str, str])
     optimiser = torch.optim.Adam([rgb], lr=0.03)
     rule = torch.tensor([0])
     first = guide(rgb, rule, "wrap", fixed()).item()
-    for _ in range(30):
+    draw = fixed()
+    for _ in range(80):
         optimiser.zero_grad()
-        guide(rgb, rule, "wrap").backward()
+        guide(rgb, rule, "wrap", draw).backward()
         optimiser.step()
     assert guide(rgb, rule, "wrap", fixed()).item() < first - 0.05
 
