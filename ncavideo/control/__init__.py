@@ -2,35 +2,55 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import importlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ncavideo.control.spec import ControlSpec
 from ncavideo.errors import UserError
 
 if TYPE_CHECKING:
-    from ncavideo.control.base import Control
-
-CONTROLS = ("luminance", "mask:PATH")
-
-# Steep enough that under a tenth of a typical frame is in between two rules.
-DEFAULT_CONTRAST = 6.0
+    from ncavideo.control.base import Context, Field
 
 
-def make_control(spec: str, count: int, contrast: float | None) -> Control:
-    """Return the control that `spec` names, for `count` rules.
+@dataclass(frozen=True)
+class Kind:
+    """Where a field is defined and how it is written; imported only when it is asked for."""
 
-    `contrast` None takes the control's own default: steep for luminance, linear for masks, whose
-    greys were painted on purpose. Raises `UserError` for an unknown control.
+    module: str
+    name: str
+    usage: str
+
+
+FIELDS = {
+    "luminance": Kind("luminance", "Bands", "luminance[:dark|mid|bright|LOW-HIGH]"),
+    "hue": Kind("colour", "Hue", "hue:FROM-TO (degrees)"),
+    "saturation": Kind("colour", "Saturation", "saturation[:LOW-HIGH]"),
+    "colour": Kind("colour", "Colour", "colour:#RRGGBB[/WIDTH]"),
+    "edges": Kind("edges", "Edges", "edges[:SCALE]"),
+    "motion": Kind("motion", "Moving", "motion[:SPEED]"),
+    "background": Kind("background", "Foreground", "background[:SECONDS]"),
+    "mask": Kind("mask", "Mask", "mask:PATH"),
+    "labels": Kind("labels", "Labels", "labels:PATH[:NUMBER]"),
+    "segment": Kind("segment", "Segment", "segment:CLASS|kmeans|grabcut"),
+    "audio": Kind("audio", "Loudness", "audio[:bass|mid|treble|LOW-HIGH]"),
+}
+
+
+def field_class(name: str) -> type[Field]:
+    """Return the class of the named field. Raises `UserError` for an unknown one."""
+    kind = FIELDS.get(name)
+    if kind is None:
+        usages = ", ".join(kind.usage for kind in FIELDS.values())
+        raise UserError(f"unknown control {name!r}: use {usages}")
+    module = importlib.import_module(f"ncavideo.control.{kind.module}")
+    found: type[Field] = getattr(module, kind.name)
+    return found
+
+
+def make_field(spec: ControlSpec, context: Context) -> Field:
+    """Return the field that `spec` names, without its options.
+
+    Raises `UserError` for an unknown control, or an argument that it cannot use.
     """
-    name, _, argument = spec.partition(":")
-    if name == "luminance" and not argument:
-        from ncavideo.control.luminance import Luminance
-
-        return Luminance(count, DEFAULT_CONTRAST if contrast is None else contrast)
-    if name == "mask":
-        from ncavideo.control.mask import Mask
-
-        if not argument:
-            raise UserError("the mask control needs a file: --control mask:PATH")
-        return Mask(count, 1.0 if contrast is None else contrast, Path(argument))
-    raise UserError(f"unknown control {spec!r}: use {' or '.join(CONTROLS)}")
+    return field_class(spec.name).parse(spec.argument, context)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +16,28 @@ from ncavideo.pixels import as_float, luminance, to_grid
 
 
 @dataclass(frozen=True)
+class Motion:
+    """How the picture moved since the frame before.
+
+    `back` `[h, w, 2]` float32: for each cell, where it came from, as (x, y) to add to its place, in
+    cells; `lost` `[h, w]` bool: cells that were hidden in the frame before, or outside it; `cut`:
+    another scene begins, and nothing can be followed; `seconds` since the frame before.
+    """
+
+    back: np.ndarray
+    lost: np.ndarray
+    cut: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
 class View:
     """A source frame as the grid sees it.
 
     `source` `[H, W, 3]`: the frame itself; `luma` `[h, w]` float32, 0..1: its gamma-encoded
     luminance, one pixel a cell; `full_luma` `[H, W]` the luminance at the frame's own size; `time`
-    in seconds since the clip's beginning, also where only a part of the clip is rendered.
+    in seconds since the clip's beginning, also where only a part of the clip is rendered; `motion`
+    since the frame before, None for the first frame and where nobody asked for it.
     """
 
     source: np.ndarray
@@ -26,6 +45,7 @@ class View:
     full_luma: np.ndarray
     time: float
     levels: ClipRange = field(default_factory=ClipRange)
+    motion: Motion | None = None
 
     @cached_property
     def rgb(self) -> np.ndarray:
@@ -51,21 +71,49 @@ def make_view(
     return View(rgb, to_grid(full, height, width), full, time, levels or ClipRange())
 
 
-class Control(ABC):
-    """Maps views to the weights of `count` rules, in the order the user named them.
+@dataclass(frozen=True)
+class Context:
+    """What a field may need beside the frames.
 
-    A control may remember earlier frames (to smooth a threshold over time), so it is asked once
-    for every frame, in order.
+    `clip`: the source's file. `shared`: for what several fields have in common, as a network's
+    answer to one frame, under a key of their own.
     """
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    clip: Path
+    shared: dict[Hashable, Any] = field(default_factory=dict)
+
+
+class Field(ABC):
+    """How strongly one thing is present at each place: the light, a hue, a person, movement.
+
+    By itself a field drives one rule; without a rule's name its values are shared out between all.
+    It may remember earlier frames, so it is asked once for every frame, in order.
+    """
+
+    needs_motion = False  # whether the views must hold `motion`
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, argument: str, context: Context) -> Field:
+        """Make the field of what follows its name and a colon. Raises `UserError`."""
+
+    @classmethod
+    def split(cls, argument: str, count: int) -> list[str] | None:
+        """Return one argument for each of `count` rules that share this control, in their order.
+
+        None, as for most: its values are shared out by `ramp`.
+        """
+        return None
 
     @abstractmethod
-    def weights(self, view: View) -> np.ndarray:
-        """Return `[count, h, w]` float32, >= 0, summing to 1 (at most 1 for a single rule)."""
+    def values(self, view: View) -> np.ndarray:
+        """Return `[h, w]` float32, 0 (not there) to 1."""
 
-    def close(self) -> None:  # noqa: B027 - most controls hold nothing open
+    def notes(self) -> list[str]:
+        """Return, after the last frame, sentences that the user should read."""
+        return []
+
+    def close(self) -> None:  # noqa: B027 - most fields hold nothing open
         """Let go of files."""
 
 

@@ -1,0 +1,102 @@
+"""What a user writes to say what drives a rule: `fire=segment:person,smooth=0.5,invert`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ncavideo.errors import UserError
+
+NAME = re.compile(r"[a-z][a-z0-9-]*")
+MOST_SMOOTH = 60.0  # seconds
+MOST_BLUR = 200.0  # cells
+MOST_WEIGHT = 10.0
+
+
+@dataclass(frozen=True)
+class ControlSpec:
+    """One control as it was asked for.
+
+    `rule` it drives, None for all that have none of their own; `name` and `argument` of the
+    control; `weight` its values are multiplied by, before they are cut at 1; `invert` swaps 0 and
+    1; `smooth`: seconds in which a change is followed to 63 %; `blur`: a Gaussian's deviation in
+    cells.
+    """
+
+    rule: str | None
+    name: str
+    argument: str = ""
+    weight: float = 1.0
+    invert: bool = False
+    smooth: float = 0.0
+    blur: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """The control in the user's words, without its options."""
+        return f"{self.name}:{self.argument}" if self.argument else self.name
+
+
+RANGES = {"weight": MOST_WEIGHT, "smooth": MOST_SMOOTH, "blur": MOST_BLUR}
+
+
+def parse_control(text: str) -> ControlSpec:
+    """Parse `[RULE=]NAME[:ARGUMENT][,weight=W][,invert][,smooth=SECONDS][,blur=CELLS]`.
+
+    What follows the last comma is an option only if it is one of these, so that a path may hold
+    commas. Raises `UserError` for anything else.
+    """
+    body, options = _split_options(text.strip())
+    rule: str | None = None
+    before, equals, after = body.partition("=")
+    # The name of a control holds no "=", a path behind its colon may.
+    if equals and ":" not in before:
+        rule, body = before.strip(), after.strip()
+        if not rule:
+            raise UserError(f"--control {text!r} names no rule before the =")
+    name, _, argument = body.partition(":")
+    if not NAME.fullmatch(name):
+        raise UserError(f"--control {text!r} names no control: as luminance, or fire=motion")
+    return ControlSpec(rule, name, argument, **options)
+
+
+def _split_options(text: str) -> tuple[str, dict[str, float | bool]]:
+    options: dict[str, float | bool] = {}
+    while "," in text:
+        body, _, last = text.rpartition(",")
+        key, equals, value = last.strip().partition("=")
+        if key == "invert" and not equals:
+            options[key] = True
+        elif key in RANGES and equals:
+            options[key] = _number(text, key, value)
+        else:
+            break
+        text = body.rstrip()
+    return text, options
+
+
+def _number(text: str, key: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= RANGES[key]:
+        raise UserError(
+            f"{key} in --control {text!r} must be a number from 0 to {RANGES[key]:g}, not {value!r}"
+        )
+    return number
+
+
+def parse_range(argument: str, low: float, high: float, what: str) -> tuple[float, float]:
+    """Parse `0.2-0.6`, or `a-b` within any limits, as two numbers; for the fields' arguments.
+
+    Raises `UserError` naming `what`.
+    """
+    match = re.fullmatch(r"(-?\d+(?:\.\d+)?)-(-?\d+(?:\.\d+)?)", argument.strip())
+    numbers = (float(match[1]), float(match[2])) if match else (high + 1, high + 1)
+    if not all(low <= number <= high for number in numbers):
+        raise UserError(
+            f"{what} takes two numbers from {low:g} to {high:g}, as {what}:{low:g}-{high:g},"
+            f" not {argument!r}"
+        )
+    return numbers
