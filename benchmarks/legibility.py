@@ -19,7 +19,8 @@ from metrics import Reading
 from style_network import STYLE, Paint, style_network
 
 from ncavideo.control.levels import clip_range
-from ncavideo.painter import Painter, RenderOptions
+from ncavideo.options import RenderOptions
+from ncavideo.painter import Painter
 from ncavideo.pixels import luminance
 from ncavideo.ruleset import find_ruleset
 from ncavideo.video.survey import survey

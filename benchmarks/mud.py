@@ -26,7 +26,8 @@ import torch.nn.functional as F
 from clips import frames, real_clips
 
 from ncavideo.control.levels import clip_range
-from ncavideo.painter import Painter, RenderOptions
+from ncavideo.options import RenderOptions
+from ncavideo.painter import Painter
 from ncavideo.pixels import luminance
 from ncavideo.ruleset import RuleSet, find_ruleset
 from ncavideo.still import StillOptions, grow

@@ -17,7 +17,7 @@ import numpy as np
 from ncavideo import engines
 from ncavideo.cores import cores
 from ncavideo.errors import UserError
-from ncavideo.painter import RenderOptions
+from ncavideo.options import RenderOptions
 from ncavideo.render import RenderProgress, render
 from ncavideo.ruleset import RuleSet, open_ruleset
 

@@ -155,7 +155,7 @@ def render_command(
 ) -> None:
     """Render CLIP as living texture: its light and regions drive the rules."""
     with one_sentence_errors():
-        from ncavideo.painter import RenderOptions
+        from ncavideo.options import RenderOptions
         from ncavideo.render import default_output, render
 
         asked = RenderOptions(rules=rules_option(rules), **options)

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from ncavideo import engines
+from ncavideo.carry import carry
 from ncavideo.composite import Composite
-from ncavideo.control import make_control
-from ncavideo.control.base import View, make_view
+from ncavideo.control.base import Context, Field, View, make_view
+from ncavideo.control.driver import Driver
+from ncavideo.control.follow import Follower
 from ncavideo.control.levels import ClipRange
 from ncavideo.control.light import Light
 from ncavideo.control.mix import inputs_for
-from ncavideo.errors import UserError
+from ncavideo.control.shaped import Shaped
+from ncavideo.engines.base import Snapshot
+from ncavideo.options import RenderOptions
+from ncavideo.pace import Pace
 from ncavideo.ruleset import RuleSet
 from ncavideo.stopwatch import Stopwatch
-
-if TYPE_CHECKING:
-    from ncavideo.nca import Edge
 
 # A grid of about 640x360 cells shows faces and type at any frame size; finer costs time with the
 # square, coarser loses the picture.
 GRID_ROWS = 360
 LEAST_CELL = 2
-WARM_UP_STEPS = 240
 PIECE = 8  # steps after which a long run of them can be given up
 STAGES = ("decode", "control", "step", "composite", "encode")
 # In near-black a texture keeps too few levels to show what it is made of. The grid is asked for
@@ -33,119 +35,130 @@ STAGES = ("decode", "control", "step", "composite", "encode")
 DARKEST_LIGHT = 0.2
 # The local luminances that light 0 and 1 stand for, for a rule set that does not say.
 LIGHT_SCALE = (0.08, 0.72)
-
-
-@dataclass(frozen=True)
-class RenderOptions:
-    """What a render is asked for.
-
-    `cell`: pixels a cell, None for about 360 rows of cells; `steps` a frame; `warmup` steps
-    before the first frame; `contrast` None for the control's own; `light` and `shade` 0..1.
-    """
-
-    rules: tuple[str, ...]
-    ruleset: str | None = None
-    control: str = "luminance"
-    contrast: float | None = None
-    light: float = 1.0
-    shade: float = 0.5
-    steps: int = 8
-    cell: int | None = None
-    warmup: int = WARM_UP_STEPS
-    seed: int = 0
-    edge: Edge = "reflect"
-    start: float | None = None
-    duration: float | None = None
-    codec: str | None = None
-    crf: float | None = None
-    pix_fmt: str | None = None
-    device: str = "auto"
-    engine: str = "auto"
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        """Raise `UserError` for a value out of range."""
-        if not self.rules:
-            raise UserError("name at least one rule: --rules fire,moss")
-        for rule in self.rules:
-            if self.rules.count(rule) > 1:
-                raise UserError(f"the rule {rule!r} is named twice")
-        ranges = {
-            "contrast": (self.contrast, 0.05, 1000),
-            "light": (self.light, 0, 1),
-            "shade": (self.shade, 0, 1),
-            "steps": (self.steps, 1, 1000),
-            "cell": (self.cell, 1, 256),
-            "warmup": (self.warmup, 0, 100_000),
-            "seed": (self.seed, 0, 2**32 - 1),
-            "start": (self.start, 0, 1e9),
-            "duration": (self.duration, 1e-6, 1e9),
-            "crf": (self.crf, 0, 63),
-        }
-        for name, (value, low, high) in ranges.items():
-            if value is not None and not low <= value <= high:
-                raise UserError(f"--{name} must lie between {low:g} and {high:g}, not {value:g}")
+COVERED = 1 - 1e-4  # an expression that sums to this much hides the source
 
 
 @dataclass(frozen=True)
 class Guide:
-    """What a source frame asks of the grid: `weights` `[rules, h, w]`, `light` `[h, w]`, 0..1."""
+    """What a source frame asks of the grid, and of the picture.
+
+    `weights` `[rules, h, w]`, `light` `[h, w]`, 0..1; `steps` to take; `shade` 0..1; `opacity`
+    0..1, one number or `[h, w]`.
+    """
 
     view: View
     weights: np.ndarray
     light: np.ndarray
+    steps: int
+    shade: float
+    opacity: float | np.ndarray
 
 
 class Painter:
     """The grid that a clip's frames drive: one call a frame, in order.
 
     `read`, `live` and `compose` may run in different threads, each of them in order; `compose` for
-    several frames at once. `watch` tells what each took.
+    several frames at once. `watch` tells what each took. `clip`: the source's file, for controls
+    that read more of it than its frames.
     """
 
     def __init__(
-        self, ruleset: RuleSet, size: tuple[int, int], levels: ClipRange, options: RenderOptions
+        self,
+        ruleset: RuleSet,
+        size: tuple[int, int],
+        levels: ClipRange,
+        options: RenderOptions,
+        clip: Path | None = None,
     ) -> None:
         width, height = size
         cell = options.cell or max(LEAST_CELL, round(min(width, height) / GRID_ROWS))
         self.cells = (-(-width // cell), -(-height // cell))
         self._options, self._ruleset, self._levels = options, ruleset, levels
-        self._control = make_control(options.control, len(options.rules), options.contrast)
-        self._light = Light(options.light)
-        dark, bright = ruleset.provenance.get("light_scale", LIGHT_SCALE)
-        self._composite = Composite(size, options.shade, dark, bright)
-        self._engine = engines.start(
-            options.engine,
-            ruleset,
-            self.cells[1],
-            self.cells[0],
-            seed=options.seed,
-            edge=options.edge,
-            device=options.device,
-        )
+        context = Context(clip or Path())
+        with ExitStack() as stack:
+            self._driver = Driver(options.rules, options.control, context)
+            stack.callback(self._driver.close)
+            self._light = Light(_field(options.light_control, context))
+            stack.callback(self._light.close)
+            self._opacity = _field(options.opacity_control, context)
+            if self._opacity is not None:
+                stack.callback(self._opacity.close)
+            self._follow = Follower() if self._motion_is_needed() else None
+            dark, bright = ruleset.provenance.get("light_scale", LIGHT_SCALE)
+            self._composite = Composite(size, options.shade, dark, bright)
+            self._pace = Pace(options)
+            self._engine = engines.start(
+                options.engine,
+                ruleset,
+                self.cells[1],
+                self.cells[0],
+                seed=options.seed,
+                edge=options.edge,
+                device=options.device,
+            )
+            self._opened = stack.pop_all()
         self._warm_steps_left = options.warmup
         self._stopped = False
         self.watch = Stopwatch(*STAGES)
 
-    def paint(self, rgb: np.ndarray, seconds: float) -> np.ndarray:
+    def _motion_is_needed(self) -> bool:
+        options, opacity = self._options, self._opacity
+        needed = self._driver.needs_motion or self._light.needs_motion
+        needed = needed or options.flow or options.on_cut != "keep"
+        return needed or (opacity is not None and opacity.needs_motion)
+
+    def paint(self, rgb: np.ndarray, seconds: float, duration: float = 0.04) -> np.ndarray:
         """Map a source frame `[H, W, 3]` at `seconds` to an output frame of the same type."""
-        guide = self.read(rgb, seconds)
+        guide = self.read(rgb, seconds, duration)
         return self.compose(self.live(guide), guide, rgb)
 
-    def read(self, rgb: np.ndarray, seconds: float) -> Guide:
-        """Read from a source frame what the grid is asked for."""
+    def read(
+        self, rgb: np.ndarray, seconds: float, duration: float = 0.04, moment: float | None = None
+    ) -> Guide:
+        """Read from a source frame what is asked of the grid.
+
+        `seconds`: its time in the clip; `duration`: for how long it is shown; `moment`: seconds
+        since the render's beginning, by default those since `start`.
+        """
+        options = self._options
+        if moment is None:
+            moment = seconds - (options.start or 0)
         with self.watch("control"):
-            view = make_view(rgb, self.cells[1], self.cells[0], seconds, self._levels)
-            return Guide(view, self._control.weights(view), self._light(view))
+            height, width = self.cells[1], self.cells[0]
+            view = make_view(rgb, height, width, seconds, self._levels, self._follow)
+            strengths = options.strengths(moment)
+            weights = self._driver.weights(view, options.at("contrast", moment), strengths)
+            light = self._light(view, options.at("light", moment) or 0)
+            opacity: float | np.ndarray = options.at("opacity", moment) or 0
+            if self._opacity is not None:
+                opacity = self._opacity.values(view) * np.float32(opacity)
+            shade = options.at("shade", moment) or 0
+            return Guide(view, weights, light, self._pace(moment, duration), shade, opacity)
 
     def live(self, guide: Guide) -> np.ndarray:
         """Step the grid for one frame; return the texture `[h, w, 3]`, 0..1, one pixel a cell."""
         with self.watch("step"):
+            self._follow_scene(guide.view)
             light = DARKEST_LIGHT + (1 - DARKEST_LIGHT) * guide.light
             inputs = inputs_for(self._ruleset, self._options.rules, guide.weights, light)
-            self._take(inputs, self._warm_steps_left + self._options.steps)
+            self._take(inputs, self._warm_steps_left + guide.steps)
             self._warm_steps_left = 0
             return self._engine.rgb()
+
+    def _follow_scene(self, view: View) -> None:
+        """Carry the grid along with what moved; start it again at a cut, if that was asked for."""
+        motion, options = view.motion, self._options
+        if motion is None:
+            return
+        if motion.cut and options.on_cut == "restart":
+            now = self._engine.snapshot()
+            self._engine.restore(Snapshot(np.zeros_like(now.state), now.step))
+            self._warm_steps_left = options.warmup
+        elif options.flow:
+            now = self._engine.snapshot()
+            state = carry(now.state, motion)
+            if state is not None:
+                self._engine.restore(Snapshot(state, now.step))
 
     def _take(self, inputs: np.ndarray, steps: int) -> None:
         while steps > 0 and not self._stopped:
@@ -159,9 +172,20 @@ class Painter:
     def compose(self, texture: np.ndarray, guide: Guide, rgb: np.ndarray) -> np.ndarray:
         """Lay the texture over its source frame."""
         with self.watch("composite"):
-            coverage = guide.weights.sum(0) if len(guide.weights) == 1 else None
-            return self._composite(texture, guide.light, coverage, guide.view, rgb)
+            coverage = guide.weights.sum(0)
+            if coverage.min() > COVERED:
+                coverage = None
+            composite = replace(self._composite, shade=guide.shade)
+            return composite(texture, guide.light, coverage, guide.view, rgb)
+
+    def notes(self) -> list[str]:
+        """Return, after the last frame, sentences that the user should read."""
+        return self._driver.notes()
 
     def close(self) -> None:
-        """Let go of the control's files."""
-        self._control.close()
+        """Let go of the controls' files."""
+        self._opened.close()
+
+
+def _field(text: str | None, context: Context) -> Field | None:
+    return None if text is None else Shaped.parse(text, context)

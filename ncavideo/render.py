@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ncavideo.control.levels import clip_range
 from ncavideo.cores import cores
-from ncavideo.painter import Painter, RenderOptions
+from ncavideo.options import RenderOptions
+from ncavideo.painter import Painter
 from ncavideo.pipeline import Stage, overlap
 from ncavideo.pixels import luminance
 from ncavideo.ruleset import find_ruleset

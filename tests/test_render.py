@@ -18,7 +18,8 @@ from click.testing import CliRunner, Result
 
 from ncavideo.cli import main
 from ncavideo.errors import UserError
-from ncavideo.painter import Painter, RenderOptions
+from ncavideo.options import RenderOptions
+from ncavideo.painter import Painter
 from ncavideo.render import RenderProgress
 from ncavideo.render import render as render_clip
 

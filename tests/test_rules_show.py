@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from ncavideo.control.levels import ClipRange
-from ncavideo.painter import Painter, RenderOptions
+from ncavideo.options import RenderOptions
+from ncavideo.painter import Painter
 from ncavideo.ruleset import open_ruleset
 from ncavideo.training.patches import PATCH, STRIDE, Patches
 from ncavideo.training.trainer import load_style

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -64,11 +64,21 @@ class View:
 
 
 def make_view(
-    rgb: np.ndarray, height: int, width: int, time: float, levels: ClipRange | None = None
+    rgb: np.ndarray,
+    height: int,
+    width: int,
+    time: float,
+    levels: ClipRange | None = None,
+    follow: Callable[[np.ndarray, float], Motion | None] | None = None,
 ) -> View:
-    """Return the view of a frame `[H, W, 3]`, uint8 or uint16, on a grid of `height` x `width`."""
+    """Return the view of a frame `[H, W, 3]`, uint8 or uint16, on a grid of `height` x `width`.
+
+    `follow` finds the motion up to this frame from its luminance on the grid and its time.
+    """
     full = luminance(rgb)
-    return View(rgb, to_grid(full, height, width), full, time, levels or ClipRange())
+    luma = to_grid(full, height, width)
+    motion = None if follow is None else follow(luma, time)
+    return View(rgb, luma, full, time, levels or ClipRange(), motion)
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,29 @@
-"""Light: how bright each place of the texture should be, from the source's local luminance."""
+"""Light: how bright each place of the texture should be."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ncavideo.control.base import View
+from ncavideo.control.base import Field, View
 
 
 class Light:
-    """Maps a frame's luminance to the light scale, 0 (dark) to 1 (bright).
+    """Maps a frame to the light scale, 0 (dark) to 1 (bright), the same for every rule.
 
-    `strength` 1 follows the source's locally stretched luminance, 0 asks for the middle
-    everywhere.
+    By default from the source's locally stretched luminance; or from any other field: a picture,
+    the sound, what moves.
     """
 
-    def __init__(self, strength: float) -> None:
-        self._strength = strength
+    def __init__(self, field: Field | None = None) -> None:
+        self._field = field
+        self.needs_motion = field is not None and field.needs_motion
 
-    def __call__(self, view: View) -> np.ndarray:
-        """Return `[h, w]` float32 in 0..1."""
-        return np.clip(0.5 + self._strength * (view.local - 0.5), 0, 1).astype(np.float32)
+    def __call__(self, view: View, strength: float) -> np.ndarray:
+        """Return `[h, w]` float32 in 0..1; `strength` 0 asks for the middle everywhere."""
+        values = view.local if self._field is None else self._field.values(view)
+        return np.clip(0.5 + strength * (values - 0.5), 0, 1).astype(np.float32)
+
+    def close(self) -> None:
+        """Let go of the field's files."""
+        if self._field is not None:
+            self._field.close()

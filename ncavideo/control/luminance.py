@@ -5,31 +5,65 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ncavideo.control.base import Control, View, even_thresholds, ramp
+from ncavideo.control.base import Context, Field, View, even_thresholds, ramp
 from ncavideo.control.levels import Thresholds
+from ncavideo.control.shaped import Shaped
+from ncavideo.control.spec import ControlSpec
+from ncavideo.control.split import Split
 
+# Steep enough that under a tenth of a typical frame is in between two rules.
+DEFAULT_CONTRAST = 6.0
 # Before it is split into regions the picture is smoothed a little, edges kept: islands smaller
 # than a texture's own grain cannot show their rule and only make mud.
 SMOOTHING_CELLS = 2.0
 SMOOTHING_RANGE = 0.12
 
 
-class Luminance(Control):
+class Regions(Field):
+    """The locally stretched luminance, smoothed with its edges kept."""
+
+    @classmethod
+    def parse(cls, argument: str, context: Context) -> Regions:
+        """Make the field; it takes no argument."""
+        return cls()
+
+    def values(self, view: View) -> np.ndarray:
+        """Return `[h, w]`."""
+        return cv2.bilateralFilter(view.local, -1, SMOOTHING_RANGE, SMOOTHING_CELLS)
+
+
+class Plain(Field):
+    """The luminance stretched to the clip's range."""
+
+    @classmethod
+    def parse(cls, argument: str, context: Context) -> Plain:
+        """Make the field; it takes no argument."""
+        return cls()
+
+    def values(self, view: View) -> np.ndarray:
+        """Return `[h, w]`."""
+        return view.stretched
+
+
+class Luminance(Split):
     """Splits a frame by its luminance at thresholds that follow the picture.
 
     `contrast` 1 is the plain linear ramp over the clip's range; above it neighbouring rules
     change over that much more steeply, at the frame's own thresholds.
     """
 
-    def __init__(self, count: int, contrast: float) -> None:
-        super().__init__(count)
-        self._contrast = contrast
+    def __init__(self, count: int, spec: ControlSpec | None = None) -> None:
+        spec = spec or ControlSpec(None, "luminance")
+        self.count = count
+        self._steep, self._plain = Shaped(spec, Regions()), Shaped(spec, Plain())
         self._thresholds = Thresholds(max(count, 2))
 
-    def weights(self, view: View) -> np.ndarray:
+    def weights(self, view: View, contrast: float | None = None) -> np.ndarray:
         """Return `[count, h, w]`."""
-        if self._contrast <= 1:
-            return ramp(view.stretched, even_thresholds(self.count), self._contrast, self.count)
-        luma = cv2.bilateralFilter(view.local, -1, SMOOTHING_RANGE, SMOOTHING_CELLS)
-        thresholds = self._thresholds.update(luma, view.time)
-        return ramp(luma, thresholds, self._contrast, self.count)
+        contrast = DEFAULT_CONTRAST if contrast is None else contrast
+        if contrast <= 1:
+            position = self._plain.values(view)
+            return ramp(position, even_thresholds(self.count), contrast, self.count)
+        position = self._steep.values(view)
+        thresholds = self._thresholds.update(position, view.time)
+        return ramp(position, thresholds, contrast, self.count)
