@@ -8,8 +8,7 @@ import numpy as np
 from ncavideo.control.base import Motion
 
 LEAST = 0.02  # cells: a picture that moves less everywhere stands still
-# Bilinear: what bicubic would keep of the finest detail flickers more (benchmarks/NOTES.md), and the
-# rules sharpen what is lost.
+# Bilinear: the finest detail, which bicubic would keep, flickers; the rules sharpen what is lost.
 INTERPOLATION = cv2.INTER_LINEAR
 
 

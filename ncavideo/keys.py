@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,8 +37,7 @@ class Curve:
         inner = [time for time in self.times if begin < time < end]
         points = [begin, *inner, end]
         return math.fsum(
-            (b - a) * (self.at(a) + self.at(b)) / 2
-            for a, b in zip(points, points[1:], strict=False)
+            (b - a) * (self.at(a) + self.at(b)) / 2 for a, b in itertools.pairwise(points)
         )
 
 
@@ -69,6 +69,6 @@ def _curve(text: str, points: str) -> Curve:
             )
         pairs.append(pair)
     times = [time for time, _ in pairs]
-    if any(b <= a for a, b in zip(times, times[1:], strict=False)):
+    if any(b <= a for a, b in itertools.pairwise(times)):
         raise UserError(f"the keyframes of --key {text!r} must follow one another in time")
     return Curve(tuple(times), tuple(value for _, value in pairs))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ncavideo.nca import Edge
 
 WARM_UP_STEPS = 240
+STEPS, FLOW_STEPS = 8, 4  # a frame
 # The least and most of each number, and so the values that keyframes may take.
 RANGES: dict[str, tuple[float, float]] = {
     "contrast": (0.05, 1000),
@@ -48,8 +49,9 @@ class RenderOptions:
 
     `by_brightness`: order the rules by their own brightness; `control`: what drives them, none for
     `luminance`; `contrast` None for the control's own; `light`, `shade` and `opacity` 0..1, the
-    first and the last times what `light_control` and `opacity_control` say; `steps` a frame, or
-    `tempo` steps a second; `keys`: keyframes; `flow`: the grid is carried along with what moves;
+    first and the last times what `light_control` and `opacity_control` say; `steps` a frame (None
+    for 8, or 4 with `flow`), or `tempo` steps a second; `keys`: keyframes; `flow`: the grid is
+    carried along with what moves;
     `cell`: pixels a cell, None for about 360 rows of cells; `warmup` steps before the first frame;
     `before` and `after`: seconds for which the first and the last frame are held; `loop`: seconds
     in which the end becomes the beginning.
@@ -70,7 +72,7 @@ class RenderOptions:
     matte: bool = False
     flow: bool = False
     on_cut: str = "keep"
-    steps: int = 8
+    steps: int | None = None
     tempo: float | None = None
     keys: tuple[str, ...] = ()
     cell: int | None = None
@@ -107,6 +109,10 @@ class RenderOptions:
             value = getattr(self, name)
             if value not in choices:
                 raise UserError(f"{flag(name)} must be {' or '.join(choices)}, not {value!r}")
+        if self.loop is not None and (self.before or self.after):
+            raise UserError(
+                "--loop has no beginning or end to hold: leave out --before and --after"
+            )
         if self.matte and self.keep != "none":
             raise UserError("--matte leaves the source out, so there is nothing to --keep of it")
         self._check_keys()
@@ -134,6 +140,9 @@ class RenderOptions:
         if name in self.curves:
             return self.curves[name].at(time)
         value: float | None = getattr(self, name)
+        if name == "steps" and value is None:
+            # What is carried along needs less life of its own, and flickers less with it.
+            return FLOW_STEPS if self.flow else STEPS
         return value
 
     def strengths(self, time: float) -> dict[str, float]:

@@ -19,6 +19,7 @@ from ncavideo.control.light import Light
 from ncavideo.control.mix import inputs_for
 from ncavideo.control.shaped import Shaped
 from ncavideo.engines.base import Snapshot
+from ncavideo.false_colour import over_source
 from ncavideo.options import RenderOptions
 from ncavideo.pace import Pace
 from ncavideo.ruleset import RuleSet
@@ -172,6 +173,8 @@ class Painter:
     def compose(self, texture: np.ndarray, guide: Guide, rgb: np.ndarray) -> np.ndarray:
         """Lay the texture over its source frame."""
         with self.watch("composite"):
+            if self._options.show_control:
+                return over_source(guide.weights, rgb, guide.view.full_luma)
             coverage = guide.weights.sum(0)
             if coverage.min() > COVERED:
                 coverage = None

@@ -28,6 +28,18 @@ def as_float(picture: np.ndarray) -> np.ndarray:
     return np.asarray(scaled)
 
 
+def to_linear(rgb: np.ndarray) -> np.ndarray:
+    """Return sRGB values, 0..1, in linear light (IEC 61966-2-1), float32."""
+    curve = ((rgb + 0.055) / 1.055) ** 2.4
+    return np.where(rgb <= 0.04045, rgb / 12.92, curve).astype(np.float32)
+
+
+def to_srgb(light: np.ndarray) -> np.ndarray:
+    """Return linear light, 0..1, as sRGB values, float32."""
+    curve = 1.055 * np.maximum(light, 0) ** (1 / 2.4) - 0.055
+    return np.where(light <= 0.0031308, light * 12.92, curve).astype(np.float32)
+
+
 def bands(height: int, width: int) -> Iterator[slice]:
     """Yield the rows of a picture in parts that stay in a processor's cache while worked on."""
     rows = max(1, BAND_PIXELS // width)

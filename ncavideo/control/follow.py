@@ -48,8 +48,8 @@ class Follower:
         if np.array_equal(before, now):
             still = np.zeros((height, width, 2), np.float32)
             return Motion(still, np.zeros((height, width), bool), False, seconds)
-        back = self._flow.calc(now, before, None)
-        there = carried(self._flow.calc(before, now, None), back)
+        back = self._search(now, before)
+        there = carried(self._search(before, now), back)
         gap = np.square(back + there).sum(-1)
         lengths = np.square(back).sum(-1) + np.square(there).sum(-1)
         lost = (gap > RELATIVE * lengths + ABSOLUTE) | _outside(back)
@@ -59,6 +59,11 @@ class Follower:
             back = cv2.resize(back, (width, height), interpolation=cv2.INTER_LINEAR) * ratio
             lost = cv2.resize(lost.astype(np.uint8), (width, height)) > 0
         return Motion(back, lost, cut, seconds)
+
+    def _search(self, there: np.ndarray, here: np.ndarray) -> np.ndarray:
+        """Return, for each pixel of `there`, where it is in `here`, as (x, y) to add."""
+        start = np.zeros((*there.shape, 2), np.float32)
+        return np.asarray(self._flow.calc(there, here, start), np.float32)
 
 
 def carried(
@@ -79,7 +84,8 @@ def _outside(back: np.ndarray) -> np.ndarray:
     height, width = back.shape[:2]
     x = back[..., 0] + np.arange(width, dtype=np.float32)
     y = back[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    return (x < -0.5) | (y < -0.5) | (x > width - 0.5) | (y > height - 0.5)
+    outside = (x < -0.5) | (y < -0.5) | (x > width - 0.5) | (y > height - 0.5)
+    return np.asarray(outside)
 
 
 def _is_cut(before: np.ndarray, now: np.ndarray, back: np.ndarray, lost: np.ndarray) -> bool:

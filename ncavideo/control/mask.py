@@ -2,62 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import cv2
 import numpy as np
 
-from ncavideo.control.base import Control, View, even_thresholds, ramp
-from ncavideo.errors import UserError
-from ncavideo.pictures import read_picture
-from ncavideo.pixels import luminance
-from ncavideo.video.reader import SourceFrame, VideoReader
+from ncavideo.control.base import Context, Field, View
+from ncavideo.control.footage import ALPHA, LUMINANCE, Footage, parse_path
 
-PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
+BLACK = 0.02  # a mask that never rises above this is empty
+SHAPE = 0.03  # relative difference of aspect ratios that is not worth a word
 
 
-class Mask(Control):
-    """A mask clip or picture, brought to the grid's size and to the source's times.
+class Mask(Field):
+    """`mask:PATH[@RATE][?loop|?hold][#alpha]`: a clip, a picture or numbered pictures.
 
-    At each source time the mask frame shown at that time is used; a mask that ends early holds
-    its last frame. Grey levels mix neighbouring rules linearly unless `contrast` is above 1.
+    Brought to the grid's size and to the source's times: at each source time the mask shown at
+    that time is used, its luminance or its alpha channel. A mask that ends early holds its last
+    picture, or begins again. RATE is that of numbered pictures (`mask_%05d.png`).
     """
 
-    def __init__(self, count: int, contrast: float, path: Path) -> None:
-        super().__init__(count)
-        self._contrast = contrast
-        self._reader: VideoReader | None = None
-        self._frames: Iterator[SourceFrame] = iter(())
-        self._next: SourceFrame | None = None
-        self._start: float | None = None
-        if path.suffix.lower() in PICTURES:
-            self._current = luminance(read_picture(path, "mask"))
-        else:
-            self._reader = VideoReader(path)
-            self._frames = iter(self._reader)
-            first = next(self._frames, None)
-            if first is None:
-                raise UserError(f"the mask {path} has no frame that can be decoded")
-            self._current = luminance(first.rgb)
-            self._start = first.time
-            self._next = next(self._frames, None)
+    def __init__(self, footage: Footage, name: str, loop: bool) -> None:
+        self._footage, self._name, self._loop = footage, name, loop
+        self._peak = 0.0
+        self._stretched = False
 
-    def weights(self, view: View) -> np.ndarray:
-        """Return `[count, h, w]`."""
-        if self._start is not None:
-            now = view.time + self._start
-            # Half a millisecond: two time bases round one instant differently.
-            while self._next is not None and self._next.time <= now + 5e-4:
-                self._current = luminance(self._next.rgb)
-                self._next = next(self._frames, None)
-        height, width = view.luma.shape
-        enlarging = self._current.shape[0] < height
-        method = cv2.INTER_LINEAR if enlarging else cv2.INTER_AREA
-        grey = cv2.resize(self._current, (width, height), interpolation=method)
-        return ramp(grey, even_thresholds(self.count), self._contrast, self.count)
+    @classmethod
+    def parse(cls, argument: str, context: Context) -> Mask:
+        """Open the mask."""
+        path, loop, rate, alpha = parse_path(argument, "mask")
+        part = ALPHA if alpha else LUMINANCE
+        return cls(Footage(path, part, "mask", loop=loop, rate=rate), path.name, loop)
+
+    def values(self, view: View) -> np.ndarray:
+        """Return `[h, w]`."""
+        mask = self._footage.at(view.time)
+        height, width = view.source.shape[:2]
+        ratio = mask.shape[1] * height / (mask.shape[0] * width)
+        self._stretched = self._stretched or abs(ratio - 1) > SHAPE
+        grey = resampled(mask, *view.luma.shape)
+        self._peak = max(self._peak, float(grey.max()))
+        return grey
+
+    def notes(self) -> list[str]:
+        """Tell of a mask that did not fit the clip, or was empty."""
+        notes = []
+        if self._footage.ended:
+            did = "began again" if self._loop else "held its last frame"
+            notes.append(f"the mask {self._name} is shorter than the clip and {did}")
+        if self._stretched:
+            notes.append(f"the mask {self._name} has another shape than the clip: it was stretched")
+        if self._peak < BLACK:
+            notes.append(f"the mask {self._name} is black throughout")
+        return notes
 
     def close(self) -> None:
-        """Close the mask clip."""
-        if self._reader is not None:
-            self._reader.close()
+        """Close the mask's file."""
+        self._footage.close()
+
+
+def resampled(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return `[H, W]` float32 with each cell's mean, or between pixels where cells are finer."""
+    enlarging = picture.shape[0] < height
+    method = cv2.INTER_LINEAR if enlarging else cv2.INTER_AREA
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=method), np.float32)

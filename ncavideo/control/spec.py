@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from ncavideo.errors import UserError
 
@@ -60,8 +61,8 @@ def parse_control(text: str) -> ControlSpec:
     return ControlSpec(rule, name, argument, **options)
 
 
-def _split_options(text: str) -> tuple[str, dict[str, float | bool]]:
-    options: dict[str, float | bool] = {}
+def _split_options(text: str) -> tuple[str, dict[str, Any]]:
+    options: dict[str, Any] = {}
     while "," in text:
         body, _, last = text.rpartition(",")
         key, equals, value = last.strip().partition("=")

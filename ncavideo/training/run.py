@@ -278,6 +278,11 @@ def to_ruleset(trainer: Trainer) -> RuleSet:
         "guide": trainer.guide.name if trainer.guide else "none",
         "style_features": vgg.name,
         "light_scale": [trainer.style.dark, trainer.style.bright],
+        "brightness": {
+            rule.name: luminance
+            for rule, luminance in zip(trainer.recipe.rules, trainer.style.brightness, strict=True)
+            if luminance is not None
+        },
         "versions": {
             "ncavideo": __version__,
             "torch": torch.__version__,

@@ -38,6 +38,11 @@ LEAST_CORNER = 1e-7  # checkerboard energy that nobody sees: a deviation of 0.00
 DEEP = 5  # index of the first map too coarse to tell two rules apart across a border
 
 
+def linear(rgb: Tensor) -> Tensor:
+    """Return sRGB values in linear light (IEC 61966-2-1)."""
+    return torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
 def luminance(rgb: Tensor) -> Tensor:
     """Return the weighted sum of the (gamma-encoded) channels: `[B, 3, H, W]` to `[B, H, W]`."""
     r, g, b = LUMINANCE
@@ -161,6 +166,7 @@ class StyleLoss:
         self.dark, self.bright = LIGHT_SCALE
         self.corner = torch.full((self.rules,), DEFAULT_CORNER)
         self.scales: list[float] = []
+        self.brightness: list[float | None] = [None] * self.rules  # mean luminance, linear light
         self._layers: list[_Layer] = []
         first = next((group[0].rgb for group in pictures if group), None)
         if first is None:
@@ -195,6 +201,8 @@ class StyleLoss:
                     for e, edge in zip(group, edges, strict=True)
                 ]
                 self.corner[rule] = torch.stack(energies).mean()
+                shining = [luminance(linear(e.rgb[None])).mean() for e in group]
+                self.brightness[rule] = float(torch.stack(shining).mean())
         self.dark, self.bright = torch.stack(ends).mean(0).tolist()
         for index in range(len(next(m for m in maps if m)[0])):
             group_maps = [[m[index] for m in of_rule] for of_rule in maps]

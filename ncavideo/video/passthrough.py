@@ -70,7 +70,7 @@ class Passthrough:
             if key.lower() not in OWN_METADATA:
                 self._output.metadata[key] = value
         chapters = self._container.chapters()
-        if chapters and self._trim is None:
+        if chapters and self._trim is None and not self._shift:
             self._output.set_chapters(chapters)
 
     def _read(self) -> Iterator[Packet[Any]]:

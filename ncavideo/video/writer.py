@@ -72,9 +72,11 @@ def open_writer(
     crf: float | None = None,
     pix_fmt: str | None = None,
     overwrite: bool = False,
+    lead: float = 0.0,
 ) -> Writer:
     """Return the writer for an output's name: a clip, or numbered pictures (`frame_%05d.png`).
 
+    `lead`: seconds that the output leaves out at the source's beginning, below 0 for what it adds.
     Raises `UserError` when the name, its folder or the encoder cannot be used.
     """
     folder = output.absolute().parent
@@ -93,7 +95,7 @@ def open_writer(
             raise UserError(f"{output} is the input: name another output")
         if not overwrite:
             raise UserError(f"{output} exists: name another output or give --overwrite")
-    return ClipWriter(output, source, codec=codec, crf=crf, pix_fmt=pix_fmt)
+    return ClipWriter(output, source, codec=codec, crf=crf, pix_fmt=pix_fmt, lead=lead)
 
 
 class ClipWriter(Writer):
@@ -107,6 +109,7 @@ class ClipWriter(Writer):
         codec: str | None,
         crf: float | None,
         pix_fmt: str | None,
+        lead: float = 0.0,
     ) -> None:
         super().__init__()
         if output.suffix.lower() not in CONTAINERS:
@@ -122,7 +125,10 @@ class ClipWriter(Writer):
         self._durations: dict[int, int] = {}
         self._reformatter = VideoReformatter()
         trim = source.trim
-        self._shift = 0 if trim is None else round(trim[0] / source.info.time_base)
+        begin = 0.0 if trim is None else trim[0]
+        self._shift = round((begin + lead) / source.info.time_base)
+        if lead > 0:
+            trim = (source.origin if trim is None else begin) + lead, trim[1] if trim else None
         # No dates and no version strings: the same input gives the same file.
         options = {"fflags": "+bitexact"}
         if container in ("mp4", "mov"):

@@ -1,0 +1,45 @@
+"""`ncavideo doctor` and `ncavideo bench`: what works on this machine, and how fast."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from ncavideo.commands.common import EXIT_FAILED, one_sentence_errors
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def doctor_command(as_json: bool) -> None:
+    """Check what is installed here and what works."""
+    with one_sentence_errors():
+        from ncavideo.doctor import examine
+
+        checks = examine()
+    if as_json:
+        click.echo(json.dumps([vars(check) for check in checks]))
+    else:
+        for check in checks:
+            click.echo(f"{'ok ' if check.ok else 'NO '} {check.what}: {check.detail}")
+    if not all(check.ok for check in checks if check.needed):
+        sys.exit(EXIT_FAILED)
+
+
+@click.command("bench")
+@click.option("--ruleset", default="elements", show_default=True, metavar="FILE|NAME")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@click.option("--engine", default="auto", show_default=True, help="The renders' engine.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def bench_command(ruleset: str, device: str, engine: str, as_json: bool) -> None:
+    """Measure this machine: every engine, every stage of a render, and frames a second by size.
+
+    Takes a minute or two, and shows little if other programs run beside it.
+    """
+    with one_sentence_errors():
+        from ncavideo.bench import measure
+
+        report = measure(ruleset, device, engine, lambda line: click.echo(line, err=as_json))
+    if as_json:
+        click.echo(json.dumps(report))

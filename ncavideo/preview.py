@@ -1,0 +1,135 @@
+"""A contact sheet of what a render would be: a few moments, and what drives them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ncavideo.brightness import in_order
+from ncavideo.control.levels import ClipRange, clip_range
+from ncavideo.errors import UserError
+from ncavideo.false_colour import colour_of, expression_picture
+from ncavideo.options import RenderOptions
+from ncavideo.painter import Painter
+from ncavideo.pixels import as_float, luminance
+from ncavideo.ruleset import RuleSet, find_ruleset
+from ncavideo.still import check_picture_output, save_png, to_bytes
+from ncavideo.video.reader import VideoReader
+from ncavideo.video.survey import survey
+
+TILE = 320  # pixels across
+HEAD, SIDE = 26, 56  # pixels: the row of names above, the column of times at the left
+LEAD = 0.3  # seconds before a moment that controls see, so that what they remember is there
+MOST_MOMENTS = 12
+PAPER, INK, FAINT_INK = (18, 18, 20), (235, 235, 235), (150, 150, 155)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One row: its time in the clip, and pictures `[h, w, 3]` uint8 by name."""
+
+    time: float
+    pictures: dict[str, np.ndarray]
+
+
+def preview(clip: Path, output: Path, options: RenderOptions, moments: int = 3) -> list[str]:
+    """Draw the sheet of `moments` moments spread over the clip; return what the user should read.
+
+    Raises `UserError` for unusable input or options.
+    """
+    check_picture_output(output, options.overwrite)
+    if not 1 <= moments <= MOST_MOMENTS:
+        raise UserError(f"--moments must lie between 1 and {MOST_MOMENTS}, not {moments}")
+    ruleset = find_ruleset(options.rules, options.ruleset)
+    options = in_order(options, ruleset)
+    levels = clip_range([luminance(rgb) for rgb in survey(clip)])
+    rows, notes = [], []
+    for time in _times(clip, options, moments):
+        row, said = look_at(clip, ruleset, levels, options, time)
+        rows.append(row)
+        notes += said
+    save_png(_sheet(rows, options.rules), output)
+    return list(dict.fromkeys(notes)) if len(rows) == 1 else []
+
+
+def look_at(
+    clip: Path, ruleset: RuleSet, levels: ClipRange, options: RenderOptions, time: float
+) -> tuple[Moment, list[str]]:
+    """Return what a render shows at `time` seconds into the clip, and what drives it there.
+
+    The grid is warmed up on that moment alone, so that it takes as long at a clip's end as at its
+    beginning; in a render it has lived through all that came before.
+    """
+    begin = max(time - LEAD, 0.0)
+    with VideoReader(clip, start=begin or None) as reader:
+        info = reader.info
+        options = replace(options, start=options.start or 0.0)
+        painter = Painter(ruleset, (info.width, info.height), levels, options, clip)
+        guide = frame = None
+        try:
+            for frame in reader:
+                seconds = frame.time - reader.origin
+                guide = painter.read(frame.rgb, seconds)
+                if seconds >= time - 1e-3:
+                    break
+            assert guide is not None and frame is not None  # a reader has at least one frame
+            texture = painter.live(guide)
+            result = painter.compose(texture, guide, frame.rgb)
+            said = painter.notes()
+        finally:
+            painter.close()
+    pictures = {"source": _small(frame.rgb, info.width, info.height)}
+    for rule, weight in zip(options.rules, guide.weights, strict=True):
+        pictures[rule] = _small(np.repeat(weight[..., None], 3, 2), info.width, info.height)
+    pictures["expression"] = _small(expression_picture(guide.weights), info.width, info.height)
+    if ruleset.has_light:
+        pictures["light"] = _small(np.repeat(guide.light[..., None], 3, 2), info.width, info.height)
+    pictures["result"] = _small(result, info.width, info.height)
+    return Moment(frame.time - reader.origin, pictures), said
+
+
+def _times(clip: Path, options: RenderOptions, moments: int) -> list[float]:
+    """Return times in the middle of as many equal parts of what would be rendered."""
+    with VideoReader(clip, start=options.start, duration=options.duration) as reader:
+        length = reader.info.duration
+    begin = options.start or 0.0
+    if not length:
+        return [begin]
+    return [begin + length * (index + 0.5) / moments for index in range(moments)]
+
+
+def _small(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return a picture as a tile, uint8, over a chequered ground if it has alpha."""
+    size = (TILE, max(1, round(TILE * height / width)))
+    shown = as_float(picture)
+    method = cv2.INTER_AREA if picture.shape[1] > TILE else cv2.INTER_LINEAR
+    shown = cv2.resize(shown, size, interpolation=method)
+    if shown.shape[2] == 4:
+        y, x = np.indices(shown.shape[:2]) // 8
+        ground = np.where((x + y) % 2, np.float32(0.35), np.float32(0.25))[..., None]
+        shown = ground + shown[..., 3:] * (shown[..., :3] - ground)
+    return to_bytes(shown)
+
+
+def _sheet(rows: list[Moment], rules: tuple[str, ...]) -> Image.Image:
+    names = list(rows[0].pictures)
+    height = rows[0].pictures["source"].shape[0]
+    sheet = Image.new("RGB", (SIDE + len(names) * TILE, HEAD + len(rows) * height), PAPER)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    for column, name in enumerate(names):
+        x = SIDE + column * TILE
+        if name in rules:
+            draw.rectangle((x + 8, 8, x + 18, 18), colour_of(rules.index(name)))
+            draw.text((x + 24, 5), name, INK, font)
+        else:
+            draw.text((x + 8, 5), name, INK, font)
+    for index, row in enumerate(rows):
+        y = HEAD + index * height
+        draw.text((6, y + 6), f"{row.time:.2f} s", FAINT_INK, font)
+        for column, name in enumerate(names):
+            sheet.paste(Image.fromarray(row.pictures[name]), (SIDE + column * TILE, y))
+    return sheet
