@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
+from ncavideo.blend import Look, blended, mix
 from ncavideo.control.base import View
-from ncavideo.pixels import LUMINANCE, bands
+from ncavideo.pixels import LUMINANCE, as_float, bands
+from ncavideo.upscale import find_upscaler
 
 TEXTURE_BLUR = 1.5  # cells: variations of brightness finer than this are the texture's own
 MOST_GAIN = 3.0  # bound on how much shading may brighten or darken
@@ -21,14 +23,14 @@ WHITENING = np.tile(LUMINANCE, (3, 1))  # each channel gets what the highlight h
 class Composite:
     """How a texture is laid over its source frame.
 
-    `shade` 0..1: how far the texture's local luminance is led towards `dark` + (`bright` -
-    `dark`) * light. `size`: the output's (width, height).
+    `dark`, `bright`: the local luminances that light 0 and 1 stand for. `size`: the output's
+    (width, height).
     """
 
     size: tuple[int, int]
-    shade: float
     dark: float
     bright: float
+    look: Look = field(default_factory=Look)
 
     def __call__(
         self,
@@ -37,34 +39,55 @@ class Composite:
         coverage: np.ndarray | None,
         view: View,
         source: np.ndarray,
+        shade: float = 0.0,
+        opacity: float | np.ndarray = 1.0,
     ) -> np.ndarray:
-        """Return the output frame `[H, W, 3]`, in the source's own type.
+        """Return the output frame `[H, W, 3]`, or `[H, W, 4]` for a matte, in the source's type.
 
         `texture` `[h, w, 3]` and `light` `[h, w]`, 0..1, one pixel a cell; `coverage` `[h, w]`:
-        where the texture hides the source, None for everywhere; `source` `[H, W, 3]`.
+        where the texture hides the source, None for everywhere; `source` `[H, W, 3]`; `shade` 0..1:
+        how far the texture's local luminance is led towards the light's; `opacity` 0..1: one number
+        or `[h, w]`.
         """
+        height, width = source.shape[:2]
         white = np.float32(np.iinfo(source.dtype).max)
-        cover = None if coverage is None else np.clip(self._enlarge_linearly(coverage), 0, 1)
-        enlarged = enlarge(texture, self.size)
-        if self.shade > 0:
+        cover = self._alpha(coverage, opacity)
+        enlarged = find_upscaler(self.look.upscale)(texture, self.size)
+        if shade > 0:
             lit = self._lit(texture, light)
             around = self._enlarge_linearly(view.luma + np.float32(FLOOR))
-        composed = np.empty_like(source)
-        for rows in bands(*source.shape[:2]):
+        composed = np.empty((height, width, 4 if self.look.matte else 3), source.dtype)
+        for rows in bands(height, width):
             out = enlarged[rows]
-            if self.shade > 0:
+            if shade > 0:
                 detail = cv2.divide(view.full_luma[rows] + np.float32(FLOOR), around[rows])
-                _shade(out, lit[rows], detail, self.shade)
+                _shade(out, lit[rows], detail, shade)
             np.clip(out, 0, 1, out)
+            if not self.look.plain:
+                out = blended(self.look, as_float(source[rows]), out)
+            if cover is not None and not self.look.matte:
+                out = mix(as_float(source[rows]), out, cover[rows], float(white))
+            if self.look.matte:
+                alpha = np.float32(1) if cover is None else cover[rows]
+                composed[rows, :, 3] = alpha * white + np.float32(0.5)
             out *= white
-            if cover is not None:
-                under = source[rows].astype(np.float32)
-                out -= under
-                out *= cover[rows, :, None]
-                out += under
             out += np.float32(0.5)
-            np.copyto(composed[rows], out, casting="unsafe")
+            np.copyto(composed[rows, :, :3], out, casting="unsafe")
         return composed
+
+    def _alpha(self, coverage: np.ndarray | None, opacity: float | np.ndarray) -> np.ndarray | None:
+        """Return how much of the texture is seen, `[H, W]` in 0..1, None for all of it."""
+        if isinstance(opacity, np.ndarray):
+            coverage = opacity if coverage is None else coverage * opacity
+        elif opacity < 1:
+            if coverage is None:
+                width, height = self.size
+                return np.full((height, width), opacity, np.float32)
+            coverage = coverage * np.float32(opacity)
+        if coverage is None:
+            return None
+        enlarged = self._enlarge_linearly(coverage.astype(np.float32, copy=False))
+        return np.asarray(np.clip(enlarged, 0, 1))
 
     def _lit(self, texture: np.ndarray, light: np.ndarray) -> np.ndarray:
         """Return the factor `[H, W]` that leads the texture's blurred luminance to the wanted one.
@@ -93,10 +116,3 @@ def _shade(out: np.ndarray, lit: np.ndarray, detail: np.ndarray, shade: float) -
     over = np.subtract(out, np.float32(1))
     cv2.threshold(over, 0, 0, cv2.THRESH_TOZERO, dst=over)
     cv2.add(out, cv2.transform(over, WHITENING), dst=out)
-
-
-def enlarge(texture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Enlarge `[h, w, 3]` to (width, height) by cubic interpolation: no blocks, little blur."""
-    if texture.shape[1::-1] == size:
-        return texture.copy()
-    return cv2.resize(texture, size, interpolation=cv2.INTER_CUBIC)

@@ -38,6 +38,7 @@ KEYED = ("contrast", "light", "shade", "opacity", "steps", "tempo")
 CHOICES = {
     "blend": ("normal", "multiply", "screen", "overlay", "soft-light", "luminosity"),
     "keep": ("none", "luminance", "chroma"),
+    "upscale": ("auto", "cubic", "sharp"),
     "on_cut": ("keep", "restart"),
     "edge": ("reflect", "wrap"),
 }
@@ -70,6 +71,7 @@ class RenderOptions:
     opacity_control: str | None = None
     keep: str = "none"
     matte: bool = False
+    upscale: str = "auto"
     flow: bool = False
     on_cut: str = "keep"
     steps: int | None = None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ncavideo import engines
+from ncavideo.blend import Look
 from ncavideo.carry import carry
 from ncavideo.composite import Composite
 from ncavideo.control.base import Context, Field, View, make_view
@@ -85,8 +86,9 @@ class Painter:
             if self._opacity is not None:
                 stack.callback(self._opacity.close)
             self._follow = Follower() if self._motion_is_needed() else None
+            look = Look(options.blend, options.keep, options.matte, options.upscale)
             dark, bright = ruleset.provenance.get("light_scale", LIGHT_SCALE)
-            self._composite = Composite(size, options.shade, dark, bright)
+            self._composite = Composite(size, dark, bright, look)
             self._pace = Pace(options)
             self._engine = engines.start(
                 options.engine,
@@ -175,11 +177,11 @@ class Painter:
         with self.watch("composite"):
             if self._options.show_control:
                 return over_source(guide.weights, rgb, guide.view.full_luma)
-            coverage = guide.weights.sum(0)
-            if coverage.min() > COVERED:
-                coverage = None
-            composite = replace(self._composite, shade=guide.shade)
-            return composite(texture, guide.light, coverage, guide.view, rgb)
+            total = guide.weights.sum(0)
+            coverage = None if total.min() > COVERED else total
+            return self._composite(
+                texture, guide.light, coverage, guide.view, rgb, guide.shade, guide.opacity
+            )
 
     def notes(self) -> list[str]:
         """Return, after the last frame, sentences that the user should read."""

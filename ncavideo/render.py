@@ -95,6 +95,7 @@ def render(
                 output,
                 reader,
                 lead=lead,
+                alpha=options.matte and not options.show_control,
                 codec=options.codec,
                 crf=options.crf,
                 pix_fmt=options.pix_fmt,

@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from ncavideo import engines
-from ncavideo.composite import enlarge
 from ncavideo.control.mix import inputs_for
 from ncavideo.errors import OutputError, UserError
 from ncavideo.ruleset import RuleSet, find_ruleset, open_ruleset, presets
+from ncavideo.upscale import find_upscaler
 
 if TYPE_CHECKING:
     from ncavideo.nca import Edge
@@ -120,7 +120,9 @@ def still(output: Path, options: StillOptions, overwrite: bool = False) -> dict[
     width, height = options.size
     grid = (-(-height // options.cell), -(-width // options.cell))
     texture = grow(ruleset, options, np.full(grid, options.light, np.float32))
-    picture = enlarge(texture, (grid[1] * options.cell, grid[0] * options.cell))[:height, :width]
+    picture = find_upscaler("auto")(texture, (grid[1] * options.cell, grid[0] * options.cell))[
+        :height, :width
+    ]
     settings = vars(options) | {"ruleset": ruleset.name}
     info = PngImagePlugin.PngInfo()
     info.add_text("ncavideo", repr(settings))

@@ -68,6 +68,11 @@ OPTIONS = (
         "--keep", metavar="WHAT", help="The source's luminance or its chroma.  [default: none]"
     ),
     click.option("--matte/--no-matte", help="The texture alone, with alpha where it is not."),
+    click.option(
+        "--upscale",
+        metavar="HOW",
+        help="From cells to pixels: cubic, sharp, or auto for sharp cells above 2 pixels.",
+    ),
     click.option("--flow/--no-flow", help="Carry the texture along with what moves."),
     click.option(
         "--on-cut", metavar="WHAT", help="At a cut keep the grid or restart it.  [default: keep]"

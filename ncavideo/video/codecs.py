@@ -11,6 +11,16 @@ from ncavideo.errors import UserError
 
 
 @dataclass(frozen=True)
+class WithAlpha:
+    """How an encoder is driven for pictures with alpha: as in `Codec`, `options` on top of its."""
+
+    pix_fmt: str
+    deep: str
+    options: dict[str, str] = field(default_factory=dict)
+    tag: str | None = None
+
+
+@dataclass(frozen=True)
 class Codec:
     """How to drive one encoder.
 
@@ -18,7 +28,7 @@ class Codec:
     chroma subsampling cannot halve. `crf`: the encoder's constant quality by default, None where
     it has no such option; `quality`: what the encoder calls it. `most_threads`: None for an encoder
     that gives the same bits whatever its number of threads, and may take as many as there are
-    cores; for the others, see `threads`.
+    cores; for the others, see `threads`. `with_alpha`: None for an encoder without.
     """
 
     encoder: str
@@ -31,6 +41,7 @@ class Codec:
     tag: str | None = None
     quality: str = "crf"
     most_threads: int | None = None
+    with_alpha: WithAlpha | None = None
 
     def threads(self, height: int) -> int:
         """Return the threads for a frame of `height` rows; 0 for as many as there are cores.
@@ -85,6 +96,8 @@ CODECS = {
         28,
         {"b": "0", "row-mt": "1", "cpu-used": "4", "deadline": "good"},
         most_threads=16,
+        # Frames that are not shown cannot have alpha.
+        with_alpha=WithAlpha("yuva420p", "yuva420p", {"auto-alt-ref": "0"}),
     ),
     "av1": Codec(
         "libsvtav1",
@@ -104,8 +117,21 @@ CODECS = {
         None,
         {"profile": "3", "vendor": "apl0"},
         "apch",
+        # ProRes 4444.
+        with_alpha=WithAlpha(
+            "yuva444p10le", "yuva444p10le", {"profile": "4", "alpha_bits": "16"}, "ap4h"
+        ),
     ),
-    "ffv1": Codec("ffv1", "bgr0", "gbrp16le", "bgr0", "gbrp16le", None, {"level": "3"}),
+    "ffv1": Codec(
+        "ffv1",
+        "bgr0",
+        "gbrp16le",
+        "bgr0",
+        "gbrp16le",
+        None,
+        {"level": "3"},
+        with_alpha=WithAlpha("bgra", "gbrap16le"),
+    ),
     # NVIDIA's encoders. Written after FFmpeg's documentation; nobody has run them yet.
     "h264_nvenc": Codec(
         "h264_nvenc",
@@ -165,6 +191,21 @@ def find_codec(name: str | None, container: str) -> Codec:
     if kind != "video":
         raise UserError(f"--codec {wanted} is not a video encoder: use {', '.join(CODECS)}")
     return codec
+
+
+# The codec that a container gets for pictures with alpha.
+ALPHA_CODECS = {"mov": "prores", "matroska": "vp9", "webm": "vp9"}
+
+
+def alpha_codec(name: str | None, container: str) -> tuple[Codec, WithAlpha]:
+    """Return the codec for pictures with alpha. Raises `UserError` for one without."""
+    advice = "use -o out.mov (ProRes 4444), out.webm (VP9), or numbered pictures, out_%05d.png"
+    if name is None and container not in ALPHA_CODECS:
+        raise UserError(f"an output of the kind {container} cannot hold alpha: {advice}")
+    codec = find_codec(name or ALPHA_CODECS[container], container)
+    if codec.with_alpha is None:
+        raise UserError(f"{codec.encoder} cannot hold alpha: {advice}")
+    return codec, codec.with_alpha
 
 
 def choose_pixel_format(codec: Codec, width: int, height: int, deep: bool) -> str:

@@ -21,12 +21,21 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
 from ncavideo.errors import OutputError, UserError
-from ncavideo.video.codecs import CONTAINERS, HARDWARE, choose_pixel_format, find_codec
+from ncavideo.video.codecs import (
+    CONTAINERS,
+    HARDWARE,
+    WithAlpha,
+    alpha_codec,
+    choose_pixel_format,
+    find_codec,
+)
 from ncavideo.video.colour import RESAMPLING, RGB
 from ncavideo.video.palette import Palette
 from ncavideo.video.passthrough import Passthrough
 from ncavideo.video.reader import VideoReader
 
+# How frames lie in memory, by channels and bytes a number.
+LAYOUTS = {(3, 1): "rgb24", (3, 2): "rgb48le", (4, 1): "rgba", (4, 2): "rgba64le"}
 PICTURE_PATTERN = re.compile(r"%0?(\d*)d")
 
 
@@ -41,7 +50,10 @@ class Writer(ABC):
 
     @abstractmethod
     def write(self, rgb: np.ndarray, pts: int, duration: int | None = None) -> None:
-        """Add a frame `[H, W, 3]`, uint8 or uint16, at `pts` in the source's time base."""
+        """Add a frame at `pts` in the source's time base.
+
+        `[H, W, 3]`, uint8 or uint16, or `[H, W, 4]` for a writer with alpha.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -73,10 +85,12 @@ def open_writer(
     pix_fmt: str | None = None,
     overwrite: bool = False,
     lead: float = 0.0,
+    alpha: bool = False,
 ) -> Writer:
     """Return the writer for an output's name: a clip, or numbered pictures (`frame_%05d.png`).
 
-    `lead`: seconds that the output leaves out at the source's beginning, below 0 for what it adds.
+    `lead`: seconds that the output leaves out at the source's beginning, below 0 for what it adds;
+    `alpha`: frames have four channels, the fourth straight alpha.
     Raises `UserError` when the name, its folder or the encoder cannot be used.
     """
     folder = output.absolute().parent
@@ -95,7 +109,7 @@ def open_writer(
             raise UserError(f"{output} is the input: name another output")
         if not overwrite:
             raise UserError(f"{output} exists: name another output or give --overwrite")
-    return ClipWriter(output, source, codec=codec, crf=crf, pix_fmt=pix_fmt, lead=lead)
+    return ClipWriter(output, source, codec=codec, crf=crf, pix_fmt=pix_fmt, lead=lead, alpha=alpha)
 
 
 class ClipWriter(Writer):
@@ -110,6 +124,7 @@ class ClipWriter(Writer):
         crf: float | None,
         pix_fmt: str | None,
         lead: float = 0.0,
+        alpha: bool = False,
     ) -> None:
         super().__init__()
         if output.suffix.lower() not in CONTAINERS:
@@ -118,7 +133,11 @@ class ClipWriter(Writer):
                 f" {', '.join(CONTAINERS)} or as frame_%05d.png"
             )
         container, _ = CONTAINERS[output.suffix.lower()]
-        self._codec = find_codec(codec, container)
+        self._with_alpha: WithAlpha | None = None
+        if alpha:
+            self._codec, self._with_alpha = alpha_codec(codec, container)
+        else:
+            self._codec = find_codec(codec, container)
         self._output, self._info = output, source.info
         self._partial = output.with_name(f".{output.name}.{os.getpid()}.part")
         self._deep = source.info.bit_depth > 8
@@ -160,7 +179,8 @@ class ClipWriter(Writer):
                 f"{container} cannot hold {name} video: name an output that ends in"
                 f" {' or '.join(fitting[-3:])}, or choose another --codec"
             )
-        options = dict(codec.options)
+        with_alpha = self._with_alpha
+        options = codec.options | (with_alpha.options if with_alpha else {})
         quality = codec.crf if crf is None else crf
         if quality is not None:
             if codec.crf is None:
@@ -176,7 +196,11 @@ class ClipWriter(Writer):
         if codec.most_threads is not None:
             context.thread_type = "FRAME"  # slices would cost bits
         context.width, context.height = info.width, info.height
-        wanted = pix_fmt or choose_pixel_format(codec, info.width, info.height, self._deep)
+        if with_alpha:
+            own = with_alpha.deep if self._deep else with_alpha.pix_fmt
+        else:
+            own = choose_pixel_format(codec, info.width, info.height, self._deep)
+        wanted = pix_fmt or own
         try:
             context.pix_fmt = av.VideoFormat(wanted, info.width, info.height).name
         except ValueError as error:
@@ -184,8 +208,9 @@ class ClipWriter(Writer):
         context.sample_aspect_ratio = info.sample_aspect_ratio
         stream.time_base = context.time_base = info.time_base
         context.framerate = rate
-        if codec.tag and container in ("mp4", "mov"):
-            context.codec_tag = codec.tag
+        tag = with_alpha.tag if with_alpha else codec.tag
+        if tag and container in ("mp4", "mov"):
+            context.codec_tag = tag
         self._rgb_encoder = "rgb" in context.pix_fmt or context.pix_fmt.startswith(
             ("gbr", "bgr", "pal")
         )
@@ -227,7 +252,7 @@ class ClipWriter(Writer):
 
     def write(self, rgb: np.ndarray, pts: int, duration: int | None = None) -> None:
         """Encode a frame."""
-        frame = av.VideoFrame.from_ndarray(rgb, "rgb24" if rgb.dtype == np.uint8 else "rgb48le")
+        frame = av.VideoFrame.from_ndarray(rgb, LAYOUTS[rgb.shape[2], rgb.dtype.itemsize])
         context = self._stream.codec_context
         if self._palette is not None:
             frame = self._palette(frame)
@@ -329,7 +354,7 @@ class PictureWriter(Writer):
 
         assert self._folder is not None
         self._count += 1
-        done, data = cv2.imencode(".png", rgb[..., ::-1])
+        done, data = cv2.imencode(".png", rgb[..., [2, 1, 0, 3][: rgb.shape[2]]])
         if not done:
             raise OutputError(f"{self._name(self._count)} could not be encoded")
         try:

@@ -1,0 +1,1 @@
+"""Ways to tell the parts of a frame apart, one file each."""
