@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from ncavideo.control import DEFAULT_CONTRAST, make_control
-from ncavideo.control.base import View, even_thresholds, make_view, ramp
+from ncavideo.control.base import Context, View, even_thresholds, make_view, ramp
+from ncavideo.control.driver import Driver
 from ncavideo.control.levels import CLIP_LIMIT, ClipRange, Thresholds, clip_range, local_contrast
 from ncavideo.control.light import Light
-from ncavideo.control.luminance import Luminance
+from ncavideo.control.luminance import DEFAULT_CONTRAST, Luminance
 from ncavideo.control.mix import LEAST_STRENGTH, inputs_for
 from ncavideo.errors import UserError
 from ncavideo.pixels import LUMINANCE
@@ -154,7 +154,7 @@ def test_a_clip_of_one_brightness_is_not_called_dark(value: float) -> None:
     """A white clip has no range to stretch; that makes it no black one."""
     frame = np.full((24, 32), value, np.float32)
     levels = clip_range([frame])
-    assert Light(1)(grey(frame, levels=levels)).mean() >= 0.45
+    assert Light()(grey(frame, levels=levels), 1).mean() >= 0.45
 
 
 def test_local_contrast_spreads_a_face_in_even_light() -> None:
@@ -225,7 +225,7 @@ def test_constant_frames(value: float) -> None:
     frame = np.full((24, 32), value, np.float32)
     assert Thresholds(3).update(frame, 0) == pytest.approx([1 / 3, 2 / 3], abs=0.02)
     for contrast in (1.0, DEFAULT_CONTRAST):
-        weights = Luminance(3, contrast).weights(grey(frame))
+        weights = Luminance(3).weights(grey(frame), contrast)
         assert np.isfinite(weights).all()
         assert np.abs(weights.sum(0) - 1).max() < 1e-6
         assert np.ptp(weights.reshape(3, -1), axis=1).max() < 1e-5
@@ -298,7 +298,7 @@ def test_still_noise_hardly_moves_thresholds() -> None:
 @pytest.mark.parametrize("white", [0.25, 0.4, 0.5, 0.6, 0.75])
 def test_white_is_the_first_rule_and_black_the_last(white: float, contrast: float) -> None:
     luma = halves(white)
-    weights = Luminance(2, contrast).weights(grey(luma))
+    weights = Luminance(2).weights(grey(luma), contrast)
     edge = round(white * luma.shape[1])
     assert weights[0][:, : edge - 4].min() > 0.9
     assert weights[1][:, edge + 4 :].min() > 0.9
@@ -308,7 +308,7 @@ def test_white_is_the_first_rule_and_black_the_last(white: float, contrast: floa
 def test_noise_does_not_blur_the_split(levels: tuple[float, float]) -> None:
     low, high = levels
     luma = np.clip(low + (high - low) * (0.15 + 0.7 * halves(0.5) + noise(0.03)), 0, 1)
-    control = Luminance(2, DEFAULT_CONTRAST)
+    control = Luminance(2)
     weights = control.weights(grey(luma, levels=ClipRange(low, high)))
     assert (weights[0][:, :76] > 0.9).mean() > 0.97
     assert (weights[1][:, 84:] > 0.9).mean() > 0.97
@@ -318,7 +318,7 @@ def test_every_rule_gets_a_share_of_a_smooth_picture() -> None:
     """And most cells live by one rule."""
     y, x = np.mgrid[0:90, 0:160] / 90
     luma = np.clip(0.6 + 0.3 * np.sin(5 * x + 2 * np.cos(3 * y)), 0, 1)
-    weights = Luminance(4, DEFAULT_CONTRAST).weights(grey(luma, levels=clip_range([luma])))
+    weights = Luminance(4).weights(grey(luma, levels=clip_range([luma])))
     assert weights.mean((1, 2)).min() > 0.1
     assert (weights.max(0) > 0.9).mean() > 0.6
 
@@ -326,7 +326,7 @@ def test_every_rule_gets_a_share_of_a_smooth_picture() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (3, 3), (12, 12)], ids=str)
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_luminance_on_small_grids(size: tuple[int, int], count: int) -> None:
-    control = Luminance(count, DEFAULT_CONTRAST)
+    control = Luminance(count)
     rng = np.random.default_rng(0)
     for frame in range(3):
         weights = control.weights(grey(rng.random(size), frame / 25))
@@ -337,10 +337,10 @@ def test_luminance_on_small_grids(size: tuple[int, int], count: int) -> None:
 
 def test_contrast_1_asks_the_luminance_alone() -> None:
     """The plain ramp: no local contrast, no memory of earlier frames."""
-    control = Luminance(2, 1)
+    control = Luminance(2)
     luma = np.linspace(0.2, 0.8, 300, dtype=np.float32).reshape(15, 20)
-    control.weights(grey(halves(0.5)))
-    weights = control.weights(grey(luma, levels=ClipRange(0.2, 0.8)))
+    control.weights(grey(halves(0.5)), 1)
+    weights = control.weights(grey(luma, levels=ClipRange(0.2, 0.8)), 1)
     np.testing.assert_allclose(weights[0], (luma - 0.2) / 0.6, atol=1e-5)
 
 
@@ -349,8 +349,8 @@ def test_contrast_1_asks_the_luminance_alone() -> None:
 
 @pytest.mark.parametrize("size", [(8, 8), (90, 160)], ids=str)
 def test_a_brighter_frame_asks_for_brighter_light(size: tuple[int, int]) -> None:
-    light = Light(1)
-    means = [float(light(grey(np.full(size, v))).mean()) for v in np.linspace(0, 1, 9)]
+    light = Light()
+    means = [float(light(grey(np.full(size, v)), 1).mean()) for v in np.linspace(0, 1, 9)]
     assert (np.diff(means) > 0.05).all()
     assert means[0] < 0.05
     assert means[-1] > 0.95
@@ -359,7 +359,7 @@ def test_a_brighter_frame_asks_for_brighter_light(size: tuple[int, int]) -> None
 @given(luma=hnp.arrays(np.float32, (7, 9), elements=SHARE), strength=SHARE)
 @settings(max_examples=40)
 def test_light_rises_with_luminance_within_a_small_frame(luma: np.ndarray, strength: float) -> None:
-    light = Light(strength)(grey(luma))
+    light = Light()(grey(luma), strength)
     assert light.dtype == np.float32
     assert (np.diff(light.ravel()[luma.ravel().argsort()]) >= 0).all()
     assert np.abs(light - 0.5).max() <= strength / 2 + 1e-6
@@ -367,13 +367,13 @@ def test_light_rises_with_luminance_within_a_small_frame(luma: np.ndarray, stren
 
 def test_light_rises_along_a_slope() -> None:
     slope = np.broadcast_to(np.linspace(0, 1, 320), (180, 320))
-    light = Light(1)(grey(slope))
+    light = Light()(grey(slope), 1)
     assert np.diff(light.mean(0)).min() > -0.01
     assert np.corrcoef(light.ravel(), slope.ravel())[0, 1] > 0.97
 
 
 def test_no_strength_asks_for_the_middle() -> None:
-    assert (Light(0)(grey(halves(0.5))) == 0.5).all()
+    assert (Light()(grey(halves(0.5)), 0) == 0.5).all()
 
 
 # Views
@@ -439,22 +439,30 @@ def test_a_single_rule_keeps_living(make_ruleset: Callable[..., RuleSet]) -> Non
 # Controls by name
 
 
+RULES = ("fire", "moss", "water", "stone")
+
+
+def driver(spec: str, count: int) -> Driver:
+    """Return what one control makes of the first `count` rules."""
+    return Driver(RULES[:count], (spec,), Context(Path()))
+
+
 def save_mask(path: Path, grey_levels: np.ndarray) -> str:
     assert cv2.imwrite(str(path), grey_levels)
     return f"mask:{path}"
 
 
-@pytest.mark.parametrize("spec", ["luminosity", "", "luminance:3", "mask", "mask:", "segment:sky"])
+@pytest.mark.parametrize(
+    "spec", ["luminosity", "", "mask", "mask:", "colours:3", "fire=", "=luminance"]
+)
 def test_unknown_controls(spec: str) -> None:
     with pytest.raises(UserError, match="control"):
-        make_control(spec, 2, None)
+        driver(spec, 2)
 
 
 def test_luminance_by_name_has_the_default_contrast() -> None:
     view = grey(np.linspace(0, 1, 1200, dtype=np.float32).reshape(30, 40))
-    default, same = (
-        make_control("luminance", 3, c).weights(view) for c in (None, DEFAULT_CONTRAST)
-    )
+    default, same = (driver("luminance", 3).weights(view, c) for c in (None, DEFAULT_CONTRAST))
     assert np.array_equal(default, same)
 
 
@@ -466,7 +474,7 @@ def test_mask_greys_mix_linearly(tmp_path: Path, kind: type, name: str, colour: 
     picture = np.broadcast_to(levels, (48, 64))
     if colour:
         picture = np.repeat(picture[..., None], 3, 2)
-    control = make_control(save_mask(tmp_path / name, picture), 2, None)
+    control = driver(save_mask(tmp_path / name, picture), 2)
     weights = control.weights(grey(np.zeros((48, 64))))
     expected = np.broadcast_to(np.linspace(0, 1, 64), (48, 64))
     np.testing.assert_allclose(weights[0], expected, atol=0.01)
@@ -476,7 +484,7 @@ def test_mask_greys_mix_linearly(tmp_path: Path, kind: type, name: str, colour: 
 @pytest.mark.parametrize("size", [(12, 16), (96, 128), (10, 100), (480, 20)], ids=str)
 def test_mask_is_brought_to_the_grid(tmp_path: Path, size: tuple[int, int]) -> None:
     picture = (255 * halves(0.5, *size)).astype(np.uint8)
-    control = make_control(save_mask(tmp_path / "m.png", picture), 2, None)
+    control = driver(save_mask(tmp_path / "m.png", picture), 2)
     weights = control.weights(grey(np.zeros((48, 64))))
     assert weights.shape == (2, 48, 64)
     assert weights[0][:, :24].min() > 0.95
@@ -485,7 +493,7 @@ def test_mask_is_brought_to_the_grid(tmp_path: Path, size: tuple[int, int]) -> N
 
 def test_mask_of_a_single_rule_is_its_strength(tmp_path: Path) -> None:
     picture = np.full((8, 8), 51, np.uint8)
-    control = make_control(save_mask(tmp_path / "m.png", picture), 1, None)
+    control = driver(save_mask(tmp_path / "m.png", picture), 1)
     np.testing.assert_allclose(control.weights(grey(np.zeros((8, 8)))), 0.2, atol=1e-3)
     control.close()
 
@@ -497,5 +505,5 @@ def test_masks_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:60])
     for name in ("missing.png", "text.png", "folder.png", "cut.png"):
         with pytest.raises(UserError, match="mask") as caught:
-            make_control(f"mask:{tmp_path / name}", 2, None)
+            driver(f"mask:{tmp_path / name}", 2)
         assert name in str(caught.value)

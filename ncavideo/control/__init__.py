@@ -23,7 +23,7 @@ class Kind:
 
 
 FIELDS = {
-    "luminance": Kind("luminance", "Bands", "luminance[:dark|mid|bright|LOW-HIGH]"),
+    "luminance": Kind("bands", "Bands", "luminance[:dark|mid|bright|LOW-HIGH]"),
     "hue": Kind("colour", "Hue", "hue:FROM-TO (degrees)"),
     "saturation": Kind("colour", "Saturation", "saturation[:LOW-HIGH]"),
     "colour": Kind("colour", "Colour", "colour:#RRGGBB[/WIDTH]"),

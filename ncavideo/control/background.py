@@ -12,6 +12,7 @@ from ncavideo.errors import UserError
 
 HISTORY, MOST_HISTORY = 10.0, 3600.0  # seconds
 VARIANCE = 16.0  # squared deviations beyond which a pixel is not background, Zivkovic's own
+BACKGROUND_RATIO = 0.9  # of the weights, MOG2's own
 SPECK = 3  # cells across: what is smaller is noise
 SOFTNESS = 1.0  # cells
 
@@ -50,7 +51,9 @@ class Foreground(Field):
         # The rate is a share a frame; so much of it passes in the time since the last one.
         passed = None if self._time is None else max(view.time - self._time, 0.0)
         self._time = view.time
-        rate = 1.0 if passed is None else -math.expm1(-passed / self._seconds)
+        # What is new counts as background from a weight of 0.1 on, MOG2's 1 - backgroundRatio.
+        part = 0.0 if passed is None else passed / self._seconds * -math.log(BACKGROUND_RATIO)
+        rate = 1.0 if passed is None else -math.expm1(-part)
         found = self._model.apply(picture, learningRate=rate)
         standing = (found == 255).astype(np.uint8)
         standing = cv2.morphologyEx(standing, cv2.MORPH_OPEN, self._kernel)
