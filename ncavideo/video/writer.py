@@ -269,6 +269,9 @@ class ClipWriter(Writer):
             )
             frame.color_range = int(self._range)
             frame.colorspace = context.colorspace
+            # ProRes writes these from its frames, other encoders from the context.
+            frame.color_primaries = self._info.colour.primaries
+            frame.color_trc = self._info.colour.transfer
         frame.pts, frame.time_base = pts - self._shift, self._info.time_base
         if duration:
             frame.duration = duration
