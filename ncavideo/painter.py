@@ -16,7 +16,7 @@ from ncavideo.control.base import Context, Field, View, make_view
 from ncavideo.control.driver import Driver
 from ncavideo.control.follow import Follower
 from ncavideo.control.levels import ClipRange
-from ncavideo.control.light import Light
+from ncavideo.control.light import Light, weakened
 from ncavideo.control.mix import inputs_for
 from ncavideo.control.shaped import Shaped
 from ncavideo.engines.base import Snapshot
@@ -44,13 +44,15 @@ COVERED = 1 - 1e-4  # an expression that sums to this much hides the source
 class Guide:
     """What a source frame asks of the grid, and of the picture.
 
-    `weights` `[rules, h, w]`, `light` `[h, w]`, 0..1; `steps` to take; `shade` 0..1; `opacity`
-    0..1, one number or `[h, w]`.
+    `weights` `[rules, h, w]`; `light` `[h, w]`, the texture's own, and `shading` `[h, w]`, what it
+    is led towards after the fact by `shade`, all 0..1; `steps` to take; `opacity` 0..1, one number
+    or `[h, w]`.
     """
 
     view: View
     weights: np.ndarray
     light: np.ndarray
+    shading: np.ndarray
     steps: int
     shade: float
     opacity: float | np.ndarray
@@ -131,12 +133,14 @@ class Painter:
             view = make_view(rgb, height, width, seconds, self._levels, self._follow)
             strengths = options.strengths(moment)
             weights = self._driver.weights(view, options.at("contrast", moment), strengths)
-            light = self._light(view, options.at("light", moment) or 0)
+            shading = self._light(view)
+            light = weakened(shading, options.at("light", moment) or 0)
             opacity: float | np.ndarray = options.at("opacity", moment) or 0
             if self._opacity is not None:
                 opacity = self._opacity.values(view) * np.float32(opacity)
             shade = options.at("shade", moment) or 0
-            return Guide(view, weights, light, self._pace(moment, duration), shade, opacity)
+            steps = self._pace(moment, duration)
+            return Guide(view, weights, light, shading, steps, shade, opacity)
 
     def live(self, guide: Guide) -> np.ndarray:
         """Step the grid for one frame; return the texture `[h, w, 3]`, 0..1, one pixel a cell."""
@@ -180,7 +184,7 @@ class Painter:
             total = guide.weights.sum(0)
             coverage = None if total.min() > COVERED else total
             return self._composite(
-                texture, guide.light, coverage, guide.view, rgb, guide.shade, guide.opacity
+                texture, guide.shading, coverage, guide.view, rgb, guide.shade, guide.opacity
             )
 
     def notes(self) -> list[str]:

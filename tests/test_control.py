@@ -16,7 +16,7 @@ from PIL import Image
 from ncavideo.control.base import Context, View, even_thresholds, make_view, ramp
 from ncavideo.control.driver import Driver
 from ncavideo.control.levels import CLIP_LIMIT, ClipRange, Thresholds, clip_range, local_contrast
-from ncavideo.control.light import Light
+from ncavideo.control.light import Light, weakened
 from ncavideo.control.luminance import DEFAULT_CONTRAST, Luminance
 from ncavideo.control.mix import LEAST_STRENGTH, inputs_for
 from ncavideo.errors import UserError
@@ -154,7 +154,7 @@ def test_a_clip_of_one_brightness_is_not_called_dark(value: float) -> None:
     """A white clip has no range to stretch; that makes it no black one."""
     frame = np.full((24, 32), value, np.float32)
     levels = clip_range([frame])
-    assert Light()(grey(frame, levels=levels), 1).mean() >= 0.45
+    assert Light()(grey(frame, levels=levels)).mean() >= 0.45
 
 
 def test_local_contrast_spreads_a_face_in_even_light() -> None:
@@ -350,7 +350,7 @@ def test_contrast_1_asks_the_luminance_alone() -> None:
 @pytest.mark.parametrize("size", [(8, 8), (90, 160)], ids=str)
 def test_a_brighter_frame_asks_for_brighter_light(size: tuple[int, int]) -> None:
     light = Light()
-    means = [float(light(grey(np.full(size, v)), 1).mean()) for v in np.linspace(0, 1, 9)]
+    means = [float(light(grey(np.full(size, v))).mean()) for v in np.linspace(0, 1, 9)]
     assert (np.diff(means) > 0.05).all()
     assert means[0] < 0.05
     assert means[-1] > 0.95
@@ -359,7 +359,7 @@ def test_a_brighter_frame_asks_for_brighter_light(size: tuple[int, int]) -> None
 @given(luma=hnp.arrays(np.float32, (7, 9), elements=SHARE), strength=SHARE)
 @settings(max_examples=40)
 def test_light_rises_with_luminance_within_a_small_frame(luma: np.ndarray, strength: float) -> None:
-    light = Light()(grey(luma), strength)
+    light = weakened(Light()(grey(luma)), strength)
     assert light.dtype == np.float32
     assert (np.diff(light.ravel()[luma.ravel().argsort()]) >= 0).all()
     assert np.abs(light - 0.5).max() <= strength / 2 + 1e-6
@@ -367,13 +367,13 @@ def test_light_rises_with_luminance_within_a_small_frame(luma: np.ndarray, stren
 
 def test_light_rises_along_a_slope() -> None:
     slope = np.broadcast_to(np.linspace(0, 1, 320), (180, 320))
-    light = Light()(grey(slope), 1)
+    light = Light()(grey(slope))
     assert np.diff(light.mean(0)).min() > -0.01
     assert np.corrcoef(light.ravel(), slope.ravel())[0, 1] > 0.97
 
 
 def test_no_strength_asks_for_the_middle() -> None:
-    assert (Light()(grey(halves(0.5)), 0) == 0.5).all()
+    assert (weakened(Light()(grey(halves(0.5))), 0) == 0.5).all()
 
 
 # Views

@@ -7,6 +7,11 @@ import numpy as np
 from ncavideo.control.base import Field, View
 
 
+def weakened(light: np.ndarray, strength: float) -> np.ndarray:
+    """Return light `[h, w]` led towards the middle: `strength` 0 asks for it everywhere."""
+    return np.asarray(0.5 + strength * (light - 0.5), np.float32)
+
+
 class Light:
     """Maps a frame to the light scale, 0 (dark) to 1 (bright), the same for every rule.
 
@@ -18,10 +23,10 @@ class Light:
         self._field = field
         self.needs_motion = field is not None and field.needs_motion
 
-    def __call__(self, view: View, strength: float) -> np.ndarray:
-        """Return `[h, w]` float32 in 0..1; `strength` 0 asks for the middle everywhere."""
+    def __call__(self, view: View) -> np.ndarray:
+        """Return `[h, w]` float32 in 0..1."""
         values = view.local if self._field is None else self._field.values(view)
-        return np.clip(0.5 + strength * (values - 0.5), 0, 1).astype(np.float32)
+        return np.asarray(np.clip(values, 0, 1), np.float32)
 
     def close(self) -> None:
         """Let go of the field's files."""
