@@ -111,6 +111,10 @@ class RenderOptions:
             value = getattr(self, name)
             if value not in choices:
                 raise UserError(f"{flag(name)} must be {' or '.join(choices)}, not {value!r}")
+        if self.steps == 0:
+            raise UserError(
+                "--steps must be 1 or more; --key steps@0=0 lets the texture stand still"
+            )
         if self.loop is not None and (self.before or self.after):
             raise UserError(
                 "--loop has no beginning or end to hold: leave out --before and --after"

@@ -6,14 +6,17 @@ import math
 
 from ncavideo.keys import Curve
 from ncavideo.options import RenderOptions
+from ncavideo.remember import Remembers
 
 
-class Pace:
+class Pace(Remembers):
     """Shares steps out between frames; asked once for every frame, in order.
 
     With `tempo` so many steps a second, whatever the frame rate; otherwise `steps` a frame. What
     does not make a whole step is kept for the next frame.
     """
+
+    remembered = ("_time", "_due")
 
     def __init__(self, options: RenderOptions) -> None:
         tempo = options.curves.get("tempo")

@@ -23,6 +23,7 @@ from ncavideo.engines.base import Snapshot
 from ncavideo.false_colour import over_source
 from ncavideo.options import RenderOptions
 from ncavideo.pace import Pace
+from ncavideo.remember import Memory, Remembers
 from ncavideo.ruleset import RuleSet
 from ncavideo.stopwatch import Stopwatch
 
@@ -58,13 +59,15 @@ class Guide:
     opacity: float | np.ndarray
 
 
-class Painter:
+class Painter(Remembers):
     """The grid that a clip's frames drive: one call a frame, in order.
 
     `read`, `live` and `compose` may run in different threads, each of them in order; `compose` for
     several frames at once. `watch` tells what each took. `clip`: the source's file, for controls
     that read more of it than its frames.
     """
+
+    parts = ("_driver", "_light", "_opacity", "_follow", "_pace")
 
     def __init__(
         self,
@@ -171,6 +174,20 @@ class Painter:
         while steps > 0 and not self._stopped:
             self._engine.step(inputs, min(PIECE, steps))
             steps -= PIECE
+
+    def grid(self) -> Snapshot:
+        """Return the grid as the last frame left it."""
+        return self._engine.snapshot()
+
+    def go_on(self, grid: Snapshot, memory: Memory | None) -> None:
+        """Go on from a grid that `grid` returned, and what `memory` did after the same frame.
+
+        None for a painter that has seen all frames up to there itself.
+        """
+        self._engine.restore(grid)
+        self._warm_steps_left = 0
+        if memory is not None:
+            self.recall(memory)
 
     def stop(self) -> None:
         """Give up the steps that another thread is taking; nobody wants the frames any more."""

@@ -183,7 +183,7 @@ BAD = {
     "zero steps": (None, ["--steps", "0"], "steps"),
     "negative cell": (None, ["--cell", "-2"], "cell"),
     "contrast not a number": (None, ["--contrast", "nan"], "contrast"),
-    "unknown control": (None, ["--control", "colour"], "luminance"),
+    "unknown control": (None, ["--control", "sparkle"], "luminance"),
     "mask without a path": (None, ["--control", "mask"], "mask:PATH"),
     "missing mask": (None, ["--control", "mask:no.png"], "no.png"),
     "unknown codec": (None, ["--codec", "h263000"], "h263000"),

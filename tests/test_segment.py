@@ -67,7 +67,7 @@ def test_groups_keep_their_names_while_the_light_changes() -> None:
     context = Context(Path())
     fields = [make(f"kmeans:{part}of3", context) for part in (1, 2, 3)]
     for index in range(50):
-        dim = 1 - 0.6 * index / 49
+        dim = 1 - 0.45 * index / 49
         view = frame_view(three_stripes(index, dim), index / 25)
         found = np.stack([field.values(view) for field in fields])
         winners = found.argmax(0)

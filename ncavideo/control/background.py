@@ -25,6 +25,8 @@ class Foreground(Field):
     first frame is all background, and shadows count as background.
     """
 
+    replayed = True  # OpenCV does not hand its mixtures out
+
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._model = cv2.createBackgroundSubtractorMOG2(varThreshold=VARIANCE, detectShadows=True)

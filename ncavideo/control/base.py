@@ -13,6 +13,7 @@ import numpy as np
 
 from ncavideo.control.levels import ClipRange, local_contrast
 from ncavideo.pixels import as_float, luminance, to_grid
+from ncavideo.remember import Remembers
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Context:
     shared: dict[Hashable, Any] = field(default_factory=dict)
 
 
-class Field(ABC):
+class Field(Remembers, ABC):
     """How strongly one thing is present at each place: the light, a hue, a person, movement.
 
     By itself a field drives one rule; without a rule's name its values are shared out between all.
@@ -123,7 +124,7 @@ class Field(ABC):
         """Return, after the last frame, sentences that the user should read."""
         return []
 
-    def close(self) -> None:  # noqa: B027 - most fields hold nothing open
+    def close(self) -> None:
         """Let go of files."""
 
 

@@ -14,19 +14,23 @@ from ncavideo.control.shaped import Shaped
 from ncavideo.control.spec import ControlSpec, parse_control
 from ncavideo.control.split import Parted, Ramped, Split, Whole, fitted
 from ncavideo.errors import UserError
+from ncavideo.remember import Remembers
 
 OFF = "off"  # the control of rules that should be nowhere
 HARDLY = 0.05  # an expression that never passes this was not asked for
 CONTESTED = 0.2  # share of all cells that several rules may ask for without a note
 
 
-class Driver:
+class Driver(Remembers):
     """Maps views to the expression `[rules, h, w]`.
 
     A control with a rule's name drives that rule. One without shares out, between the rules that
     have none, what those leave over; by default that is `luminance`, or everything if only one
     rule is left. Raises `UserError` for controls that cannot be.
     """
+
+    remembered = ("_peaks",)
+    parts = ("_fields", "_split")
 
     def __init__(self, rules: Sequence[str], controls: Sequence[str], context: Context) -> None:
         self._rules = tuple(rules)

@@ -23,6 +23,8 @@ class Edges(Field):
     as a full edge follows the clip smoothly.
     """
 
+    remembered = ("_full", "_time")
+
     def __init__(self, scale: float) -> None:
         self._scale = scale
         self._full: float | None = None

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from ncavideo.control.base import Motion
+from ncavideo.remember import Remembers
 
 LONGEST_SIDE = 640  # pixels in which the flow is searched; a finer grid's is enlarged from there
 # The consistency check of Sundaram, Brox and Keutzer, "Dense Point Trajectories by GPU-Accelerated
@@ -20,11 +21,13 @@ EMPTY = 1.0  # deviation, of 255, of a frame that shows nothing a flow could hol
 JUMP = 0.1  # mean change of luminance by which a picture comes out of an empty frame, or goes
 
 
-class Follower:
+class Follower(Remembers):
     """Follows the picture from frame to frame; asked once for every frame, in order.
 
     Dense inverse search (Kroeger, Timofte, Dai and Van Gool, ECCV 2016), OpenCV's, there and back.
     """
+
+    remembered = ("_before", "_time")
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)

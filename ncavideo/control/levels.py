@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ncavideo.control.clahe import clahe
+from ncavideo.remember import Remembers
 
 CLIP_LIMIT = 3.0  # the most by which CLAHE may raise a flat region's contrast
 TILES = 6  # CLAHE's tiles along the shorter side
@@ -57,7 +58,7 @@ def local_contrast(luma: np.ndarray) -> np.ndarray:
     return clahe(luma, CLIP_LIMIT, tiles)
 
 
-class Thresholds:
+class Thresholds(Remembers):
     """Where to split a frame's luminance into bands, steady over time.
 
     One-dimensional k-means (Lloyd 1982; for two bands the threshold of Otsu 1979) on the
@@ -66,6 +67,7 @@ class Thresholds:
     """
 
     BINS = 128
+    remembered = ("_current", "_histogram", "_time")
 
     def __init__(self, bands: int) -> None:
         self.bands = bands

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ncavideo.control.base import Field, View
+from ncavideo.remember import Remembers
 
 
 def weakened(light: np.ndarray, strength: float) -> np.ndarray:
@@ -12,12 +13,14 @@ def weakened(light: np.ndarray, strength: float) -> np.ndarray:
     return np.asarray(0.5 + strength * (light - 0.5), np.float32)
 
 
-class Light:
+class Light(Remembers):
     """Maps a frame to the light scale, 0 (dark) to 1 (bright), the same for every rule.
 
     By default from the source's locally stretched luminance; or from any other field: a picture,
     the sound, what moves.
     """
+
+    parts = ("_field",)
 
     def __init__(self, field: Field | None = None) -> None:
         self._field = field

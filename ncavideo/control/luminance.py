@@ -52,6 +52,8 @@ class Luminance(Split):
     change over that much more steeply, at the frame's own thresholds.
     """
 
+    parts = ("_steep", "_plain", "_thresholds")
+
     def __init__(self, count: int, spec: ControlSpec | None = None) -> None:
         spec = spec or ControlSpec(None, "luminance")
         self.count = count

@@ -20,6 +20,8 @@ class Mask(Field):
     picture, or begins again. RATE is that of numbered pictures (`mask_%05d.png`).
     """
 
+    remembered = ("_peak", "_stretched")
+
     def __init__(self, footage: Footage, name: str, loop: bool) -> None:
         self._footage, self._name, self._loop = footage, name, loop
         self._peak = 0.0

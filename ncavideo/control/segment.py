@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 
 from ncavideo.control.base import Context, Field, View
+from ncavideo.control.segmenters import Segmenter
 from ncavideo.errors import UserError
+from ncavideo.remember import Remembers
 
 
-class Segmenter(Protocol):
-    """Tells the parts of a frame apart; asked once for every frame, in order."""
-
-    def __call__(self, view: View) -> np.ndarray:
-        """Return `[parts, h, w]` float32, 0..1, on the grid."""
-
-
-class Shared:
+class Shared(Remembers):
     """A segmenter that several fields ask about the same frame, answering each frame once."""
+
+    parts = ("segmenter",)
 
     def __init__(self, segmenter: Segmenter) -> None:
         self.segmenter = segmenter
@@ -39,6 +35,8 @@ class Segment(Field):
     `segment:kmeans[:KofN]`, `segment:grabcut[:X,Y,W,H]`, `segment:CLASS[@MODEL][@FILE]` with
     torchvision's models, `segment:CLASS@hf:REPO|FOLDER` with those of transformers.
     """
+
+    parts = ("_shared",)
 
     def __init__(self, shared: Shared, part: int) -> None:
         self._shared, self._part = shared, part

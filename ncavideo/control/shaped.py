@@ -19,6 +19,9 @@ class Shaped(Field):
     rate; at a cut it begins anew.
     """
 
+    remembered = ("_before", "_time")
+    parts = ("_field",)
+
     def __init__(self, spec: ControlSpec, field: Field) -> None:
         self._spec, self._field = spec, field
         self.needs_motion = field.needs_motion

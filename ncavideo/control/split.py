@@ -7,11 +7,12 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from ncavideo.control.base import Field, View, even_thresholds, ramp
+from ncavideo.remember import Remembers
 
 CLEARLY = 1.3  # a sum of weights above this is a contradiction, not the soft border of two fields
 
 
-class Split(ABC):
+class Split(Remembers, ABC):
     """Maps views to the weights of rules, in the order the user named them.
 
     It may remember earlier frames, so it is asked once for every frame, in order.
@@ -30,7 +31,7 @@ class Split(ABC):
         """Return, after the last frame, sentences that the user should read."""
         return []
 
-    def close(self) -> None:  # noqa: B027 - some hold nothing open
+    def close(self) -> None:
         """Let go of files."""
 
 
@@ -39,6 +40,8 @@ class Ramped(Split):
 
     Linear by default: greys may have been painted on purpose.
     """
+
+    parts = ("_field",)
 
     def __init__(self, field: Field, count: int) -> None:
         self._field, self._count = field, count
@@ -60,6 +63,9 @@ class Ramped(Split):
 
 class Parted(Split):
     """One field a rule; where they ask for more than there is, all give way alike."""
+
+    remembered = ("_contested", "_frames")
+    parts = ("_fields",)
 
     def __init__(self, fields: list[Field]) -> None:
         self._fields = fields

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from ncavideo.control.base import View
+from ncavideo.control.segmenters import Segmenter
 from ncavideo.errors import UserError
 
 BOX = (0.2, 0.2, 0.6, 0.6)  # of the frame: x, y, width, height
@@ -32,12 +33,14 @@ def parse_box(text: str) -> tuple[float, float, float, float]:
     return x, y, width, height
 
 
-class GrabCut:
+class GrabCut(Segmenter):
     """The object in a box, followed through the clip.
 
     Rother, Kolmogorov and Blake, "GrabCut", SIGGRAPH 2004; OpenCV's. Each later frame begins with
     the colours and the border of the one before.
     """
+
+    remembered = ("_mask", "_models")
 
     def __init__(self, box: tuple[float, float, float, float]) -> None:
         self._box = box

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from ncavideo.control.base import View
+from ncavideo.control.segmenters import Segmenter
 from ncavideo.control.segmenters.semantic import class_index, on_grid
 from ncavideo.errors import UserError
 from ncavideo.pixels import as_float
 
 
-class HubModel:
+class HubModel(Segmenter):
     """A checkpoint from a folder or the Hugging Face hub, for per-pixel or mask classification.
 
     No code from the checkpoint is run, and only safetensors weights are read.

@@ -10,6 +10,7 @@ import numpy as np
 
 from ncavideo.control.base import View
 from ncavideo.control.colour import oklab
+from ncavideo.control.segmenters import Segmenter
 from ncavideo.errors import UserError
 
 MOST_PARTS = 8
@@ -33,12 +34,14 @@ def parse_part(text: str) -> tuple[int, int]:
     return part - 1, count
 
 
-class KMeans:
+class KMeans(Segmenter):
     """Lloyd's k-means on colour and a little place; groups keep their names from frame to frame.
 
     In the first frame they are ordered from the brightest to the darkest. Each later frame begins
     with the centres before it, which follow slowly, so that no group takes another's number.
     """
+
+    remembered = ("_centres", "_time")
 
     def __init__(self, count: int) -> None:
         self._count = count

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from ncavideo.control.base import View
+from ncavideo.control.segmenters import Segmenter
 from ncavideo.errors import UserError
 
 MODEL = "lraspp_mobilenet_v3_large"
@@ -27,7 +28,7 @@ CLASSES = [
 # fmt: on
 
 
-class Semantic:
+class Semantic(Segmenter):
     """One of torchvision's models, its weights downloaded on first use or from a file."""
 
     def __init__(self, name: str, weights: Path | None) -> None:

@@ -1,0 +1,50 @@
+"""What things remember from frame to frame, as plain values, so that a render can go on later."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+Memory = dict[str, Any]
+
+
+class Remembers:
+    """A thing whose memory is kept in a few attributes.
+
+    `remembered`: their names; each holds None, a number, a text, an array, or a tuple of these.
+    `parts`: attributes that hold other things that remember, alone or in a list; None is left out.
+    A class that cannot say what it remembers sets `replayed`: it has to see all frames again.
+    """
+
+    remembered: ClassVar[tuple[str, ...]] = ()
+    parts: ClassVar[tuple[str, ...]] = ()
+    replayed: ClassVar[bool] = False
+
+    def memory(self) -> Memory:
+        """Return what it remembers; arrays are copied."""
+        values = {name: _copied(getattr(self, name)) for name in self.remembered}
+        return values | {name: [p.memory() for p in self._in(name)] for name in self.parts}
+
+    def recall(self, memory: Memory) -> None:
+        """Take over what `memory` returned."""
+        for name in self.remembered:
+            setattr(self, name, _copied(memory[name]))
+        for name in self.parts:
+            for part, of_part in zip(self._in(name), memory[name], strict=True):
+                part.recall(of_part)
+
+    @property
+    def must_be_replayed(self) -> bool:
+        """Whether it, or a part of it, has to see all frames again."""
+        return self.replayed or any(p.must_be_replayed for n in self.parts for p in self._in(n))
+
+    def _in(self, name: str) -> list[Remembers]:
+        held = getattr(self, name)
+        if isinstance(held, list | tuple):
+            return list(held)
+        return [] if held is None else [held]
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return tuple(_copied(item) for item in value)
+    return value.copy() if hasattr(value, "copy") else value

@@ -1,0 +1,102 @@
+"""Encoded packets kept in a file of their own until a clip is put together.
+
+Containers round timestamps, or are of no use before they are complete. This is neither: a line that
+names the format and the time base, then each packet with its numbers in front.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+from av.packet import Packet
+
+from ncavideo.errors import OutputError
+
+MAGIC = b"ncavideo packets 1 "
+HEAD = struct.Struct("<qqq?I")  # pts, dts, duration, key frame, bytes
+NO_TIME = -(2**63)
+MOST_BYTES = 1 << 30  # of a packet; more is a damaged file
+
+
+class PacketFile:
+    """Takes packets; the file has its name only when it is whole and on the disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._partial = path, path.with_suffix(".part")
+        self._file = self._partial.open("wb")
+        self._base: Fraction | None = None
+
+    def write(self, packet: Packet) -> None:  # type: ignore[type-arg]
+        """Add a packet; all must have one time base."""
+        base = Fraction(packet.time_base)
+        if self._base is None:
+            self._base = base
+            self._file.write(MAGIC + f"{base.numerator}/{base.denominator}\n".encode())
+        assert base == self._base
+        data = bytes(packet)
+        pts = NO_TIME if packet.pts is None else packet.pts
+        dts = NO_TIME if packet.dts is None else packet.dts
+        key = bool(packet.is_keyframe)
+        self._file.write(HEAD.pack(pts, dts, packet.duration or 0, key, len(data)))
+        self._file.write(data)
+
+    def close(self) -> None:
+        """Write the file out and give it its name."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._partial.replace(self._path)
+
+    def abort(self) -> None:
+        """Remove what has been written, if it has not been closed."""
+        if not self._file.closed:
+            self._file.close()
+            self._partial.unlink(missing_ok=True)
+
+    def __enter__(self) -> PacketFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.abort()
+
+
+def read_packets(path: Path) -> Iterator[Packet]:  # type: ignore[type-arg]
+    """Yield a file's packets. Raises `OutputError` for one that is damaged."""
+    with path.open("rb") as file:
+        line = file.readline(256)
+        if not line:
+            return  # a segment whose frames the encoder had nothing to say about
+        try:
+            if not line.startswith(MAGIC):
+                raise ValueError
+            base = Fraction(line.removeprefix(MAGIC).decode("ascii").strip())
+        except (ValueError, ZeroDivisionError) as error:
+            raise _damaged(path) from error
+        while head := file.read(HEAD.size):
+            if len(head) < HEAD.size:
+                raise _damaged(path)
+            pts, dts, duration, key, size = HEAD.unpack(head)
+            data = file.read(size) if size <= MOST_BYTES else b""
+            if len(data) < size or size > MOST_BYTES:
+                raise _damaged(path)
+            packet = av.Packet(data)
+            packet.pts = None if pts == NO_TIME else pts
+            packet.dts = None if dts == NO_TIME else dts
+            packet.duration, packet.time_base = duration, base
+            packet.is_keyframe = key
+            yield packet
+
+
+def _damaged(path: Path) -> OutputError:
+    return OutputError(f"{path} is damaged: render again with --fresh")
