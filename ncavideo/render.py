@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import numpy as np
 
 from ncavideo import memory
 from ncavideo.brightness import in_order
@@ -14,15 +16,17 @@ from ncavideo.control.levels import clip_range
 from ncavideo.cores import cores
 from ncavideo.loop import looped
 from ncavideo.options import RenderOptions
-from ncavideo.painter import Painter
+from ncavideo.painter import Guide, Painter
 from ncavideo.pipeline import Stage, overlap
 from ncavideo.pixels import luminance
-from ncavideo.ruleset import find_ruleset
+from ncavideo.remember import Memory
+from ncavideo.ruleset import RuleSet, find_ruleset
 from ncavideo.stopwatch import Stopwatch
-from ncavideo.timeline import held, shots
+from ncavideo.timeline import Shot, held, shots
 from ncavideo.video.reader import ClipInfo, DecodeLoss, SourceFrame, VideoReader
 from ncavideo.video.survey import survey
 from ncavideo.video.writer import open_writer
+from ncavideo.work import SEGMENT, State, Work, fingerprint
 
 CORES_A_COMPOSER = 4  # for each so many cores one more frame is composed at a time
 
@@ -41,6 +45,7 @@ class RenderReport:
     height: int = 0
     cells: tuple[int, int] = (0, 0)
     frames: int = 0
+    resumed: int = 0
     seconds: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -49,10 +54,30 @@ class RenderReport:
 
 @dataclass(frozen=True)
 class RenderProgress:
-    """One frame's news. `frames`: how many there will be, if the clip says."""
+    """One frame's news.
+
+    `frames`: how many there will be, if the clip says; `resumed`: how many were there already.
+    """
 
     done: int
     frames: int | None
+    resumed: int = 0
+
+
+@dataclass(frozen=True)
+class Item:
+    """A frame on its way: the `number`-th, counted from 1.
+
+    `out`: after the steps the texture, at last the finished frame; `state`: what the render needs
+    to go on after it, where a segment ends.
+    """
+
+    number: int
+    shot: Shot
+    guide: Guide
+    memory: Memory | None
+    out: np.ndarray
+    state: State | None
 
 
 def default_output(clip: Path, options: RenderOptions) -> Path:
@@ -96,6 +121,7 @@ def render(
                 reader,
                 lead=lead,
                 alpha=options.matte and not options.show_control,
+                make_work=None if options.loop else lambda: _work(clip, output, ruleset, options),
                 codec=options.codec,
                 crf=options.crf,
                 pix_fmt=options.pix_fmt,
@@ -118,31 +144,71 @@ def render(
             before=options.before,
             after=options.after,
         )
+        done = report.resumed = writer.work.frames if writer.work else 0
+        if writer.work and done:
+            state = writer.work.state()
+            painter.go_on(state.grid, state.memory)
         painted = overlap(
-            timeline,
+            _after(enumerate(timeline, 1), done, painter),
+            Stage(lambda numbered: _read(painter, *numbered)),
+            Stage(lambda item: _live(painter, item)),
             Stage(
-                lambda shot: (shot, painter.read(shot.rgb, shot.seconds, shot.span, shot.moment))
-            ),
-            Stage(lambda item: (*item, painter.live(item[1]))),
-            Stage(
-                lambda item: (item[0], painter.compose(item[2], item[1], item[0].rgb)),
+                lambda item: replace(
+                    item, out=painter.compose(item.out, item.guide, item.shot.rgb)
+                ),
                 workers=max(1, cores() // CORES_A_COMPOSER),
             ),
         )
         stack.enter_context(closing(painted))
         # Whoever leaves early does not wait for all the steps of a frame, or of the warm-up.
         stack.callback(painter.stop)
-        for shot, out in painted if options.loop is None else looped(painted, options.loop):
+        finished = ((item.shot, item.out, item.state) for item in painted)
+        if options.loop is not None:
+            pairs = ((shot, out) for shot, out, _ in finished)
+            finished = ((shot, out, None) for shot, out in looped(pairs, options.loop))
+        report.frames = done
+        for shot, out, state_then in finished:
             with watch("encode"):
                 writer.write(out, shot.pts, shot.duration)
+                if state_then is not None:
+                    writer.end_segment(state_then)
             report.frames += 1
-            progress(RenderProgress(report.frames, expected))
+            progress(RenderProgress(report.frames, expected, done))
         with watch("encode"):
             writer.close()
         report.stages = watch.seconds
         report.notes, report.loss = [*writer.notes, *painter.notes()], reader.loss
     report.seconds = time.perf_counter() - started
     return report
+
+
+def _work(clip: Path, output: Path, ruleset: RuleSet, options: RenderOptions) -> Work:
+    """Return the folder in which this very render can be gone on with."""
+    about = {"clip": str(clip), "output": str(output), "options": vars(options)}
+    return Work(output, fingerprint(clip, ruleset, options), about, fresh=options.fresh)
+
+
+def _after(
+    shots: Iterable[tuple[int, Shot]], done: int, painter: Painter
+) -> Generator[tuple[int, Shot], None, None]:
+    """Yield the shots after the first `done`; the painter sees those again if it has to."""
+    for number, shot in shots:
+        if number > done:
+            yield number, shot
+        elif painter.must_be_replayed:
+            painter.read(shot.rgb, shot.seconds, shot.span, shot.moment)
+
+
+def _read(painter: Painter, number: int, shot: Shot) -> Item:
+    guide = painter.read(shot.rgb, shot.seconds, shot.span, shot.moment)
+    keep = number % SEGMENT == 0 and not painter.must_be_replayed
+    return Item(number, shot, guide, painter.memory() if keep else None, shot.rgb, None)
+
+
+def _live(painter: Painter, item: Item) -> Item:
+    texture = painter.live(item.guide)
+    state = State(painter.grid(), item.memory) if item.number % SEGMENT == 0 else None
+    return replace(item, out=texture, state=state)
 
 
 def _expected(info: ClipInfo, options: RenderOptions) -> int:

@@ -29,7 +29,7 @@ SEGMENT = 250  # frames: x264's longest distance between two key frames
 SUFFIX = ".work"
 JOB, LOCK = "job.json", "lock"
 # What changes nothing in the picture.
-INDIFFERENT = ("overwrite",)
+INDIFFERENT = ("overwrite", "fresh")
 ARRAY = "$array"
 
 
@@ -122,7 +122,7 @@ class Work:
             raise UserError(f"{path} is damaged: start over with --fresh") from error
 
     def release(self, *, done: bool) -> None:
-        """Let go of the folder; remove it if the render is done, or nothing in it is worth keeping."""
+        """Let go of the folder; remove it if the render is done, or nothing in it can be used."""
         self.segments = self._closed()
         if done or not self.segments:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -132,6 +132,49 @@ class Work:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A render that was cut short: its folder, output, frames that are done, and bytes taken."""
+
+    folder: Path
+    output: str
+    frames: int
+    size: int
+
+
+def unfinished(folder: Path) -> list[Unfinished]:
+    """Return the renders in `folder` that nobody is at work on, and that were not finished."""
+    found = []
+    for work in sorted(folder.glob(f".*{SUFFIX}")):
+        if not (work / JOB).is_file() or _is_locked(work):
+            continue
+        try:
+            job = json.loads((work / JOB).read_text("utf-8"))
+            output = str(job.get("output", "?"))
+        except (OSError, ValueError, AttributeError):
+            output = "?"
+        frames = SEGMENT * len(list(work.glob("*.packets")))
+        size = sum(path.stat().st_size for path in work.iterdir())
+        found.append(Unfinished(work, output, frames, size))
+    return found
+
+
+def _is_locked(work: Path) -> bool:
+    if os.name != "posix":
+        return False
+    try:
+        handle = os.open(work / LOCK, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def fingerprint(clip: Path, ruleset: RuleSet, options: RenderOptions) -> str:

@@ -531,7 +531,8 @@ def test_a_render_asks_as_training_did(
 ) -> None:
     """Both scale and order the input channels alike."""
     trainer = Trainer(tiny(folder, light=True), style, torch.device("cpu"))
-    weights = torch.rand(1, 2, 5, 6, generator=generator())
+    first = torch.rand(1, 1, 5, 6, generator=generator())
+    weights = torch.cat([first, 1 - first], 1)
     light = torch.rand(1, 5, 6, generator=generator())
     asked = inputs_for(make_ruleset(), ["fire", "moss"], weights[0].numpy(), light[0].numpy())
     np.testing.assert_allclose(trainer._inputs(weights, light)[0].numpy(), asked, atol=1e-6)

@@ -11,12 +11,18 @@ from ncavideo.commands.common import EXIT_FAILED, one_sentence_errors
 
 
 @click.command("doctor")
+@click.option(
+    "--clean", "cleaning", is_flag=True, help="Remove what unfinished renders left in this folder."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
-def doctor_command(as_json: bool) -> None:
+def doctor_command(as_json: bool, cleaning: bool) -> None:
     """Check what is installed here and what works."""
     with one_sentence_errors():
-        from ncavideo.doctor import examine
+        from ncavideo.doctor import clean, examine
 
+        if cleaning:
+            for folder in clean():
+                click.echo(f"removed {folder.name}", err=True)
         checks = examine()
     if as_json:
         click.echo(json.dumps([vars(check) for check in checks]))

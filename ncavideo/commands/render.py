@@ -43,6 +43,7 @@ from ncavideo.commands.look import asked_options, look_options
 @click.option(
     "--save-look", type=click.Path(path_type=Path), metavar="FILE", help="Write the look, too."
 )
+@click.option("--fresh", is_flag=True, help="Start over, even if a render was cut short.")
 @grid_options
 def render_command(
     clip: Path,
@@ -82,6 +83,7 @@ def render_command(
                     "height": report.height,
                     "cells": list(report.cells),
                     "frames": report.frames,
+                    "resumed": report.resumed,
                     "seconds": report.seconds,
                     "stages": report.stages,
                     "notes": report.notes,

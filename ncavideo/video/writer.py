@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import re
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +20,8 @@ import av
 import av.error
 import numpy as np
 from av.container import OutputContainer
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
@@ -30,9 +35,11 @@ from ncavideo.video.codecs import (
     find_codec,
 )
 from ncavideo.video.colour import RESAMPLING, RGB
+from ncavideo.video.packets import PacketFile, read_packets
 from ncavideo.video.palette import Palette
 from ncavideo.video.passthrough import Passthrough
 from ncavideo.video.reader import VideoReader
+from ncavideo.work import State, Work
 
 # How frames lie in memory, by channels and bytes a number.
 LAYOUTS = {(3, 1): "rgb24", (3, 2): "rgb48le", (4, 1): "rgba", (4, 2): "rgba64le"}
@@ -47,6 +54,10 @@ class Writer(ABC):
 
     def __init__(self) -> None:
         self.notes: list[str] = []
+        self.work: Work | None = None
+
+    def end_segment(self, state: State | None) -> None:  # noqa: B027 - most have no segments
+        """Close the segment that the last frame belongs to, if there are segments."""
 
     @abstractmethod
     def write(self, rgb: np.ndarray, pts: int, duration: int | None = None) -> None:
@@ -86,11 +97,13 @@ def open_writer(
     overwrite: bool = False,
     lead: float = 0.0,
     alpha: bool = False,
+    make_work: Callable[[], Work] | None = None,
 ) -> Writer:
     """Return the writer for an output's name: a clip, or numbered pictures (`frame_%05d.png`).
 
     `lead`: seconds that the output leaves out at the source's beginning, below 0 for what it adds;
-    `alpha`: frames have four channels, the fourth straight alpha.
+    `alpha`: frames have four channels, the fourth straight alpha; `make_work` gives the
+    folder in which the render can be gone on with, where the kind of output allows it.
     Raises `UserError` when the name, its folder or the encoder cannot be used.
     """
     folder = output.absolute().parent
@@ -109,7 +122,47 @@ def open_writer(
             raise UserError(f"{output} is the input: name another output")
         if not overwrite:
             raise UserError(f"{output} exists: name another output or give --overwrite")
-    return ClipWriter(output, source, codec=codec, crf=crf, pix_fmt=pix_fmt, lead=lead, alpha=alpha)
+    return ClipWriter(
+        output,
+        source,
+        codec=codec,
+        crf=crf,
+        pix_fmt=pix_fmt,
+        lead=lead,
+        alpha=alpha,
+        make_work=make_work,
+    )
+
+
+@dataclass
+class Segment:
+    """An encoder at work on one segment, and where its packets go."""
+
+    container: OutputContainer
+    stream: VideoStream
+    file: PacketFile
+
+    def close(self) -> None:
+        """Close the file; it is whole."""
+        self.file.close()
+        self._leave()
+
+    def abort(self) -> None:
+        """Drop the file."""
+        self.file.abort()
+        self._leave()
+
+    def _leave(self) -> None:
+        with contextlib.suppress(av.error.FFmpegError, OSError, ValueError):
+            self.container.close()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """How pixels are stored: the format's name and its matrix (H.273)."""
+
+    format: str
+    space: int
 
 
 class ClipWriter(Writer):
@@ -125,6 +178,7 @@ class ClipWriter(Writer):
         pix_fmt: str | None,
         lead: float = 0.0,
         alpha: bool = False,
+        make_work: Callable[[], Work] | None = None,
     ) -> None:
         super().__init__()
         if output.suffix.lower() not in CONTAINERS:
@@ -148,25 +202,65 @@ class ClipWriter(Writer):
         self._shift = round((begin + lead) / source.info.time_base)
         if lead > 0:
             trim = (source.origin if trim is None else begin) + lead, trim[1] if trim else None
-        # No dates and no version strings: the same input gives the same file.
-        options = {"fflags": "+bitexact"}
-        if container in ("mp4", "mov"):
-            options["movflags"] = "+faststart"
-        self._container: OutputContainer | None = av.open(
-            str(self._partial), "w", format=container, options=options
-        )
+        self._kind, self._crf, self._pix_fmt = container, crf, pix_fmt
+        self._source, self._trim = source.path, trim
+        self._palette = Palette() if container == "gif" else None
+        self._container: OutputContainer | None = None
+        self._passthrough: Passthrough | None = None
+        self._segment: Segment | None = None
+        self._last_dts: int | None = None
         try:
-            self._stream = self._add_video(self._container, container, crf, pix_fmt)
-            self._passthrough: Passthrough | None = None
-            if container != "gif":
-                shift = float(self._shift * source.info.time_base)
-                self._passthrough = Passthrough(source.path, self._container, trim, shift)
-                self.notes += self._passthrough.notes
-            self._palette = Palette() if container == "gif" else None
-            self._open_encoder(pix_fmt)
+            # Whatever this output cannot be is told now, before any work is done.
+            self._open_output()
+            self._note_formats(self._stream.codec_context)
+            # A palette belongs to its whole clip, and alpha in VP9 lies beside its packets, where
+            # it cannot be kept.
+            if make_work is not None and container != "gif" and not (alpha and self._is_vp9):
+                self._close_output()
+                self.work = make_work()
+                self._number = self.work.segments
         except BaseException:
             self.abort()
             raise
+
+    @property
+    def _is_vp9(self) -> bool:
+        return "vp9" in self._codec.encoder
+
+    def _open_output(self) -> None:
+        """Open the output's container, its streams and its encoder."""
+        # No dates and no version strings: the same input gives the same file.
+        options = {"fflags": "+bitexact"}
+        if self._kind in ("mp4", "mov"):
+            options["movflags"] = "+faststart"
+        self._container = av.open(str(self._partial), "w", format=self._kind, options=options)
+        self._stream = self._add_video(self._container, self._kind, self._crf, self._pix_fmt)
+        if self._kind != "gif":
+            shift = float(self._shift * self._info.time_base)
+            self._passthrough = Passthrough(self._source, self._container, self._trim, shift)
+            self.notes = list(dict.fromkeys([*self.notes, *self._passthrough.notes]))
+        self._open_encoder(self._stream, self._pix_fmt)
+
+    def _close_output(self) -> None:
+        """Let go of the container, and of what it has written."""
+        if self._passthrough is not None:
+            self._passthrough.close()
+            self._passthrough = None
+        if self._container is not None:
+            # Closing writes a trailer, which may fail as the rest did; the file goes anyway.
+            with contextlib.suppress(av.error.FFmpegError, OSError):
+                self._container.close()
+            self._container = None
+        self._partial.unlink(missing_ok=True)
+
+    def _open_segment(self) -> Segment:
+        """Start an encoder of its own for a segment; its packets go into a file of their own."""
+        assert self.work is not None
+        # Never written to: it tells the encoder where the container wants its headers.
+        container = av.open(io.BytesIO(), "w", format=self._kind)
+        stream = self._add_video(container, self._kind, self._crf, self._pix_fmt)
+        self._open_encoder(stream, self._pix_fmt)
+        return Segment(container, stream, PacketFile(self.work.segment(self._number)))
 
     def _add_video(
         self, output: OutputContainer, container: str, crf: float | None, pix_fmt: str | None
@@ -220,6 +314,12 @@ class ClipWriter(Writer):
         context.color_range = int(self._range)
         context.colorspace = RGB if self._rgb_encoder else colour.space
         context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+        self._stored = Stored(context.pix_fmt, int(context.colorspace))
+        return stream
+
+    def _note_formats(self, context: VideoCodecContext) -> None:
+        """Note what the user may not expect of the output's pixels."""
+        codec, info, pix_fmt = self._codec, self._info, self._pix_fmt
         if (info.width % 2 or info.height % 2) and context.pix_fmt in ("yuv444p", "yuv444p10le"):
             self.notes.append(
                 f"the odd size {info.width}x{info.height} needs {context.pix_fmt}, which some"
@@ -230,12 +330,11 @@ class ClipWriter(Writer):
                 f"the {info.bit_depth}-bit source becomes 8-bit H.264, which every player shows:"
                 " --codec h265 keeps 10 bits"
             )
-        return stream
 
-    def _open_encoder(self, pix_fmt: str | None) -> None:
+    def _open_encoder(self, stream: VideoStream, pix_fmt: str | None) -> None:
         """Open the encoder now, so that a setting it refuses is told before any work is done."""
         try:
-            self._stream.codec_context.open(strict=False)
+            stream.codec_context.open(strict=False)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise self._failed(error) from error
@@ -246,21 +345,20 @@ class ClipWriter(Writer):
                 ) from error
             raise UserError(
                 f"the encoder {self._codec.encoder} refuses {self._info.width}x{self._info.height}"
-                f" in {pix_fmt or self._stream.codec_context.pix_fmt}: try another --codec or"
+                f" in {pix_fmt or stream.codec_context.pix_fmt}: try another --codec or"
                 " --pix-fmt"
             ) from error
 
     def write(self, rgb: np.ndarray, pts: int, duration: int | None = None) -> None:
         """Encode a frame."""
         frame = av.VideoFrame.from_ndarray(rgb, LAYOUTS[rgb.shape[2], rgb.dtype.itemsize])
-        context = self._stream.codec_context
         if self._palette is not None:
             frame = self._palette(frame)
         else:
             matrix = self._info.colour.matrix
             frame = self._reformatter.reformat(
                 frame,
-                format=context.pix_fmt,
+                format=self._stored.format,
                 src_colorspace=matrix,
                 dst_colorspace=matrix,
                 src_color_range=ColorRange.JPEG,
@@ -268,7 +366,7 @@ class ClipWriter(Writer):
                 interpolation=RESAMPLING,
             )
             frame.color_range = int(self._range)
-            frame.colorspace = context.colorspace
+            frame.colorspace = self._stored.space
             # ProRes writes these from its frames, other encoders from the context.
             frame.color_primaries = self._info.colour.primaries
             frame.color_trc = self._info.colour.transfer
@@ -277,27 +375,75 @@ class ClipWriter(Writer):
             frame.duration = duration
             self._durations[frame.pts] = duration
         try:
-            self._mux(frame)
+            self._encode(frame)
         except (av.error.FFmpegError, OSError) as error:
             raise self._failed(error) from error
 
-    def _mux(self, frame: av.VideoFrame | None) -> None:
+    def _encode(self, frame: av.VideoFrame | None) -> None:
+        """Encode a frame, or flush the encoder; the packets go into the output or a segment."""
+        if self.work is None:
+            for packet in self._stream.encode(frame):
+                self._mux(self._with_duration(packet))
+            return
+        if self._segment is None:
+            self._segment = self._open_segment()
+        for packet in self._segment.stream.encode(frame):
+            self._segment.file.write(self._with_duration(packet))
+
+    def _with_duration(self, packet: Packet[VideoStream]) -> Packet[VideoStream]:
+        # Not every encoder passes durations on; without them the last frame would be cut.
+        if packet.pts in self._durations:
+            packet.duration = self._durations.pop(packet.pts)
+        return packet
+
+    def _mux(self, packet: Packet[VideoStream]) -> None:
         assert self._container is not None
-        for packet in self._stream.encode(frame):
-            # Not every encoder passes durations on; without them the last frame would be cut.
-            if packet.pts in self._durations:
-                packet.duration = self._durations.pop(packet.pts)
-            if self._passthrough is not None:
-                stamp = packet.dts if packet.dts is not None else packet.pts
-                self._passthrough.copy_until(float((stamp or 0) * packet.time_base))
-            self._container.mux_one(packet)
+        if self._passthrough is not None:
+            stamp = packet.dts if packet.dts is not None else packet.pts
+            self._passthrough.copy_until(float((stamp or 0) * packet.time_base))
+        self._container.mux_one(packet)
+
+    def end_segment(self, state: State | None) -> None:
+        """Close the segment that the last frame belongs to.
+
+        `state`: what the render needs to go on after it, None at the end.
+        """
+        if self.work is None or self._segment is None:
+            return
+        try:
+            self._encode(None)
+            if state is not None:
+                self.work.save(self._number, state)
+            self._segment.close()
+        except (av.error.FFmpegError, OSError) as error:
+            raise self._failed(error) from error
+        self._segment = None
+        self._number += 1
+
+    def _join(self) -> None:
+        """Put the segments together in the output, without encoding anything again."""
+        assert self.work is not None
+        self._open_output()
+        for number in range(self._number):
+            for packet in read_packets(self.work.segment(number)):
+                # Each encoder counts down from its first frame: two may meet.
+                if self._last_dts is not None and packet.dts is not None:
+                    packet.dts = max(packet.dts, self._last_dts + 1)
+                self._last_dts = packet.dts
+                packet.stream = self._stream
+                self._mux(packet)
 
     def close(self) -> None:
         """Flush the encoder, finish the container, and rename the file into place."""
-        if self._container is None:
-            return
         try:
-            self._mux(None)
+            if self.work is not None:
+                self.end_segment(None)
+                self._join()
+            elif self._container is None:
+                return
+            else:
+                self._encode(None)
+            assert self._container is not None
             if self._passthrough is not None:
                 self._passthrough.copy_until(None)
             self._container.close()
@@ -305,20 +451,22 @@ class ClipWriter(Writer):
             self._partial.replace(self._output)
         except (av.error.FFmpegError, OSError) as error:
             raise self._failed(error) from error
+        else:
+            if self.work is not None:
+                self.work.release(done=True)
+                self.work = None
         finally:
             self.abort()
 
     def abort(self) -> None:
-        """Remove the partial file, if there still is one."""
-        passthrough = getattr(self, "_passthrough", None)
-        if passthrough is not None:
-            passthrough.close()
-        if self._container is not None:
-            # Closing writes a trailer, which may fail as the rest did; the file goes anyway.
-            with contextlib.suppress(av.error.FFmpegError, OSError):
-                self._container.close()
-            self._container = None
-        self._partial.unlink(missing_ok=True)
+        """Remove the partial file, if there still is one; what can be gone on with stays."""
+        self._close_output()
+        if self._segment is not None:
+            self._segment.abort()
+            self._segment = None
+        if self.work is not None:
+            self.work.release(done=False)
+            self.work = None
 
     def _failed(self, error: BaseException) -> OutputError:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
