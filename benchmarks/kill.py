@@ -1,0 +1,85 @@
+"""Kill a render at random moments, go on, and compare the files; and what being able to costs.
+
+    python benchmarks/kill.py [--kills 25] [--frames 2000] [--signal KILL|INT|TERM]
+
+A small clip of so many frames is rendered once undisturbed. Then, for each kill, the same render is
+started, gets the signal at a random moment of its run, and is started again. *same*: the output is
+identical, byte for byte; *redone*: frames that were rendered twice at most, of a segment's 250 (what
+the second run had to do beyond what the first left). Last, the overhead: the time of the encode
+stage, which writes segments and states and joins them, over the whole, and the joining alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from ncavideo.work import SEGMENT
+
+OPTIONS = ["--rules", "fire,moss", "--flow", "--control", "fire=edges,smooth=0.3", "--cell", "2"]
+
+
+def command(clip: Path, out: Path) -> list[str]:
+    """Return the render."""
+    return [sys.executable, "-m", "ncavideo.cli", "render", str(clip), "-o", str(out), *OPTIONS]
+
+
+def main() -> None:
+    """Print a line a kill."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=25)
+    parser.add_argument("--frames", type=int, default=2000)
+    parser.add_argument("--signal", default="KILL", choices=["KILL", "INT", "TERM"])
+    arguments = parser.parse_args()
+    draw = random.Random(0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        clip, out = folder / "in.mp4", folder / "out.mp4"
+        subprocess.run(
+            ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=160x90:rate=25",
+             "-frames:v", str(arguments.frames), str(clip)],
+            check=True,
+        )  # fmt: skip
+        begin = time.perf_counter()
+        subprocess.run([*command(clip, out), "--quiet"], check=True)
+        length = time.perf_counter() - begin
+        whole = out.read_bytes()
+        print(f"undisturbed: {length:.1f} s, {len(whole)} bytes", flush=True)
+        same = 0
+        for kill in range(arguments.kills):
+            out.unlink()
+            moment = draw.uniform(0.05, 0.95) * length
+            process = subprocess.Popen([*command(clip, out), "--quiet"])
+            time.sleep(moment)
+            process.send_signal(getattr(signal, f"SIG{arguments.signal}"))
+            process.wait()
+            if out.exists():
+                print(f"{kill:3} at {moment:5.1f} s: it was done before")
+                same += out.read_bytes() == whole
+                continue
+            left = SEGMENT * len(list(folder.glob(".out.mp4.*.work/*.packets")))
+            done = subprocess.run(
+                [*command(clip, out), "--json", "--quiet"], check=True, capture_output=True
+            )
+            report = json.loads(done.stdout)
+            identical = out.read_bytes() == whole
+            same += identical
+            clean = sorted(p.name for p in folder.iterdir()) == ["in.mp4", "out.mp4"]
+            print(
+                f"{kill:3} at {moment:5.1f} s: went on after {report['resumed']} frames (left"
+                f" {left}), {'same' if identical else 'DIFFERENT'}, "
+                f"{'clean' if clean else 'LEFTOVERS'}",
+                flush=True,
+            )
+        print(f"{same} of {arguments.kills} identical")
+
+
+if __name__ == "__main__":
+    main()
