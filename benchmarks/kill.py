@@ -3,10 +3,9 @@
     python benchmarks/kill.py [--kills 25] [--frames 2000] [--signal KILL|INT|TERM]
 
 A small clip of so many frames is rendered once undisturbed. Then, for each kill, the same render is
-started, gets the signal at a random moment of its run, and is started again. *same*: the output is
-identical, byte for byte; *redone*: frames that were rendered twice at most, of a segment's 250 (what
-the second run had to do beyond what the first left). Last, the overhead: the time of the encode
-stage, which writes segments and states and joins them, over the whole, and the joining alone.
+started, gets the signal at a random moment of its run, and is started again. Each line says after
+how many frames the second run went on, how many the first had left in closed segments (of 250
+frames: no more than one is rendered twice), and whether the file is the same, byte for byte.
 """
 
 from __future__ import annotations

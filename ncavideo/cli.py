@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ncavideo.commands.batch import batch_command
 from ncavideo.commands.machine import bench_command, doctor_command
 from ncavideo.commands.presets import presets_group
 from ncavideo.commands.preview import preview_command
@@ -21,6 +22,7 @@ def main() -> None:
 
 for command in (
     render_command,
+    batch_command,
     preview_command,
     still_command,
     train_command,

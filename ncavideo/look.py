@@ -53,12 +53,12 @@ def load_look(path: Path) -> dict[str, Any]:
         name = key.replace("-", "_")
         if name not in known:
             raise UserError(f"the look {path} has an unknown key {key!r}: use {', '.join(known)}")
-        options[name] = _checked(path, key, value, known[name])
+        options[name] = checked_option(path, key, value, known[name])
     return _moved(options, lambda found: str(path.parent / found))
 
 
-def _checked(path: Path, key: str, value: Any, kind: str) -> Any:
-    """Return a value of the kind that its option has."""
+def checked_option(path: Path, key: str, value: Any, kind: str) -> Any:
+    """Return a value of the kind that its option has. Raises `UserError`, naming the file."""
     if "tuple" in kind:
         texts = [value] if isinstance(value, str) else value
         if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
@@ -80,7 +80,7 @@ def _checked(path: Path, key: str, value: Any, kind: str) -> Any:
         if isinstance(value, str):
             return value
         wanted = "a text"
-    raise UserError(f"{key} in the look {path} must be {wanted}, not {value!r}")
+    raise UserError(f"{key} in {path} must be {wanted}, not {value!r}")
 
 
 def _moved(options: dict[str, Any], move: Callable[[str], str]) -> dict[str, Any]:

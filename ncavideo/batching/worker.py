@@ -1,0 +1,89 @@
+"""One clip in a process of its own: `python -m ncavideo.batching.worker`, a job on its input.
+
+Whatever a broken clip does to a decoder, it does to this process alone. It says how it goes in
+lines of JSON, and ends when whoever started it is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ncavideo.errors import OutputError, UserError
+
+EVERY = 0.2  # seconds between two lines of progress
+
+
+def say(**facts: Any) -> None:
+    """Write a line."""
+    sys.stdout.write(json.dumps(facts) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Render the job; the last line says how it ended."""
+    job = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    signal.signal(signal.SIGTERM, _interrupt)
+    cores = job.get("cores")
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+    import time
+
+    from ncavideo.options import RenderOptions
+    from ncavideo.render import RenderProgress, render
+
+    spoken = 0.0
+
+    def progress(news: RenderProgress) -> None:
+        nonlocal spoken
+        now = time.monotonic()
+        if now - spoken >= EVERY:
+            spoken = now
+            say(kind="progress", done=news.done, frames=news.frames)
+
+    try:
+        options: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in job["options"].items()
+        }
+        clip, output = (Path(os.fsdecode(bytes.fromhex(job[k]))) for k in ("clip", "output"))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        report = render(clip, output, RenderOptions(**options), progress)
+    except UserError as error:
+        say(kind="failed", reason=str(error), may_pass=False)
+    except (OutputError, MemoryError) as error:
+        say(kind="failed", reason=str(error) or "there is not enough memory", may_pass=True)
+    except KeyboardInterrupt:
+        say(kind="failed", reason="interrupted", may_pass=False)
+    except Exception as error:
+        # A bug of ours or of a library: the batch goes on, and the reason is told.
+        say(kind="failed", reason=f"{type(error).__name__}: {error}", may_pass=True)
+    else:
+        loss = report.loss
+        say(
+            kind="done",
+            frames=report.frames,
+            seconds=report.seconds,
+            notes=report.notes,
+            lost=None if loss is None else {"frames": loss.frames, "seconds": loss.seconds},
+        )
+    return 0
+
+
+def _interrupt(number: int, frame: Any) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _leave_with_parent() -> None:
+    """End this process when its input closes: nobody is there to be told."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""`ncavideo batch`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from ncavideo.commands.common import EXIT_FAILED, grid_options, one_sentence_errors
+from ncavideo.commands.look import look_options, rules_option
+from ncavideo.errors import UserError
+
+if TYPE_CHECKING:
+    from ncavideo.batching.jobs import Job
+    from ncavideo.batching.journal import Entry
+    from ncavideo.batching.run import BatchReport, News
+
+
+@click.command("batch")
+@click.argument("sources", nargs=-1, required=True, metavar="CLIP|FOLDER|PATTERN|LIST...")
+@click.option("--out-dir", type=click.Path(path_type=Path), required=True, help="Made if missing.")
+@look_options
+@click.option("--recursive", is_flag=True, help="Look into the folders' folders, too.")
+@click.option(
+    "--template",
+    default="{stem}.{rules}{suffix}",
+    show_default=True,
+    help="Outputs' names: {stem}, {rules}, {suffix}, {parent}, {number}.",
+)
+@click.option("--workers", type=int, help="Clips at once.  [default: by cores, cards and memory]")
+@click.option("--retries", default=2, show_default=True, help="Of what may pass, as a full disk.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be rendered.")
+@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="A .json to write.")
+@click.option("--codec", help="As in render.")
+@click.option("--crf", type=float, help="As in render.")
+@click.option("--pix-fmt", help="As in render.")
+@grid_options
+def batch_command(
+    sources: tuple[str, ...],
+    out_dir: Path,
+    recursive: bool,
+    template: str,
+    workers: int | None,
+    retries: int,
+    dry_run: bool,
+    report: Path | None,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    r"""Render many clips; goes on where it stopped, and one bad clip does not stop the rest.
+
+    \b
+    ncavideo batch clips/ --out-dir out --rules fire,moss
+    ncavideo batch "rushes/*.mov" list.csv --out-dir out --look dusk.toml
+    """
+    with one_sentence_errors():
+        from ncavideo.batching.jobs import find_jobs
+        from ncavideo.batching.run import run_batch
+
+        if workers is not None and not 1 <= workers <= 256:
+            raise UserError(f"--workers must lie between 1 and 256, not {workers}")
+        if not 0 <= retries <= 100:
+            raise UserError(f"--retries must lie between 0 and 100, not {retries}")
+        jobs = find_jobs(sources, out_dir, _asked(options), template=template, recursive=recursive)
+        if dry_run:
+            for job in jobs:
+                click.echo(f"{plain(job.clip)} -> {plain(job.output)}")
+            return
+        with _bars(jobs, quiet) as (news, finished):
+            done = run_batch(
+                jobs, out_dir, workers=workers, retries=retries, news=news, finished=finished
+            )
+        if report is not None:
+            _write(report, done)
+    if as_json:
+        click.echo(json.dumps(done.as_json()))
+    elif not quiet:
+        click.echo(_table(done), err=True)
+    if done.count("failed"):
+        sys.exit(EXIT_FAILED)
+
+
+def _asked(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options for all clips, from the look file and the command line."""
+    from ncavideo.look import load_look
+
+    context = click.get_current_context()
+    look: Path | None = options.pop("look")
+    asked: dict[str, Any] = {} if look is None else load_look(look)
+    rules: str | None = options.pop("rules")
+    given = {
+        name: value
+        for name, value in options.items()
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
+    if rules is not None:
+        asked["rules"], asked["by_brightness"] = rules_option(rules)
+    return asked | given
+
+
+@contextmanager
+def _bars(jobs: list[Job], quiet: bool) -> Iterator[tuple[Any, Any]]:
+    """Give the functions that move one bar for all clips, and one for each worker."""
+    from tqdm import tqdm
+
+    lock = threading.Lock()
+    total: tqdm[Any] = tqdm(
+        total=len(jobs), desc="batch", unit="clip", disable=quiet, dynamic_ncols=True, position=0
+    )
+    bars: dict[int, tqdm[Any]] = {}
+    shown: dict[int, Job] = {}
+
+    def news(news: News) -> None:
+        with lock:
+            bar = bars.get(news.worker)
+            if bar is None:
+                bar = bars[news.worker] = tqdm(
+                    unit="frame", disable=quiet, leave=False, dynamic_ncols=True,
+                    position=news.worker + 1,
+                )  # fmt: skip
+            if shown.get(news.worker) is not news.job:
+                shown[news.worker] = news.job
+                bar.reset(news.frames)
+                bar.set_description(plain(news.job.clip.name), refresh=False)
+            bar.update(max(news.done - bar.n, 0))
+
+    def finished(job: Job, entry: Entry) -> None:
+        with lock:
+            total.update()
+            if entry.state != "done" and not quiet:
+                said = plain(f"{entry.state}: {entry.clip}: {entry.reason}")
+                total.write(said, file=sys.stderr)
+
+    try:
+        yield news, finished
+    finally:
+        for bar in bars.values():
+            bar.close()
+        total.close()
+
+
+def _table(report: BatchReport) -> str:
+    """Return the summary."""
+    lines = [
+        f"{report.count('done')} done, {report.count('failed')} failed, {report.count('skipped')}"
+        f" skipped in {report.seconds:.0f} s"
+    ]
+    for entry in report.entries:
+        tail = plain(entry.reason) or f"{entry.frames} frames, {entry.seconds:.1f} s"
+        lines.append(f"  {entry.state:<8}{plain(Path(entry.output).name)}: {tail}")
+    return "\n".join(lines)
+
+
+def plain(name: Path | str) -> str:
+    """Return a file's name as one printable line, whatever it is made of."""
+    text = str(name).encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _write(path: Path, report: BatchReport) -> None:
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        partial.write_text(json.dumps(report.as_json(), indent=1), "utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(f"the report {path} cannot be written: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)
