@@ -66,7 +66,7 @@ class Journal:
             begun = self._base.execute(
                 "select changed from jobs where key = ? and state = ?", (job.key, RUNNING)
             ).fetchone()
-            if begun and job.output.exists() and job.output.stat().st_mtime >= begun[0]:
+            if begun and job.output.exists() and job.output.stat().st_mtime >= begun[0] - 1:
                 self._base.execute("update jobs set state = ? where key = ?", (DONE, job.key))
             self._base.execute(
                 "insert or ignore into jobs (key, clip, output, state, changed)"
