@@ -8,8 +8,8 @@ from ncavideo.options import RenderOptions
 from ncavideo.video.reader import ClipInfo
 
 # Measured (benchmarks/NOTES.md): the program itself, and the frames and fields between stages.
-BASE = 190e6
-PER_PIXEL, PER_CELL = 250, 260  # bytes; cells beside pixels
+BASE = 230e6
+PER_PIXEL, PER_CELL = 260, 300  # bytes; cells beside pixels
 COMFORT = 0.9  # of what is free
 
 

@@ -28,6 +28,14 @@ def as_float(picture: np.ndarray) -> np.ndarray:
     return np.asarray(scaled)
 
 
+def magnitude(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the length of each vector (x, y).
+
+    Not OpenCV's, whose last bit depends on where in memory the result lies.
+    """
+    return np.asarray(np.sqrt(x * x + y * y))
+
+
 def to_linear(rgb: np.ndarray) -> np.ndarray:
     """Return sRGB values, 0..1, in linear light (IEC 61966-2-1), float32."""
     curve = ((rgb + 0.055) / 1.055) ** 2.4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -198,7 +199,9 @@ class _Worker(threading.Thread):
         except (BrokenPipeError, ValueError):
             last = {}
         finally:
-            process.stdin.close()
+            # What a worker that died at once has not read is still to be written, and cannot be.
+            with contextlib.suppress(OSError):
+                process.stdin.close()
             process.stdout.close()
             process.wait()
             self._process = None

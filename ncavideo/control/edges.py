@@ -9,6 +9,7 @@ import numpy as np
 
 from ncavideo.control.base import Context, Field, View
 from ncavideo.errors import UserError
+from ncavideo.pixels import magnitude
 
 SCALE, MOST_SCALE = 1.5, 50.0  # cells
 FULL = 0.92  # share of the cells that are weaker than an edge of 1
@@ -46,7 +47,7 @@ class Edges(Field):
     def values(self, view: View) -> np.ndarray:
         """Return `[h, w]`."""
         luma = cv2.GaussianBlur(view.stretched, (0, 0), self._scale)
-        strength = cv2.magnitude(
+        strength = magnitude(
             cv2.Scharr(luma, cv2.CV_32F, 1, 0, scale=1 / 32),
             cv2.Scharr(luma, cv2.CV_32F, 0, 1, scale=1 / 32),
         )

@@ -7,6 +7,7 @@ import numpy as np
 
 from ncavideo.control.base import Context, Field, View
 from ncavideo.errors import UserError
+from ncavideo.pixels import magnitude
 
 SPEED, MOST_SPEED = 0.25, 100.0  # frame heights a second
 STILL = 0.04  # of SPEED: what moves less is the camera's noise
@@ -44,7 +45,7 @@ class Moving(Field):
         if motion is None or motion.cut or motion.seconds <= 0:
             return np.zeros_like(view.luma)
         height = view.luma.shape[0]
-        moved = cv2.magnitude(motion.back[..., 0].copy(), motion.back[..., 1].copy())
+        moved = magnitude(motion.back[..., 0], motion.back[..., 1])
         speed = cv2.GaussianBlur(moved, (0, 0), SPREAD) / np.float32(height * motion.seconds)
         share = (speed / np.float32(self._speed) - STILL) / (1 - STILL)
         return np.asarray(np.clip(share, 0, 1), np.float32)
