@@ -105,6 +105,11 @@ class Footage:
             self._now = next(self._pictures)
             self._next = next(self._pictures, None)
 
+    @property
+    def span(self) -> float:
+        """For how many seconds the picture now shown is shown, 0 for one that always is."""
+        return self._now[2]
+
     def close(self) -> None:
         """Close the file."""
         self._pictures.close()

@@ -10,6 +10,7 @@ from ncavideo.control.footage import ALPHA, LUMINANCE, Footage, parse_path
 
 BLACK = 0.02  # a mask that never rises above this is empty
 SHAPE = 0.03  # relative difference of aspect ratios that is not worth a word
+RATE = 0.02  # and of frame rates
 
 
 class Mask(Field):
@@ -20,12 +21,14 @@ class Mask(Field):
     picture, or begins again. RATE is that of numbered pictures (`mask_%05d.png`).
     """
 
-    remembered = ("_peak", "_stretched")
+    remembered = ("_peak", "_size", "_spans", "_time")
 
     def __init__(self, footage: Footage, name: str, loop: bool) -> None:
         self._footage, self._name, self._loop = footage, name, loop
         self._peak = 0.0
-        self._stretched = False
+        self._size: tuple[int, int, int, int] | None = None  # the mask's and the clip's
+        self._spans: tuple[float, float] | None = None  # of a frame of the mask and of the clip
+        self._time: float | None = None
 
     @classmethod
     def parse(cls, argument: str, context: Context) -> Mask:
@@ -38,8 +41,10 @@ class Mask(Field):
         """Return `[h, w]`."""
         mask = self._footage.at(view.time)
         height, width = view.source.shape[:2]
-        ratio = mask.shape[1] * height / (mask.shape[0] * width)
-        self._stretched = self._stretched or abs(ratio - 1) > SHAPE
+        self._size = (mask.shape[1], mask.shape[0], width, height)
+        if self._time is not None and self._spans is None and view.time > self._time:
+            self._spans = (self._footage.span, view.time - self._time)
+        self._time = view.time
         grey = resampled(mask, *view.luma.shape)
         self._peak = max(self._peak, float(grey.max()))
         return grey
@@ -50,8 +55,22 @@ class Mask(Field):
         if self._footage.ended:
             did = "began again" if self._loop else "held its last frame"
             notes.append(f"the mask {self._name} is shorter than the clip and {did}")
-        if self._stretched:
-            notes.append(f"the mask {self._name} has another shape than the clip: it was stretched")
+        if self._size is not None and self._size[:2] != self._size[2:]:
+            width, height, of_clip, high = self._size
+            how = "resampled"
+            if abs(width * high / (height * of_clip) - 1) > SHAPE:
+                how = "stretched, for its shape is another"
+            notes.append(
+                f"the mask {self._name} is {width}x{height} and the clip {of_clip}x{high}: it was"
+                f" {how}"
+            )
+        if self._spans is not None and self._spans[0] > 0:
+            mine, its = (1 / span for span in self._spans)
+            if abs(mine / its - 1) > RATE:
+                notes.append(
+                    f"the mask {self._name} has {mine:.3g} frames a second and the clip {its:.3g}:"
+                    " each is shown at its own time"
+                )
         if self._peak < BLACK:
             notes.append(f"the mask {self._name} is black throughout")
         return notes
