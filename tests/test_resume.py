@@ -219,6 +219,17 @@ def test_packets_come_back(
     assert found == packets
 
 
+def test_a_full_disk_is_told_and_left_clean(tmp_path: Path) -> None:
+    (tmp_path / "a.part").symlink_to("/dev/full")
+    packet = av.Packet(bytes(100_000))
+    packet.pts = packet.dts = 0
+    packet.time_base = Fraction(1, 25)
+    with pytest.raises(OSError, match="No space left"), PacketFile(tmp_path / "a.packets") as file:
+        file.write(packet)
+        file.close()
+    assert list(tmp_path.iterdir()) == []
+
+
 @given(data=st.binary(max_size=80))
 def test_noise_is_not_packets(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("p") / "a.packets"

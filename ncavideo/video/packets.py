@@ -6,6 +6,7 @@ names the format and the time base, then each packet with its numbers in front.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections.abc import Iterator
@@ -56,7 +57,9 @@ class PacketFile:
     def abort(self) -> None:
         """Remove what has been written, if it has not been closed."""
         if not self._file.closed:
-            self._file.close()
+            # What is still in memory has no place to go where the disk is full.
+            with contextlib.suppress(OSError):
+                self._file.close()
             self._partial.unlink(missing_ok=True)
 
     def __enter__(self) -> PacketFile:
