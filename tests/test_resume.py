@@ -250,14 +250,15 @@ CONTROLS = [
 ]
 
 
+@pytest.mark.parametrize("cell", [1, 4])
 @pytest.mark.parametrize("controls", CONTROLS, ids=lambda c: " ".join(c) or "luminance")
 def test_a_painter_goes_on_bit_for_bit(
-    controls: tuple[str, ...], clip: Path, tmp_path: Path
+    controls: tuple[str, ...], cell: int, clip: Path, tmp_path: Path
 ) -> None:
     Image.effect_noise((60, 40), 90).save(tmp_path / "mask.png")
     texts = tuple(text.format(mask=tmp_path / "mask.png") for text in controls)
     options = RenderOptions(
-        ("fire", "moss", "water"), control=texts, flow=True, cell=4, warmup=4, tempo=130,
+        ("fire", "moss", "water"), control=texts, flow=True, cell=cell, warmup=4, tempo=130,
         opacity_control="edges,smooth=0.2",
     )  # fmt: skip
     with av.open(str(clip)) as container:

@@ -30,7 +30,6 @@ class Follower(Remembers):
     remembered = ("_before", "_time")
 
     def __init__(self) -> None:
-        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._before: np.ndarray | None = None
         self._time = 0.0
 
@@ -66,7 +65,10 @@ class Follower(Remembers):
     def _search(self, there: np.ndarray, here: np.ndarray) -> np.ndarray:
         """Return, for each pixel of `there`, where it is in `here`, as (x, y) to add."""
         start = np.zeros((*there.shape, 2), np.float32)
-        return np.asarray(self._flow.calc(there, here, start), np.float32)
+        # A new one each time, which costs microseconds: on small pictures an old one's answer hangs
+        # on what it was asked before.
+        search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        return np.asarray(search.calc(there, here, start), np.float32)
 
 
 def carried(

@@ -1,0 +1,62 @@
+"""What being able to go on costs: renders that write segments, beside renders that do not.
+
+    python benchmarks/segments.py [--clip CLIP] [--rounds 5]
+
+The same render by turns, with segments and states in a work folder that are joined at the end, and
+with packets going straight into the output. Medians; *ratio*: with over without.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from clips import bikes
+
+from ncavideo import render as rendering
+from ncavideo.options import RenderOptions
+
+
+def timed(clip: Path, folder: Path, work: bool) -> tuple[float, float]:
+    """Render once; return seconds of time and of all processors."""
+    opened: Callable[..., Any] = rendering.open_writer
+    if not work:
+        rendering.open_writer = lambda *a, **k: opened(*a, **k | {"make_work": None})
+    try:
+        begin, busy = time.perf_counter(), time.process_time()
+        options = RenderOptions(("fire", "moss"), overwrite=True)
+        rendering.render(clip, folder / "out.mp4", options)
+        return time.perf_counter() - begin, time.process_time() - busy
+    finally:
+        rendering.open_writer = opened
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clip", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    clip = arguments.clip or bikes()
+    found: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+    with tempfile.TemporaryDirectory() as folder:
+        timed(clip, Path(folder), True)
+        for _ in range(arguments.rounds):
+            for work in (True, False):
+                found[work].append(timed(clip, Path(folder), work))
+    print(f"{'':<18}{'seconds':>9}{'core-s':>9}")
+    medians = {}
+    for work, name in ((False, "straight"), (True, "in segments")):
+        medians[work] = [statistics.median(v) for v in zip(*found[work], strict=True)]
+        print(f"{name:<18}{medians[work][0]:>9.2f}{medians[work][1]:>9.2f}")
+    ratios = [a / b for a, b in zip(medians[True], medians[False], strict=True)]
+    print(f"{'ratio':<18}{ratios[0]:>9.3f}{ratios[1]:>9.3f}")
+
+
+if __name__ == "__main__":
+    main()
