@@ -261,6 +261,23 @@ def test_any_size_is_followed(size: tuple[int, int]) -> None:
     assert np.isfinite(motion.back).all()
 
 
+@pytest.mark.parametrize("size", [(45, 80), (32, 48), (120, 160)])
+def test_a_flow_does_not_hang_on_the_frames_before(size: tuple[int, int]) -> None:
+    def frame(index: int) -> np.ndarray:
+        moved = scene((3.0 * index, -1.5 * index))
+        return cv2.resize(moved, size[::-1], interpolation=cv2.INTER_AREA)
+
+    used = Follower()
+    for index in range(6):
+        after = used(frame(index), index / 25)
+    fresh = Follower()
+    fresh(frame(4), 4 / 25)
+    expected = fresh(frame(5), 5 / 25)
+    assert after is not None and expected is not None
+    np.testing.assert_array_equal(after.back, expected.back)
+    np.testing.assert_array_equal(after.lost, expected.lost)
+
+
 def test_a_state_is_carried_along() -> None:
     state = np.random.default_rng(1).random((5, 30, 40)).astype(np.float32)
     state = np.stack([cv2.GaussianBlur(plane, (0, 0), 2) for plane in state])
