@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -160,8 +159,3 @@ class RenderOptions:
 def flag(name: str) -> str:
     """Return an option's name as it is written on the command line."""
     return "--" + name.replace("_", "-")
-
-
-def field_names() -> tuple[str, ...]:
-    """Return the names of all options."""
-    return tuple(field.name for field in dataclasses.fields(RenderOptions))

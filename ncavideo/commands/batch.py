@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from ncavideo.commands.common import EXIT_FAILED, grid_options, one_sentence_errors
-from ncavideo.commands.look import look_options, rules_option
+from ncavideo.commands.look import asked_values, look_options
 from ncavideo.errors import UserError
 
 if TYPE_CHECKING:
@@ -69,7 +68,9 @@ def batch_command(
             raise UserError(f"--workers must lie between 1 and 256, not {workers}")
         if not 0 <= retries <= 100:
             raise UserError(f"--retries must lie between 0 and 100, not {retries}")
-        jobs = find_jobs(sources, out_dir, _asked(options), template=template, recursive=recursive)
+        jobs = find_jobs(
+            sources, out_dir, asked_values(options), template=template, recursive=recursive
+        )
         if dry_run:
             for job in jobs:
                 click.echo(f"{plain(job.clip)} -> {plain(job.output)}")
@@ -86,24 +87,6 @@ def batch_command(
         click.echo(_table(done), err=True)
     if done.count("failed"):
         sys.exit(EXIT_FAILED)
-
-
-def _asked(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options for all clips, from the look file and the command line."""
-    from ncavideo.look import load_look
-
-    context = click.get_current_context()
-    look: Path | None = options.pop("look")
-    asked: dict[str, Any] = {} if look is None else load_look(look)
-    rules: str | None = options.pop("rules")
-    given = {
-        name: value
-        for name, value in options.items()
-        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
-    }
-    if rules is not None:
-        asked["rules"], asked["by_brightness"] = rules_option(rules)
-    return asked | given
 
 
 @contextmanager

@@ -105,13 +105,9 @@ def rules_option(text: str) -> tuple[tuple[str, ...], bool]:
     return tuple(rule.strip() for rule in names if rule.strip()), ordered
 
 
-def asked_options(options: dict[str, Any]) -> RenderOptions:
-    """Return what the command line asks for, on top of its look file.
-
-    Raises `UserError` if there are no rules in either.
-    """
+def asked_values(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what the command line says on top of its look file, as `RenderOptions` takes it."""
     from ncavideo.look import load_look
-    from ncavideo.options import RenderOptions
 
     context = click.get_current_context()
     look: Path | None = options.pop("look")
@@ -124,6 +120,14 @@ def asked_options(options: dict[str, Any]) -> RenderOptions:
     }
     if rules is not None:
         asked["rules"], asked["by_brightness"] = rules_option(rules)
+    return asked | given
+
+
+def asked_options(options: dict[str, Any]) -> RenderOptions:
+    """Return what the command line asks for. Raises `UserError` if it names no rules."""
+    from ncavideo.options import RenderOptions
+
+    asked = asked_values(options)
     if "rules" not in asked:
         raise UserError("name the rules: --rules fire,moss, or a --look that does")
-    return RenderOptions(**(asked | given))
+    return RenderOptions(**asked)

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from ncavideo.control.base import Context, Field, View
-from ncavideo.errors import UserError
+from ncavideo.control.spec import parse_number
 
-HISTORY, MOST_HISTORY = 10.0, 3600.0  # seconds
+HISTORY, LEAST_HISTORY, MOST_HISTORY = 10.0, 0.01, 3600.0  # seconds
 VARIANCE = 16.0  # squared deviations beyond which a pixel is not background, Zivkovic's own
 BACKGROUND_RATIO = 0.9  # of the weights, MOG2's own
 SPECK = 3  # cells across: what is smaller is noise
@@ -36,16 +36,8 @@ class Foreground(Field):
     @classmethod
     def parse(cls, argument: str, context: Context) -> Foreground:
         """Make the field."""
-        try:
-            seconds = float(argument) if argument else HISTORY
-        except ValueError:
-            seconds = 0.0
-        if not 0 < seconds <= MOST_HISTORY:
-            raise UserError(
-                f"background takes the seconds after which something new belongs to it, above 0 to"
-                f" {MOST_HISTORY:g}, not {argument!r}"
-            )
-        return cls(seconds)
+        what = "background takes the seconds after which something new belongs to it"
+        return cls(parse_number(argument, HISTORY, LEAST_HISTORY, MOST_HISTORY, what))
 
     def values(self, view: View) -> np.ndarray:
         """Return `[h, w]`."""

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 
 from ncavideo.control.base import Context, Field, View
-from ncavideo.errors import UserError
+from ncavideo.control.spec import parse_number
 from ncavideo.pixels import magnitude
 
-SCALE, MOST_SCALE = 1.5, 50.0  # cells
+SCALE, LEAST_SCALE, MOST_SCALE = 1.5, 0.3, 50.0  # cells
 FULL = 0.92  # share of the cells that are weaker than an edge of 1
 LEAST_EDGE = 0.01  # luminance a cell: an even picture has no edges, however its noise compares
 FOLLOW = 1.0  # seconds in which the scale follows the picture's own
@@ -34,15 +34,9 @@ class Edges(Field):
     @classmethod
     def parse(cls, argument: str, context: Context) -> Edges:
         """Make the field."""
-        try:
-            scale = float(argument) if argument else SCALE
-        except ValueError:
-            scale = 0.0
-        if not 0.3 <= scale <= MOST_SCALE:
-            raise UserError(
-                f"edges takes a scale in cells, 0.3 to {MOST_SCALE:g}, not {argument!r}"
-            )
-        return cls(scale)
+        return cls(
+            parse_number(argument, SCALE, LEAST_SCALE, MOST_SCALE, "edges takes a scale in cells")
+        )
 
     def values(self, view: View) -> np.ndarray:
         """Return `[h, w]`."""

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 
 from ncavideo.control.base import Context, Field, View
-from ncavideo.errors import UserError
+from ncavideo.control.spec import parse_number
 from ncavideo.pixels import magnitude
 
-SPEED, MOST_SPEED = 0.25, 100.0  # frame heights a second
+SPEED, LEAST_SPEED, MOST_SPEED = 0.25, 1e-4, 100.0  # frame heights a second
 STILL = 0.04  # of SPEED: what moves less is the camera's noise
 SPREAD = 1.5  # cells: flow ends raggedly at what moves
 
@@ -28,16 +28,8 @@ class Moving(Field):
     @classmethod
     def parse(cls, argument: str, context: Context) -> Moving:
         """Make the field."""
-        try:
-            speed = float(argument) if argument else SPEED
-        except ValueError:
-            speed = 0.0
-        if not 0 < speed <= MOST_SPEED:
-            raise UserError(
-                f"motion takes a speed in frame heights a second, above 0 to {MOST_SPEED:g}, not"
-                f" {argument!r}"
-            )
-        return cls(speed)
+        what = "motion takes a speed in frame heights a second"
+        return cls(parse_number(argument, SPEED, LEAST_SPEED, MOST_SPEED, what))
 
     def values(self, view: View) -> np.ndarray:
         """Return `[h, w]`."""

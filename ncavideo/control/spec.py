@@ -88,6 +88,17 @@ def _number(text: str, key: str, value: str) -> float:
     return number
 
 
+def parse_number(argument: str, default: float, low: float, high: float, what: str) -> float:
+    """Parse one number, or nothing for the default. Raises `UserError`: `what` takes it."""
+    try:
+        number = float(argument) if argument else default
+    except ValueError:
+        number = high + 1
+    if not low <= number <= high:
+        raise UserError(f"{what}, from {low:g} to {high:g}, not {argument!r}")
+    return number
+
+
 def parse_range(argument: str, low: float, high: float, what: str) -> tuple[float, float]:
     """Parse `0.2-0.6`, or `a-b` within any limits, as two numbers; for the fields' arguments.
 
