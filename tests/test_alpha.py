@@ -75,6 +75,21 @@ KINDS = {
     "out.mov": ([], "prores", None, 0.003),
     "out.webm": ([], "vp9", "libvpx-vp9", 0.03),
     "out.mkv": (["--codec", "ffv1"], "ffv1", None, 0.002),
+    "vp9.mkv": ([], "vp9", "libvpx-vp9", 0.03),
+    "prores.mkv": (["--codec", "prores_ks"], "prores", None, 0.003),
+}
+ODD: dict[str, str | None] = {"odd.webm": "libvpx-vp9", "odd.mov": None, "odd_%03d.png": None}
+NO_ALPHA: dict[str, list[str]] = {
+    "o.mp4": [],
+    "o.gif": [],
+    "h264.mov": ["--codec", "h264"],
+    "av1.webm": ["--codec", "av1"],
+    # FFmpeg would write both, and drop the alpha.
+    "vp9.mp4": ["--codec", "vp9"],
+    "opaque.mov": ["--pix-fmt", "yuv422p10le"],
+    "opaque.webm": ["--pix-fmt", "yuv420p"],
+    "vp9.mov": ["--codec", "libvpx-vp9"],
+    "ffv1.mov": ["--codec", "ffv1"],
 }
 
 
@@ -122,14 +137,66 @@ def test_numbered_pictures_with_alpha(
     check(picture[..., 3] / np.iinfo(kind).max, 0.003)
 
 
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [("o.mp4", []), ("o.gif", []), ("o.mov", ["--codec", "h264"]), ("o.webm", ["--codec", "av1"])],
-)
-def test_outputs_without_alpha(
-    name: str, options: list[str], material: Path, tmp_path: Path
-) -> None:
-    result = run("render", material / "in.mp4", "-o", tmp_path / name, *QUICK, *options)
+@pytest.mark.parametrize("name", NO_ALPHA)
+def test_outputs_without_alpha(name: str, material: Path, tmp_path: Path) -> None:
+    result = run("render", material / "in.mp4", "-o", tmp_path / name, *QUICK, *NO_ALPHA[name])
     assert result.exit_code == 2
     assert "cannot hold alpha" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["out.webm", "vp9.mkv"])
+def test_every_block_of_vp9_has_its_alpha(name: str, material: Path, tmp_path: Path) -> None:
+    """Matroska keeps VP9's alpha beside each frame, in a BlockAdditional with BlockAddID 1."""
+    out = tmp_path / name
+    result = run("render", material / "in.mp4", "-o", out, *QUICK, *control(material))
+    assert result.exit_code == 0, result.stderr
+    done = subprocess.run(
+        ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_packets", "-of", "json",
+         str(out)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    packets = json.loads(done.stdout)["packets"]
+    assert len(packets) == 10
+    for packet in packets:
+        kinds = [side["side_data_type"] for side in packet.get("side_data_list", [])]
+        assert "Matroska BlockAdditional" in kinds
+
+
+@pytest.mark.parametrize("name", ["out.mov", "out.webm", "out.mkv"])
+def test_a_matte_lasts_as_long_as_its_source(name: str, material: Path, tmp_path: Path) -> None:
+    options = KINDS[name][0]
+    out = tmp_path / name
+    result = run("render", material / "in.mp4", "-o", out, *QUICK, *control(material), *options)
+    assert result.exit_code == 0, result.stderr
+    with av.open(str(out)) as container:
+        assert container.duration is not None
+        assert container.duration / av.time_base == pytest.approx(0.4, abs=2e-3)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_sizes_keep_their_alpha(name: str, tmp_path: Path) -> None:
+    clip, decoder = tmp_path / "odd.mkv", ODD[name]
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", SOURCE, "-vf", "scale=161:97,format=bgr0",
+         "-c:v", "ffv1", str(clip)],
+        check=True,
+    )  # fmt: skip
+    Image.fromarray(np.full((97, 161), 128, np.uint8)).save(tmp_path / "m.png")
+    result = run("render", clip, "-o", tmp_path / name, *QUICK, *control(tmp_path))
+    assert result.exit_code == 0, result.stderr
+    done = subprocess.run(
+        ["ffmpeg", "-v", "error", *(["-c:v", decoder] if decoder else []), "-i",
+         str(tmp_path / name), "-frames:v", "1", "-vf", "alphaextract", "-pix_fmt", "gray",
+         "-f", "rawvideo", "-"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    alpha = np.frombuffer(done.stdout, np.uint8).reshape(97, 161)
+    np.testing.assert_allclose(alpha, 128, atol=4)
+
+
+def test_a_deep_source_that_loses_bits_is_told_of(material: Path, tmp_path: Path) -> None:
+    result = run("render", material / "deep.mov", "-o", tmp_path / "o.webm", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert "becomes 8-bit VP9" in result.stderr

@@ -12,10 +12,14 @@ from ncavideo.errors import UserError
 
 @dataclass(frozen=True)
 class WithAlpha:
-    """How an encoder is driven for pictures with alpha: as in `Codec`, `options` on top of its."""
+    """How an encoder is driven for pictures with alpha: as in `Codec`, `options` on top of its.
+
+    `containers`: those that keep its alpha.
+    """
 
     pix_fmt: str
     deep: str
+    containers: tuple[str, ...]
     options: dict[str, str] = field(default_factory=dict)
     tag: str | None = None
 
@@ -97,7 +101,7 @@ CODECS = {
         {"b": "0", "row-mt": "1", "cpu-used": "4", "deadline": "good"},
         most_threads=16,
         # Frames that are not shown cannot have alpha.
-        with_alpha=WithAlpha("yuva420p", "yuva420p", {"auto-alt-ref": "0"}),
+        with_alpha=WithAlpha("yuva420p", "yuva420p", ("matroska", "webm"), {"auto-alt-ref": "0"}),
     ),
     "av1": Codec(
         "libsvtav1",
@@ -119,7 +123,11 @@ CODECS = {
         "apch",
         # ProRes 4444.
         with_alpha=WithAlpha(
-            "yuva444p10le", "yuva444p10le", {"profile": "4", "alpha_bits": "16"}, "ap4h"
+            "yuva444p10le",
+            "yuva444p10le",
+            ("mov", "matroska"),
+            {"profile": "4", "alpha_bits": "16"},
+            "ap4h",
         ),
     ),
     "ffv1": Codec(
@@ -130,7 +138,7 @@ CODECS = {
         "gbrp16le",
         None,
         {"level": "3"},
-        with_alpha=WithAlpha("bgra", "gbrap16le"),
+        with_alpha=WithAlpha("bgra", "gbrap16le", ("matroska",)),
     ),
     # NVIDIA's encoders. Written after FFmpeg's documentation; nobody has run them yet.
     "h264_nvenc": Codec(
@@ -198,13 +206,22 @@ ALPHA_CODECS = {"mov": "prores", "matroska": "vp9", "webm": "vp9"}
 
 
 def alpha_codec(name: str | None, container: str) -> tuple[Codec, WithAlpha]:
-    """Return the codec for pictures with alpha. Raises `UserError` for one without."""
+    """Return the codec for pictures with alpha, by a friendly or an encoder's own name.
+
+    Raises `UserError` for a codec without, and for a container that would lose it.
+    """
     advice = "use -o out.mov (ProRes 4444), out.webm (VP9), or numbered pictures, out_%05d.png"
     if name is None and container not in ALPHA_CODECS:
         raise UserError(f"an output of the kind {container} cannot hold alpha: {advice}")
-    codec = find_codec(name or ALPHA_CODECS[container], container)
+    wanted = name or ALPHA_CODECS[container]
+    codec = find_codec(wanted, container)
+    # An encoder that is named as FFmpeg names it needs the same settings.
+    codec = next((known for known in CODECS.values() if known.encoder == codec.encoder), codec)
     if codec.with_alpha is None:
-        raise UserError(f"{codec.encoder} cannot hold alpha: {advice}")
+        raise UserError(f"{wanted} cannot hold alpha: {advice}")
+    # FFmpeg would write VP9 into an MP4 and drop the alpha without a word.
+    if container not in codec.with_alpha.containers:
+        raise UserError(f"{wanted} in {container} cannot hold alpha: {advice}")
     return codec, codec.with_alpha
 
 

@@ -298,7 +298,10 @@ class ClipWriter(Writer):
         try:
             context.pix_fmt = av.VideoFormat(wanted, info.width, info.height).name
         except ValueError as error:
-            raise UserError(f"there is no --pix-fmt {wanted!r}: try yuv420p") from error
+            raise UserError(f"there is no --pix-fmt {wanted!r}: try {own}") from error
+        parts = av.VideoFormat(wanted).components
+        if with_alpha and not any(part.is_alpha for part in parts):
+            raise UserError(f"--pix-fmt {wanted} cannot hold alpha: leave it out, or try {own}")
         context.sample_aspect_ratio = info.sample_aspect_ratio
         stream.time_base = context.time_base = info.time_base
         context.framerate = rate
@@ -329,6 +332,11 @@ class ClipWriter(Writer):
             self.notes.append(
                 f"the {info.bit_depth}-bit source becomes 8-bit H.264, which every player shows:"
                 " --codec h265 keeps 10 bits"
+            )
+        if self._deep and self._with_alpha and self._is_vp9:
+            self.notes.append(
+                f"the {info.bit_depth}-bit source becomes 8-bit VP9, which has no deeper alpha:"
+                " -o out.mov keeps 10 bits"
             )
 
     def _open_encoder(self, stream: VideoStream, pix_fmt: str | None) -> None:
