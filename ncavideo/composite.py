@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from ncavideo.blend import Look, blended, mix
+from ncavideo.blend import Look, blended, mix, mix_encoded
 from ncavideo.control.base import View
 from ncavideo.pixels import LUMINANCE, as_float, bands
 from ncavideo.upscale import find_upscaler
@@ -66,7 +66,11 @@ class Composite:
             if not self.look.plain:
                 out = blended(self.look, as_float(source[rows]), out)
             if cover is not None and not self.look.matte:
-                out = mix(as_float(source[rows]), out, cover[rows], float(white))
+                under = as_float(source[rows])
+                if self.look.linear:
+                    out = mix(under, out, cover[rows], float(white))
+                else:
+                    out = mix_encoded(under, out, cover[rows])
             if self.look.matte:
                 alpha = np.float32(1) if cover is None else cover[rows]
                 composed[rows, :, 3] = alpha * white + np.float32(0.5)

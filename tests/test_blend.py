@@ -8,11 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ncavideo.blend import BLENDS, Look, blended, mix
+from ncavideo.blend import BLENDS, Look, blended, mix, mix_encoded
 from ncavideo.composite import Composite
 from ncavideo.control.base import make_view
 from ncavideo.pixels import LUMINANCE, to_linear, to_srgb
-from ncavideo.upscale import UPSCALERS, cubic, sharp
 
 SHARE = st.floats(0, 1, width=32)
 PICTURES = hnp.arrays(np.float32, (4, 5, 3), elements=SHARE)
@@ -78,6 +77,11 @@ def test_black_and_white_meet_at_188(white: int) -> None:
     assert round(float(half[0, 0, 0]) * 255) == 188
 
 
+def test_encoded_values_meet_halfway() -> None:
+    half = mix_encoded(one((0, 0, 0)), one((1, 0.5, 1)), np.full((1, 1), 0.5, np.float32))
+    np.testing.assert_array_equal(half, one((0.5, 0.25, 0.5)))
+
+
 @given(under=PICTURES, over=PICTURES, white=st.sampled_from([255.0, 65535.0]))
 @settings(max_examples=60)
 def test_the_ends_of_a_mix_are_exact(under: np.ndarray, over: np.ndarray, white: float) -> None:
@@ -121,6 +125,21 @@ def test_no_opacity_is_the_source(mode: str, kind: type) -> None:
     np.testing.assert_array_equal(out, source)
 
 
+def test_light_is_mixed_as_the_look_says() -> None:
+    source = np.zeros((48, 64, 3), np.uint8)
+    texture, light = np.ones((24, 32, 3), np.float32), np.full((24, 32), 0.5, np.float32)
+    for linear, expected in ((True, 188), (False, 128)):
+        composite = Composite((64, 48), 0.1, 0.8, Look(linear=linear))
+        out = composite(texture, light, None, make_view(source, 24, 32, 0), source, 0, 0.5)
+        np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_no_opacity_is_the_source_in_encoded_values_too(kind: type) -> None:
+    source, out = composed(Look(linear=False), 0.0, kind)
+    np.testing.assert_array_equal(out, source)
+
+
 def test_opacity_may_be_a_map() -> None:
     opacity = np.zeros((24, 32), np.float32)
     opacity[:, :16] = 1
@@ -137,32 +156,3 @@ def test_a_matte_has_the_texture_and_its_alpha(kind: type) -> None:
     assert matte.shape[2] == 4
     np.testing.assert_array_equal(matte[..., :3], whole)
     assert np.abs(matte[..., 3] / np.iinfo(kind).max - 0.25).max() < 1 / 255
-
-
-# Enlarging
-
-
-@pytest.mark.parametrize("name", UPSCALERS)
-def test_enlarging_to_the_same_size_copies(name: str) -> None:
-    texture = np.random.default_rng(0).random((9, 12, 3)).astype(np.float32)
-    same = UPSCALERS[name](texture, (12, 9))
-    np.testing.assert_array_equal(same, texture)
-    assert not np.shares_memory(same, texture)
-
-
-@pytest.mark.parametrize("name", UPSCALERS)
-@pytest.mark.parametrize("ratio", [2, 3, 6])
-def test_even_colours_stay_even(name: str, ratio: int) -> None:
-    texture = np.full((9, 12, 3), 0.3, np.float32)
-    out = UPSCALERS[name](texture, (12 * ratio, 9 * ratio))
-    np.testing.assert_allclose(out, 0.3, atol=1e-5)
-
-
-def test_sharp_is_steeper_and_does_not_ring() -> None:
-    texture = np.zeros((16, 16, 3), np.float32)
-    texture[:, :8], texture[:, 8:] = 0.2, 0.7
-    soft, steep = (f(texture, (96, 96)) @ LUMINANCE for f in (cubic, sharp))
-    assert np.diff(steep[48]).max() > 1.3 * np.diff(soft[48]).max()
-    assert steep.min() >= 0.2 - 1e-3
-    assert steep.max() <= 0.7 + 1e-3
-    assert soft.max() > 0.71  # as cubic interpolation does
