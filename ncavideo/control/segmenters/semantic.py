@@ -42,7 +42,8 @@ class Semantic(Segmenter):
     def parse(cls, text: str) -> Semantic:
         """Make a model of `MODEL`, `FILE`, `MODEL=FILE` or nothing."""
         name, equals, file = text.partition("=")
-        if equals:
+        # A path may hold "=" itself; a model's name is a plain word.
+        if equals and name.isidentifier() and not Path(text).exists():
             return cls(name, Path(file))
         if not text or (not Path(text).suffix and not Path(text).exists()):
             return cls(text or MODEL, None)
@@ -134,7 +135,9 @@ def _network(name: str, file: Path | None) -> Any:
     except Exception as error:
         # A damaged pickle fails in as many ways as there are bytes.
         raise UserError(f"{file} is not a file of weights that can be read") from error
-    state = {k: v for k, v in dict(state).items() if not k.startswith("aux_classifier.")}
+    if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
+        raise UserError(f"{file} holds no weights by name: save a model's state_dict()")
+    state = {k: v for k, v in state.items() if not k.startswith("aux_classifier.")}
     own = {k for k in network.state_dict() if not k.startswith("aux_classifier.")}
     try:
         network.load_state_dict(state, strict=False)
