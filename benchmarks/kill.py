@@ -51,8 +51,8 @@ def main() -> None:
         length = time.perf_counter() - begin
         whole = out.read_bytes()
         print(f"undisturbed: {length:.1f} s, {len(whole)} bytes", flush=True)
-        same = 0
-        for kill in range(arguments.kills):
+        same = kill = 0
+        while kill < arguments.kills:
             out.unlink()
             moment = draw.uniform(0.05, 0.95) * length
             process = subprocess.Popen([*command(clip, out), "--quiet"])
@@ -60,9 +60,10 @@ def main() -> None:
             process.send_signal(getattr(signal, f"SIG{arguments.signal}"))
             process.wait()
             if out.exists():
-                print(f"{kill:3} at {moment:5.1f} s: it was done before")
-                same += out.read_bytes() == whole
+                # Too late for a kill. It has to be the same file all the same.
+                assert out.read_bytes() == whole
                 continue
+            kill += 1
             left = SEGMENT * len(list(folder.glob(".out.mp4.*.work/*.packets")))
             done = subprocess.run(
                 [*command(clip, out), "--json", "--quiet"], check=True, capture_output=True

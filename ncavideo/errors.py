@@ -7,3 +7,7 @@ class UserError(Exception):
 
 class OutputError(Exception):
     """Something failed while running, such as a full disk: one clear sentence. Exit code 1."""
+
+
+class BusyError(UserError):
+    """Somebody else is at work on the same output; it may be free later."""

@@ -16,7 +16,7 @@ import av
 import numpy as np
 
 from ncavideo.engines.base import Snapshot
-from ncavideo.errors import UserError
+from ncavideo.errors import BusyError, UserError
 from ncavideo.options import RenderOptions
 from ncavideo.remember import Memory
 from ncavideo.ruleset import RuleSet
@@ -70,7 +70,7 @@ class Work:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(handle)
-            raise UserError(
+            raise BusyError(
                 f"another render is at work on {output}: wait for it, or end it"
             ) from error
         return handle

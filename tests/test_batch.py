@@ -236,11 +236,11 @@ def test_what_cannot_be_asked_for(folder: Path, tmp_path: Path) -> None:
 
 def test_the_journal_survives_a_crash(clip: Path, tmp_path: Path) -> None:
     job = Job(clip, tmp_path / "o.mp4", RenderOptions(**ASKED))
-    journal = Journal(tmp_path)
+    journal = Journal(tmp_path / NAME)
     journal.enter(job)
     journal.begin(job.key)
     journal.close()
-    again = Journal(tmp_path)
+    again = Journal(tmp_path / NAME)
     assert again.enter(job).state == "queued"
     again.begin(job.key)
     job.output.touch()
@@ -253,4 +253,4 @@ def test_the_journal_survives_a_crash(clip: Path, tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / NAME).write_bytes(b"not a journal, but long enough to be looked at" * 9)
     with pytest.raises(UserError, match="journal"):
-        Journal(tmp_path / "x")
+        Journal(tmp_path / "x" / NAME)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ncavideo.batching.places import Place, Url, hidden, is_url, place, said
 from ncavideo.errors import UserError
 from ncavideo.look import FIELDS, checked_option
 from ncavideo.options import RenderOptions
@@ -41,16 +42,19 @@ MOST_BYTES = 64 << 20  # of a list
 class Job:
     """One clip to render. `key` changes with the clip's file, the output and every option."""
 
-    clip: Path
-    output: Path
+    clip: Place
+    output: Place
     options: RenderOptions
 
     @property
     def key(self) -> str:
         """A hash of what the job is; the clip counts by place, size and time of change."""
         try:
-            status = self.clip.stat()
-            facts = [status.st_size, status.st_mtime_ns]
+            if isinstance(self.clip, Url):
+                facts = self.clip.facts()
+            else:
+                status = self.clip.stat()
+                facts = [status.st_size, status.st_mtime_ns]
         except OSError:
             facts = []
         parts = [str(self.clip.absolute()), facts, str(self.output.absolute())]
@@ -61,7 +65,7 @@ class Job:
 
 def find_jobs(
     sources: Sequence[str],
-    out_dir: Path,
+    out_dir: Place,
     asked: Mapping[str, Any],
     *,
     template: str = TEMPLATE,
@@ -82,12 +86,12 @@ def find_jobs(
         wanted = RenderOptions(**options)
         name = output or _named(template, clip, wanted, number)
         target = out_dir / name
-        if out_dir.resolve() not in [target.resolve(), *target.resolve().parents]:
+        if not _inside(target, out_dir):
             raise UserError(f"the output {name} of {clip} lies outside of {out_dir}")
         jobs.append(Job(clip, target, wanted))
     if not jobs:
         raise UserError("there is no clip to render in " + ", ".join(sources))
-    seen: dict[Path, Path] = {}
+    seen: dict[Place, Place] = {}
     for job in jobs:
         if job.output in seen:
             raise UserError(
@@ -98,8 +102,11 @@ def find_jobs(
     return jobs
 
 
-def _sources(sources: Sequence[str], recursive: bool) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _sources(sources: Sequence[str], recursive: bool) -> Iterator[tuple[Place, dict[str, Any]]]:
     for text in sources:
+        if is_url(text):
+            yield from _remote(text, recursive)
+            continue
         path = Path(text)
         if path.is_dir():
             found = list(_in_folder(path, recursive))
@@ -115,6 +122,32 @@ def _sources(sources: Sequence[str], recursive: bool) -> Iterator[tuple[Path, di
             if not matches:
                 raise UserError(f"nothing matches {text}")
             yield from ((Path(m), {}) for m in matches if not Path(m).is_dir())
+
+
+def _inside(target: Place, folder: Place) -> bool:
+    if isinstance(target, Url) or isinstance(folder, Url):
+        return ".." not in target.parts
+    return folder.resolve() in target.resolve().parents
+
+
+def _remote(text: str, recursive: bool) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Yield the clips at a URL: of one, of a folder, or of a pattern."""
+    here = Url(text.rstrip("/"))
+    try:
+        found: list[Url] | None = [here]
+        if glob.has_magic(text):
+            found = here.matches()
+        elif here.suffix.lower() not in CLIPS:
+            inside = here.inside(recursive)
+            found = inside and [f for f in inside if f.suffix.lower() in CLIPS]
+    except UserError:
+        raise
+    # Every kind of URL has errors of its own.
+    except Exception as error:
+        raise UserError(f"{hidden(text)} cannot be looked into: {said(error)}") from error
+    if not found:
+        raise UserError(f"there is no clip at {hidden(text)}" + _hint(recursive))
+    yield from ((clip, {}) for clip in found)
 
 
 def _hint(recursive: bool) -> str:
@@ -144,7 +177,7 @@ def _check_template(template: str) -> None:
         )
 
 
-def _named(template: str, clip: Path, options: RenderOptions, number: int) -> str:
+def _named(template: str, clip: Place, options: RenderOptions, number: int) -> str:
     suffix = clip.suffix.lower() if clip.suffix.lower() in KEPT else ".mp4"
     name = template.format(
         stem=clip.stem,
@@ -156,7 +189,7 @@ def _named(template: str, clip: Path, options: RenderOptions, number: int) -> st
     return name.replace("/", "_").replace("\0", "_")
 
 
-def _csv(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _csv(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
     """Read a table with a column `clip`, and any of `output` and the options."""
     try:
         rows = list(csv.DictReader(_text(path).splitlines()))
@@ -170,7 +203,7 @@ def _csv(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         yield _job(path, f"line {line}", values)
 
 
-def _toml(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _toml(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
     """Read `[[job]]` tables."""
     try:
         data = tomllib.loads(_text(path))
@@ -185,22 +218,23 @@ def _toml(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         yield _job(path, f"job {number}", job)
 
 
-def _job(path: Path, place: str, values: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
+def _job(path: Path, where: str, values: Mapping[str, Any]) -> tuple[Place, dict[str, Any]]:
     known = {f.name: str(f.type) for f in FIELDS} | MORE
     options: dict[str, Any] = {}
     for key, value in values.items():
         name = key.replace("-", "_")
         if name in ("clip", "output"):
             if not isinstance(value, str) or not value:
-                raise UserError(f"{key} of {place} in the list {path} must be a text")
+                raise UserError(f"{key} of {where} in the list {path} must be a text")
             options[name] = value
         elif name in known:
             options[name] = checked_option(path, key, value, known[name])
         else:
-            raise UserError(f"{place} in the list {path} has an unknown key {key!r}")
+            raise UserError(f"{where} in the list {path} has an unknown key {key!r}")
     if "clip" not in options:
-        raise UserError(f"{place} in the list {path} names no clip")
-    return path.parent / options.pop("clip"), options
+        raise UserError(f"{where} in the list {path} names no clip")
+    clip = str(options.pop("clip"))
+    return place(clip) if is_url(clip) else path.parent / clip, options
 
 
 def _value(text: str) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ncavideo.batching.jobs import Job
+from ncavideo.batching.places import Place, hidden
 from ncavideo.errors import UserError
 
 NAME = ".ncavideo-batch.sqlite"
@@ -43,14 +44,14 @@ class Entry:
 
 
 class Journal:
-    """The journal of an output folder; used by several threads of one process."""
+    """The journal in the file `path`; used by several threads of one process."""
 
-    def __init__(self, folder: Path) -> None:
-        path = folder / NAME
+    def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         try:
             self._base = sqlite3.connect(path, timeout=30, check_same_thread=False)
-            self._base.execute("pragma journal_mode=wal")
+            # Not a write-ahead log: it cannot lie in a folder that several machines share.
+            self._base.execute("pragma journal_mode=delete")
             self._base.execute(SCHEMA)
             self._base.commit()
         except sqlite3.Error as error:
@@ -66,7 +67,7 @@ class Journal:
             begun = self._base.execute(
                 "select changed from jobs where key = ? and state = ?", (job.key, RUNNING)
             ).fetchone()
-            if begun and job.output.exists() and job.output.stat().st_mtime >= begun[0] - 1:
+            if begun and _appeared_since(job.output, begun[0]):
                 self._base.execute("update jobs set state = ? where key = ?", (DONE, job.key))
             self._base.execute(
                 "insert or ignore into jobs (key, clip, output, state, changed)"
@@ -120,6 +121,11 @@ class Journal:
         self._base.close()
 
 
-def _plain(path: Path) -> str:
+def _appeared_since(output: Place, when: float) -> bool:
+    """Return whether an output is there and new. How old what is behind a URL is cannot be told."""
+    return isinstance(output, Path) and output.exists() and output.stat().st_mtime >= when - 1
+
+
+def _plain(path: Place) -> str:
     """Return a path as text that SQLite takes, whatever bytes its name is made of."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
+    return hidden(path).encode("utf-8", "backslashreplace").decode()

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
+import hashlib
 import os
 import queue
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from ncavideo.batching import cluster
 from ncavideo.batching.jobs import Job, as_arguments
-from ncavideo.batching.journal import DONE, FAILED, SKIPPED, Entry, Journal
+from ncavideo.batching.journal import DONE, FAILED, NAME, SKIPPED, Entry, Journal
+from ncavideo.batching.places import Place, Url
+from ncavideo.batching.process import LostError, Process, share_of_cores
 from ncavideo.cores import cores
 from ncavideo.errors import UserError
 from ncavideo.memory import free
@@ -24,7 +25,19 @@ from ncavideo.memory import free
 CORES_A_WORKER = 4  # a render alone keeps about as many busy
 MEMORY_A_WORKER = 1.5e9  # bytes, for a clip in full HD
 BACKOFF = 2.0  # seconds before the second try; twice as long before each other one
-PATIENCE = 10.0  # seconds that a worker has to leave in when it is asked to
+LONGEST_BACKOFF = 60.0
+LOSSES = 20  # of nodes that a job may see, beside its retries
+MOST_WORKERS = 256
+
+
+class Host(Protocol):
+    """Where a worker's renders run."""
+
+    def render(self, order: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield what the render says; the last is how it ended. Raises `LostError` without that."""
+
+    def leave(self) -> None:
+        """Give up the render that is going on."""
 
 
 @dataclass(frozen=True)
@@ -62,60 +75,92 @@ def default_workers(jobs: int) -> int:
 
 def run_batch(
     jobs: Sequence[Job],
-    out_dir: Path,
+    out_dir: Place,
     *,
     workers: int | None = None,
     retries: int = 2,
+    ray: str | None = None,
+    needs: cluster.Needs | None = None,
+    journal: Path | None = None,
     news: Callable[[News], None] = lambda news: None,
     finished: Callable[[Job, Entry], None] = lambda job, entry: None,
 ) -> BatchReport:
     """Render all jobs, `workers` at once, each in a process of its own.
 
-    What the journal in `out_dir` knows as done is not done again, while its output is there; what
-    failed is tried again. What may pass, as a full disk or a crash, is tried up to `retries` more
-    times. Raises `UserError` if the folder cannot be used.
+    `ray`: the address of a cluster whose nodes they run on, which see the same paths; `needs`: what
+    each takes of a node. What the journal (by default in `out_dir`) knows as done is not done
+    again, while its output is there; what failed is tried again. What may pass, as a full disk or a
+    crash, is tried up to `retries` more times; a node that is lost counts for nothing. Raises
+    `UserError` if the folder or the cluster cannot be used.
     """
     begun = time.perf_counter()
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"the folder {out_dir} cannot be made: {error.strerror}") from error
-    if not os.access(out_dir, os.W_OK):
-        raise UserError(f"the folder {out_dir} cannot be written to")
-    count = workers or default_workers(len(jobs))
-    gpus = _gpus(jobs)
-    journal = Journal(out_dir)
-    waiting: queue.Queue[Job] = queue.Queue()
-    team: list[_Worker] = []
-    try:
+    with ExitStack() as stack:
+        stack.enter_context(cluster.connected(ray) if ray is not None else nullcontext())
+        hosts = _hosts(jobs, workers, None if ray is None else needs or cluster.Needs())
+        book = stack.enter_context(closing(Journal(journal or journal_of(out_dir))))
+        waiting: queue.Queue[Job] = queue.Queue()
         for job in jobs:
-            entry = journal.enter(job)
-            if entry.state == DONE and job.output.exists() and not job.options.overwrite:
+            entry = book.enter(job)
+            there = job.output.exists() and not job.options.overwrite
+            if entry.state == DONE and there:
                 finished(job, entry)
-            elif entry.state != DONE and job.output.exists() and not job.options.overwrite:
-                journal.finish(job.key, SKIPPED, f"{job.output} exists: --overwrite replaces it")
-                finished(job, journal.entry(job.key))
+            elif entry.state != DONE and there:
+                book.finish(job.key, SKIPPED, f"{job.output} exists: --overwrite replaces it")
+                finished(job, book.entry(job.key))
             else:
                 waiting.put(job)
         team = [
-            _Worker(index, count, gpus, waiting, journal, retries, news, finished)
-            for index in range(min(count, waiting.qsize()))
+            _Worker(index, host, waiting, book, retries, news, finished)
+            for index, host in enumerate(hosts[: waiting.qsize()])
         ]
+        stack.callback(_end, team)
         for worker in team:
             worker.start()
         for worker in team:
             # With a limit, since not every system lets Ctrl-C through to a thread that waits.
             while worker.is_alive():
                 worker.join(0.2)
-        report = BatchReport([journal.entry(job.key) for job in jobs])
-    finally:
-        for worker in team:
-            worker.leave()
-        for worker in team:
-            worker.join()
-        journal.close()
+        report = BatchReport([book.entry(job.key) for job in jobs])
     report.seconds = time.perf_counter() - begun
     return report
+
+
+def journal_of(out_dir: Place) -> Path:
+    """Return where a batch's journal is: in its folder, which is made, or for a URL right here.
+
+    Raises `UserError` if the folder cannot be used.
+    """
+    if isinstance(out_dir, Url):
+        digest = hashlib.sha256(str(out_dir).encode()).hexdigest()
+        return Path(f".ncavideo-batch-{digest[:12]}.sqlite")
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the folder {out_dir} cannot be made: {error.strerror}") from error
+    if not os.access(out_dir, os.W_OK):
+        raise UserError(f"the folder {out_dir} cannot be written to")
+    return out_dir / NAME
+
+
+def _hosts(jobs: Sequence[Job], workers: int | None, needs: cluster.Needs | None) -> list[Host]:
+    """Return a host for each worker."""
+    if needs is not None:
+        needs = cluster.with_cards(needs)
+        count = min(workers or cluster.places(needs), len(jobs), MOST_WORKERS)
+        return [cluster.Node(needs) for _ in range(count)]
+    count = workers or default_workers(len(jobs))
+    gpus = _gpus(jobs)
+    return [
+        Process(share_of_cores(index, count), f"cuda:{index % gpus}" if gpus else None)
+        for index in range(count)
+    ]
+
+
+def _end(team: Sequence[_Worker]) -> None:
+    for worker in team:
+        worker.leave()
+    for worker in team:
+        worker.join()
 
 
 def _gpus(jobs: Sequence[Job]) -> int:
@@ -132,13 +177,12 @@ def _gpus(jobs: Sequence[Job]) -> int:
 
 
 class _Worker(threading.Thread):
-    """Takes jobs from the queue and gives each to a process of its own."""
+    """Takes jobs from the queue and has its host render them."""
 
     def __init__(
         self,
         index: int,
-        count: int,
-        gpus: int,
+        host: Host,
         waiting: queue.Queue[Job],
         journal: Journal,
         retries: int,
@@ -146,11 +190,8 @@ class _Worker(threading.Thread):
         finished: Callable[[Job, Entry], None],
     ) -> None:
         super().__init__(name=f"batch worker {index}", daemon=True)
-        self._index, self._waiting, self._journal = index, waiting, journal
+        self._index, self._host, self._waiting, self._journal = index, host, waiting, journal
         self._retries, self._news, self._finished = retries, news, finished
-        self._device = f"cuda:{index % gpus}" if gpus else None
-        self._cores = _share_of_cores(index, count)
-        self._process: subprocess.Popen[bytes] | None = None
         self._leaving = threading.Event()
 
     def run(self) -> None:
@@ -160,90 +201,52 @@ class _Worker(threading.Thread):
                 job = self._waiting.get_nowait()
             except queue.Empty:
                 return
-            for attempt in range(self._retries + 1):
-                if attempt and self._leaving.wait(BACKOFF * 2 ** (attempt - 1)):
-                    break
-                self._journal.begin(job.key)
-                if not self._try(job) or self._leaving.is_set():
-                    break
+            self._work_on(job)
             self._finished(job, self._journal.entry(job.key))
+
+    def _work_on(self, job: Job) -> None:
+        tries = losses = 0
+        while not self._leaving.is_set():
+            self._journal.begin(job.key)
+            try:
+                again = self._try(job)
+                tries += 1
+            except LostError as lost:
+                reason = f"the process that rendered it died ({lost})"
+                self._journal.finish(job.key, FAILED, str(lost) if lost.blameless else reason)
+                again = True
+                losses += lost.blameless
+                tries += not lost.blameless
+            if not again or tries > self._retries or losses > LOSSES:
+                return
+            self._leaving.wait(min(LONGEST_BACKOFF, BACKOFF * 2 ** (tries + losses - 1)))
 
     def _try(self, job: Job) -> bool:
         """Render one clip; return whether it failed in a way that may pass."""
-        options = as_arguments(job.options)
-        if self._device is not None:
-            options["device"] = self._device
-        text = {
-            "clip": os.fsencode(job.clip).hex(),
-            "output": os.fsencode(job.output).hex(),
-            "options": options,
-            "cores": self._cores,
+        order = {
+            "clip": os.fsencode(str(job.clip)).hex(),
+            "output": os.fsencode(str(job.output)).hex(),
+            "options": as_arguments(job.options),
         }
-        self._process = process = subprocess.Popen(
-            [sys.executable, "-m", "ncavideo.batching.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            # Ctrl-C reaches the batch, which asks its workers to leave.
-            start_new_session=True,
-        )
-        assert process.stdin is not None and process.stdout is not None
         last: dict[str, Any] = {}
-        try:
-            process.stdin.write(json.dumps(text).encode() + b"\n")
-            process.stdin.flush()
-            for line in process.stdout:
-                last = json.loads(line)
-                if last.get("kind") == "progress":
-                    self._news(News(self._index, job, last["done"], last["frames"]))
-        except (BrokenPipeError, ValueError):
-            last = {}
-        finally:
-            # What a worker that died at once has not read is still to be written, and cannot be.
-            with contextlib.suppress(OSError):
-                process.stdin.close()
-            process.stdout.close()
-            process.wait()
-            self._process = None
-        return self._noted(job, last, process.returncode)
-
-    def _noted(self, job: Job, last: dict[str, Any], code: int) -> bool:
-        if last.get("kind") == "done":
-            lost = last["lost"]
-            if lost is None:
-                self._journal.finish(job.key, DONE, "", last["frames"], last["seconds"])
-            else:
-                reason = (
-                    f"the clip is damaged: {lost['frames']} frames ({lost['seconds']:.2f} s) are"
-                    " missing from the output"
-                )
-                self._journal.finish(job.key, FAILED, reason, last["frames"], last["seconds"])
-            return False
-        if last.get("kind") == "failed":
+        for last in self._host.render(order):
+            if last["kind"] == "progress":
+                self._news(News(self._index, job, last["done"], last["frames"]))
+        if last["kind"] == "failed":
             self._journal.finish(job.key, FAILED, last["reason"])
             return bool(last["may_pass"])
-        ended = f"signal {-code}" if code < 0 else f"exit code {code}"
-        self._journal.finish(job.key, FAILED, f"the process that rendered it died ({ended})")
-        return not self._leaving.is_set()
+        lost = last["lost"]
+        state, reason = DONE, ""
+        if lost is not None:
+            state = FAILED
+            reason = (
+                f"the clip is damaged: {lost['frames']} frames ({lost['seconds']:.2f} s) are"
+                " missing from the output"
+            )
+        self._journal.finish(job.key, state, reason, last["frames"], last["seconds"])
+        return False
 
     def leave(self) -> None:
         """Ask the worker to give up; what it has rendered can be gone on with."""
         self._leaving.set()
-        process = self._process
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def _share_of_cores(index: int, count: int) -> list[int] | None:
-    """Return the cores for one of `count` workers, None for all where they cannot be shared out."""
-    if count < 2 or not hasattr(os, "sched_getaffinity"):
-        return None
-    everything = sorted(os.sched_getaffinity(0))
-    if len(everything) < count:
-        return [everything[index % len(everything)]]
-    return everything[index::count]
+        self._host.leave()

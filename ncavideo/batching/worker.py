@@ -11,10 +11,10 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
 from typing import Any, NoReturn
 
-from ncavideo.errors import OutputError, UserError
+from ncavideo.batching.places import local
+from ncavideo.errors import BusyError, OutputError, UserError
 
 EVERY = 0.2  # seconds between two lines of progress
 
@@ -51,9 +51,12 @@ def main() -> int:
         options: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in job["options"].items()
         }
-        clip, output = (Path(os.fsdecode(bytes.fromhex(job[k]))) for k in ("clip", "output"))
-        output.parent.mkdir(parents=True, exist_ok=True)
-        report = render(clip, output, RenderOptions(**options), progress)
+        names = (os.fsdecode(bytes.fromhex(job[k])) for k in ("clip", "output"))
+        with local(*names) as (clip, output):
+            report = render(clip, output, RenderOptions(**options), progress)
+    except BusyError as error:
+        # Whoever was given up is still leaving.
+        say(kind="failed", reason=str(error), may_pass=True)
     except UserError as error:
         say(kind="failed", reason=str(error), may_pass=False)
     except (OutputError, MemoryError) as error:

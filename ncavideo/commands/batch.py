@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ncavideo.batching.places import hidden
 from ncavideo.commands.common import EXIT_FAILED, grid_options, one_sentence_errors
 from ncavideo.commands.look import asked_values, look_options
 from ncavideo.errors import UserError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.command("batch")
 @click.argument("sources", nargs=-1, required=True, metavar="CLIP|FOLDER|PATTERN|LIST...")
-@click.option("--out-dir", type=click.Path(path_type=Path), required=True, help="Made if missing.")
+@click.option("--out-dir", required=True, metavar="FOLDER|URL", help="Made if missing.")
 @look_options
 @click.option("--recursive", is_flag=True, help="Look into the folders' folders, too.")
 @click.option(
@@ -35,6 +36,21 @@ if TYPE_CHECKING:
 )
 @click.option("--workers", type=int, help="Clips at once.  [default: by cores, cards and memory]")
 @click.option("--retries", default=2, show_default=True, help="Of what may pass, as a full disk.")
+@click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="Render on a Ray cluster: its address, auto to find it, local to start one here.",
+)
+@click.option("--ray-cpus", default=4.0, show_default=True, help="Cores a clip.")
+@click.option(
+    "--ray-gpus", type=float, help="Cards a clip, as 0.5.  [default: 1 where there are any]"
+)
+@click.option("--ray-memory", default=1.5, show_default=True, help="GB a clip.")
+@click.option(
+    "--journal",
+    type=click.Path(path_type=Path),
+    help="Where it is noted what is done.  [default: in --out-dir, or here for a URL]",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be rendered.")
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="A .json to write.")
 @click.option("--codec", help="As in render.")
@@ -43,11 +59,16 @@ if TYPE_CHECKING:
 @grid_options
 def batch_command(
     sources: tuple[str, ...],
-    out_dir: Path,
+    out_dir: str,
     recursive: bool,
     template: str,
     workers: int | None,
     retries: int,
+    ray: str | None,
+    ray_cpus: float,
+    ray_gpus: float | None,
+    ray_memory: float,
+    journal: Path | None,
     dry_run: bool,
     report: Path | None,
     as_json: bool,
@@ -59,17 +80,22 @@ def batch_command(
     \b
     ncavideo batch clips/ --out-dir out --rules fire,moss
     ncavideo batch "rushes/*.mov" list.csv --out-dir out --look dusk.toml
+    ncavideo batch s3://shoot/day1 --out-dir s3://shoot/burnt --rules fire --ray auto
     """
     with one_sentence_errors():
+        from ncavideo.batching.cluster import Needs
         from ncavideo.batching.jobs import find_jobs
+        from ncavideo.batching.places import place
         from ncavideo.batching.run import run_batch
 
         if workers is not None and not 1 <= workers <= 256:
             raise UserError(f"--workers must lie between 1 and 256, not {workers}")
         if not 0 <= retries <= 100:
             raise UserError(f"--retries must lie between 0 and 100, not {retries}")
+        needs = Needs(ray_cpus, ray_gpus, round(ray_memory * 1e9))
+        folder = place(out_dir)
         jobs = find_jobs(
-            sources, out_dir, asked_values(options), template=template, recursive=recursive
+            sources, folder, asked_values(options), template=template, recursive=recursive
         )
         if dry_run:
             for job in jobs:
@@ -77,7 +103,15 @@ def batch_command(
             return
         with _bars(jobs, quiet) as (news, finished):
             done = run_batch(
-                jobs, out_dir, workers=workers, retries=retries, news=news, finished=finished
+                jobs,
+                folder,
+                workers=workers,
+                retries=retries,
+                ray=ray,
+                needs=needs,
+                journal=journal,
+                news=news,
+                finished=finished,
             )
         if report is not None:
             _write(report, done)
@@ -142,9 +176,9 @@ def _table(report: BatchReport) -> str:
     return "\n".join(lines)
 
 
-def plain(name: Path | str) -> str:
+def plain(name: object) -> str:
     """Return a file's name as one printable line, whatever it is made of."""
-    text = str(name).encode("utf-8", "backslashreplace").decode()
+    text = hidden(name).encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
