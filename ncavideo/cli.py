@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ncavideo.commands.batch import batch_command
+from ncavideo.commands.common import log_file_option
 from ncavideo.commands.machine import bench_command, doctor_command
 from ncavideo.commands.presets import presets_group
 from ncavideo.commands.preview import preview_command
@@ -30,6 +31,7 @@ for command in (
     doctor_command,
     bench_command,
 ):
+    log_file_option(command)
     main.add_command(command)
 
 

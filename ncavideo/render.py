@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from ncavideo import memory
 from ncavideo.brightness import in_order
 from ncavideo.control.levels import clip_range
 from ncavideo.cores import cores
+from ncavideo.events import event
 from ncavideo.loop import looped
 from ncavideo.options import RenderOptions
 from ncavideo.painter import Guide, Painter
@@ -145,6 +146,11 @@ def render(
             after=options.after,
         )
         done = report.resumed = writer.work.frames if writer.work else 0
+        event(
+            "render.begin", clip=clip, output=output, ruleset=ruleset.name, options=asdict(options),
+            width=info.width, height=info.height, cells=painter.cells, frames=expected,
+            resumed=done,
+        )  # fmt: skip
         if writer.work and done:
             state = writer.work.state()
             painter.go_on(state.grid, state.memory)
@@ -172,6 +178,7 @@ def render(
                 writer.write(out, shot.pts, shot.duration)
                 if state_then is not None:
                     writer.end_segment(state_then)
+                    event("render.segment", output=output, frames=report.frames + 1)
             report.frames += 1
             progress(RenderProgress(report.frames, expected, done))
         with watch("encode"):
@@ -179,6 +186,7 @@ def render(
         report.stages = watch.seconds
         report.notes, report.loss = [*writer.notes, *painter.notes()], reader.loss
     report.seconds = time.perf_counter() - started
+    event("render.done", **asdict(report))
     return report
 
 

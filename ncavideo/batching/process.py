@@ -58,7 +58,7 @@ class Process:
             process.stdin.flush()
             for line in process.stdout:
                 news = json.loads(line)
-                ended = news["kind"] != "progress"
+                ended = news["kind"] in ("done", "failed")
                 yield news
         except (BrokenPipeError, ValueError):
             ended = False

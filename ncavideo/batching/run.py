@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import queue
 import threading
@@ -16,10 +17,11 @@ from typing import Any, Protocol
 from ncavideo.batching import cluster
 from ncavideo.batching.jobs import Job, as_arguments
 from ncavideo.batching.journal import DONE, FAILED, NAME, SKIPPED, Entry, Journal
-from ncavideo.batching.places import Place, Url
+from ncavideo.batching.places import Place, Url, hidden
 from ncavideo.batching.process import LostError, Process, share_of_cores
 from ncavideo.cores import cores
 from ncavideo.errors import UserError
+from ncavideo.events import event
 from ncavideo.memory import free
 
 CORES_A_WORKER = 4  # a render alone keeps about as many busy
@@ -114,6 +116,7 @@ def run_batch(
             for index, host in enumerate(hosts[: waiting.qsize()])
         ]
         stack.callback(_end, team)
+        event("batch.begin", jobs=len(jobs), waiting=waiting.qsize(), workers=len(team), ray=ray)
         for worker in team:
             worker.start()
         for worker in team:
@@ -122,6 +125,7 @@ def run_batch(
                 worker.join(0.2)
         report = BatchReport([book.entry(job.key) for job in jobs])
     report.seconds = time.perf_counter() - begun
+    event("batch.done", **report.as_json())
     return report
 
 
@@ -202,7 +206,10 @@ class _Worker(threading.Thread):
             except queue.Empty:
                 return
             self._work_on(job)
-            self._finished(job, self._journal.entry(job.key))
+            entry = self._journal.entry(job.key)
+            level = logging.INFO if entry.state == DONE else logging.ERROR
+            event("batch.job", level, worker=self._index, **asdict(entry))
+            self._finished(job, entry)
 
     def _work_on(self, job: Job) -> None:
         tries = losses = 0
@@ -212,8 +219,9 @@ class _Worker(threading.Thread):
                 again = self._try(job)
                 tries += 1
             except LostError as lost:
-                reason = f"the process that rendered it died ({lost})"
-                self._journal.finish(job.key, FAILED, str(lost) if lost.blameless else reason)
+                reason = str(lost) if lost.blameless else f"its process died ({lost})"
+                self._journal.finish(job.key, FAILED, reason)
+                event("batch.lost", logging.WARNING, output=hidden(job.output), reason=reason)
                 again = True
                 losses += lost.blameless
                 tries += not lost.blameless
@@ -232,6 +240,8 @@ class _Worker(threading.Thread):
         for last in self._host.render(order):
             if last["kind"] == "progress":
                 self._news(News(self._index, job, last["done"], last["frames"]))
+            elif last["kind"] == "event":
+                event(last["name"], last["level"], **last["facts"])
         if last["kind"] == "failed":
             self._journal.finish(job.key, FAILED, last["reason"])
             return bool(last["may_pass"])

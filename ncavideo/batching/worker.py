@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from functools import partial
 from typing import Any, NoReturn
 
 from ncavideo.batching.places import local
@@ -35,9 +36,11 @@ def main() -> int:
         os.sched_setaffinity(0, cores)
     import time
 
+    from ncavideo.events import crash, tell
     from ncavideo.options import RenderOptions
     from ncavideo.render import RenderProgress, render
 
+    tell(partial(say, kind="event"))
     spoken = 0.0
 
     def progress(news: RenderProgress) -> None:
@@ -65,6 +68,7 @@ def main() -> int:
         say(kind="failed", reason="interrupted", may_pass=False)
     except Exception as error:
         # A bug of ours or of a library: the batch goes on, and the reason is told.
+        crash("render.crashed")
         say(kind="failed", reason=f"{type(error).__name__}: {error}", may_pass=True)
     else:
         loss = report.loss

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import current_thread, main_thread
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
@@ -14,13 +16,16 @@ import click
 
 from ncavideo.engines import ENGINES
 from ncavideo.errors import OutputError, UserError
+from ncavideo.events import crash, event, log_to
+from ncavideo.version import __version__
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """Say what went wrong in one line on stderr and leave with `code`."""
+    """Say what went wrong in one line on stderr and in the log, and leave with `code`."""
+    event("failed", logging.ERROR, reason=message, exit_code=code)
     click.echo(f"ncavideo: {' '.join(message.split())}", err=True)
     sys.exit(code)
 
@@ -66,7 +71,37 @@ def one_sentence_errors() -> Iterator[None]:
         # torch reports memory that it cannot get as a RuntimeError, on every device.
         if "memory" in str(error).lower():
             fail("there is not enough memory: try a larger --cell or --device cpu", EXIT_FAILED)
+        crash("crashed")
         raise
+    except Exception:
+        crash("crashed")
+        raise
+
+
+def log_file_option(command: click.Command) -> None:
+    """Give a command, and all commands of a group, the option `--log-file`."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            log_file_option(inner)
+        return
+    option = click.Option(
+        ["--log-file"],
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        is_eager=True,
+        callback=_log_to,
+        envvar="NCAVIDEO_LOG_FILE",
+        help="Append what happens to this file, a JSON object a line.",
+    )
+    command.params.append(option)
+
+
+def _log_to(context: click.Context, option: click.Parameter, path: Path | None) -> None:
+    if path is None or context.resilient_parsing:
+        return
+    with one_sentence_errors():
+        log_to(path)
+    event("command", command=context.command_path, arguments=sys.argv[1:], version=__version__)
 
 
 def rules_option(text: str) -> tuple[str, ...]:

@@ -72,24 +72,32 @@ def presets_show(name: str, as_json: bool) -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A .png file.")
 @click.option("--ruleset", metavar="FILE|NAME", help="Only this one.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
-def presets_sheet(output: Path, ruleset: str | None, overwrite: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def presets_sheet(output: Path, ruleset: str | None, overwrite: bool, as_json: bool) -> None:
     """Draw one labelled picture of all rules, from dark to bright."""
     with one_sentence_errors():
         from ncavideo.still import sheet
 
         sheet(output, ruleset, overwrite)
-    click.echo(str(output), err=True)
+    if as_json:
+        click.echo(json.dumps({"output": str(output)}))
+    else:
+        click.echo(str(output), err=True)
 
 
 @presets_group.command("push")
 @click.argument("name")
 @click.argument("repo", metavar="USER/REPO")
 @click.option("--private", is_flag=True, help="Make a new repository a private one.")
-def presets_push(name: str, repo: str, private: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def presets_push(name: str, repo: str, private: bool, as_json: bool) -> None:
     """Send the preset or rule set file NAME to USER/REPO on the Hugging Face hub."""
     with one_sentence_errors():
         from ncavideo.hub import push
         from ncavideo.ruleset import open_ruleset
 
         address = push(open_ruleset(name), repo, private)
-    click.echo(f"{address}: render with --ruleset hf://{repo}", err=True)
+    if as_json:
+        click.echo(json.dumps({"address": address, "ruleset": f"hf://{repo}"}))
+    else:
+        click.echo(f"{address}: render with --ruleset hf://{repo}", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 @click.option("--fresh", is_flag=True, help="Start over, even if there is a checkpoint.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def train_command(
     recipe: Path | None,
@@ -74,6 +76,7 @@ def train_command(
     fresh: bool,
     device: str,
     overwrite: bool,
+    as_json: bool,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -99,7 +102,7 @@ def train_command(
         if iterations is not None:
             parsed = with_iterations(parsed, iterations)
         parsed = with_loggers(parsed, loggers)
-        if recipe is None and not quiet:
+        if recipe is None and not quiet and not as_json:
             click.echo(parsed.to_toml())
         target = output or Path(f"{parsed.name}.safetensors")
         if target.exists() and not overwrite:
@@ -108,7 +111,7 @@ def train_command(
             raise UserError(f"--sheet-every must be at least 1, not {sheet_every}")
         where = folder or Path("runs") / parsed.name
         with progress_bar("train", "it", quiet) as bar:
-            train(
+            ruleset = train(
                 parsed,
                 target,
                 where,
@@ -120,7 +123,13 @@ def train_command(
                 ),
                 note=lambda text: click.echo(f"ncavideo: {text}", err=True),
             )
-    if not quiet:
+    if as_json:
+        facts = {
+            "output": str(target), "folder": str(where), "ruleset": ruleset.name,
+            "rules": list(ruleset.rule_names), "provenance": ruleset.provenance,
+        }  # fmt: skip
+        click.echo(json.dumps(facts))
+    elif not quiet:
         click.echo(f"{target}: samples and log are in {where}", err=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import logging
 import platform
 import signal
 import statistics
@@ -20,6 +21,7 @@ from PIL import Image
 
 from ncavideo.engines import choose_device
 from ncavideo.errors import OutputError, UserError
+from ncavideo.events import event
 from ncavideo.ruleset import RuleSet
 from ncavideo.training.animation import save_animation
 from ncavideo.training.loggers import folder as log
@@ -84,9 +86,14 @@ def train(
             for logger in loggers:
                 closing.callback(logger.close)
             run = _Run(trainer, folder, loggers, sheet_every, checkpoint_every, report, note)
+            event(
+                "train.begin", name=recipe.name, folder=folder, iteration=trainer.iteration,
+                iterations=recipe.iterations, device=str(where),
+            )  # fmt: skip
             run.finish()
         ruleset = to_ruleset(trainer)
         ruleset.save(output)
+        event("train.done", output=output, iterations=trainer.iteration)
     except RuntimeError as error:
         if "memory" not in str(error):  # torch has no other sign of it on a processor
             raise
@@ -152,6 +159,7 @@ class _Run:
                     self._show(progress.iteration)
                 if progress.iteration % self.checkpoint_every == 0 or last or interrupted:
                     _save_checkpoint(self.trainer, self.folder / CHECKPOINT)
+                    event("train.checkpoint", iteration=progress.iteration, **progress.losses)
                     self.retries = 0
                 if interrupted:
                     raise KeyboardInterrupt
@@ -167,12 +175,13 @@ class _Run:
         self.trainer.slowed *= SLOWER**self.retries
         self.recent.clear()
         log.cut(self.folder, self.trainer.iteration)
-        event = (
+        happened = (
             f"the loss was not finite at iteration {iteration}: back to iteration"
             f" {self.trainer.iteration} with a rate of {self.trainer.slowed:g} times the recipe's"
         )
-        log.append(self.folder, {"iteration": self.trainer.iteration, "event": event})
-        self.note(event)
+        log.append(self.folder, {"iteration": self.trainer.iteration, "event": happened})
+        event("train.rolled-back", logging.WARNING, reason=happened)
+        self.note(happened)
 
     def _log(self) -> None:
         """Log the means since the last line."""
