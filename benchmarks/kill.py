@@ -38,6 +38,8 @@ def main() -> None:
     parser.add_argument("--signal", default="KILL", choices=["KILL", "INT", "TERM"])
     arguments = parser.parse_args()
     draw = random.Random(0)
+    # A shell's background jobs ignore Ctrl-C, and what they start inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clip, out = folder / "in.mp4", folder / "out.mp4"

@@ -18,7 +18,7 @@ from typing import Any
 
 from clips import bikes
 
-from ncavideo import render as rendering
+from ncavideo import rendering
 from ncavideo.options import RenderOptions
 
 

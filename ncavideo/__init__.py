@@ -1,5 +1,52 @@
-"""Turn video into living texture with multi-rule neural cellular automata."""
+"""Turn video into living texture with multi-rule neural cellular automata.
 
+import ncavideo
+
+ncavideo.render("in.mp4", rules=["fire", "moss"], out="out.mp4")
+texture = ncavideo.RuleSet.open("elements").grow(256, 256, {"fire": 1})
+for frame in ncavideo.paint(frames, ["fire", "moss"], fps=25):
+    ...
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ncavideo.errors import OutputError, UserError
 from ncavideo.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from ncavideo.api import paint, render
+    from ncavideo.options import RenderOptions
+    from ncavideo.ruleset import RuleSet, presets
+
+__all__ = [
+    "OutputError",
+    "RenderOptions",
+    "RuleSet",
+    "UserError",
+    "__version__",
+    "paint",
+    "presets",
+    "render",
+]
+
+# Imported when they are asked for: most programs need a part, and torch alone takes seconds.
+_HOMES = {
+    "paint": "ncavideo.api",
+    "render": "ncavideo.api",
+    "RenderOptions": "ncavideo.options",
+    "RuleSet": "ncavideo.ruleset",
+    "presets": "ncavideo.ruleset",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -18,7 +18,7 @@ from ncavideo import engines
 from ncavideo.cores import cores
 from ncavideo.errors import UserError
 from ncavideo.options import RenderOptions
-from ncavideo.render import RenderProgress, render
+from ncavideo.rendering import RenderProgress, render
 from ncavideo.ruleset import RuleSet, open_ruleset
 
 if TYPE_CHECKING:

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ncavideo.errors import UserError
+
+if TYPE_CHECKING:
+    from ncavideo.nca import Edge
 
 FORMAT = "ncavideo-ruleset"
 VERSION = 1
@@ -28,6 +32,7 @@ LIGHT = "light"  # the input channel for the brightness a region should take, -1
 
 # A rule set is tens of kilobytes; these bounds stop a hostile file, not an ambitious one.
 MAX_FILE_BYTES = 64 << 20
+MAX_SIDE = 32_768  # cells
 MAX_CHANNELS, MAX_INPUTS, MAX_HIDDEN = 256, 256, 4096
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
@@ -102,6 +107,57 @@ class RuleSet:
     def has_light(self) -> bool:
         """Whether the rule set has an input channel for light."""
         return LIGHT in self.inputs
+
+    @classmethod
+    def open(cls, source: str | os.PathLike[str]) -> RuleSet:
+        """Load a rule set by preset name, file, or address on the hub (`hf://user/repo`).
+
+        Raises `UserError` when there is none.
+        """
+        return open_ruleset(os.fspath(source))
+
+    def grow(
+        self,
+        height: int,
+        width: int,
+        rules: Mapping[str, float],
+        *,
+        steps: int = 600,
+        light: float | np.ndarray = 0.6,
+        seed: int = 0,
+        edge: Edge = "wrap",
+        device: str = "auto",
+        engine: str = "auto",
+    ) -> np.ndarray:
+        """Grow a texture from the seed; return `[height, width, 3]` float32, 0..1, gamma-encoded.
+
+        `rules`: each rule's weight, 0 or more, at most 1 in all; `light`: 0 (dark) to 1 (bright),
+        one number or `[height, width]`. Raises `UserError` for what cannot be.
+        """
+        from ncavideo.still import StillOptions, grow
+
+        unknown = [name for name in rules if name not in self.rule_names]
+        if unknown:
+            raise UserError(
+                f"{self.name} has no rule {unknown[0]!r}{_nearest(unknown[0], self.rule_names)};"
+                f" it has {', '.join(self.rule_names)}"
+            )
+        if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+            raise UserError(f"a grid has 1 to {MAX_SIDE} cells a side, not {height}x{width}")
+        field = np.asarray(light, np.float32)
+        if field.ndim and field.shape != (height, width):
+            raise UserError(f"light must be a number or [{height}, {width}], not {field.shape}")
+        if not 0 <= float(field.min()) <= float(field.max()) <= 1:
+            raise UserError("light must lie between 0 and 1")
+        options = StillOptions(
+            dict(rules), steps=steps, seed=seed, edge=edge, device=device, engine=engine
+        )
+        return grow(self, options, np.broadcast_to(field, (height, width)).copy())
+
+    def _repr_html_(self) -> str:
+        from ncavideo.shown import ruleset_html
+
+        return ruleset_html(self)
 
     def save(self, path: Path) -> None:
         """Write the rule set; the file appears under its name only when it is complete."""

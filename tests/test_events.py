@@ -86,12 +86,12 @@ def test_a_batch_logs_what_its_workers_meet(clip: Path, tmp_path: Path) -> None:
 def test_a_crash_is_logged_with_its_traceback(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ncavideo import render
+    from ncavideo import rendering
 
     def broken(*arguments: object) -> None:
         raise ZeroDivisionError("of all things")
 
-    monkeypatch.setattr(render, "render", broken)
+    monkeypatch.setattr(rendering, "render", broken)
     log = tmp_path / "log.jsonl"
     assert run("render", clip, "-o", tmp_path / "o.mp4", *QUICK, "--log-file", log).exit_code == 1
     last = lines(log)[-1]

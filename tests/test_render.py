@@ -20,8 +20,8 @@ from ncavideo.cli import main
 from ncavideo.errors import UserError
 from ncavideo.options import RenderOptions
 from ncavideo.painter import Painter
-from ncavideo.render import RenderProgress
-from ncavideo.render import render as render_clip
+from ncavideo.rendering import RenderProgress
+from ncavideo.rendering import render as render_clip
 
 CLIP = Path(__file__).parent.parent / "examples" / "clip.mp4"
 # Enough for a grid that lives; a real render takes more.

@@ -38,7 +38,7 @@ def main() -> int:
 
     from ncavideo.events import crash, tell
     from ncavideo.options import RenderOptions
-    from ncavideo.render import RenderProgress, render
+    from ncavideo.rendering import RenderProgress, render
 
     tell(partial(say, kind="event"))
     spoken = 0.0

@@ -56,7 +56,7 @@ def render_command(
     """Render CLIP as living texture: its light and regions drive the rules."""
     with one_sentence_errors():
         from ncavideo import look
-        from ncavideo.render import default_output, render
+        from ncavideo.rendering import default_output, render
 
         asked = asked_options(options)
         target = output or default_output(clip, asked)

@@ -52,6 +52,12 @@ class RenderReport:
     notes: list[str] = field(default_factory=list)
     loss: DecodeLoss | None = None
 
+    def _repr_html_(self) -> str:
+        from ncavideo.shown import clip_html
+
+        text = f"{self.output}: {self.frames} frames in {self.seconds:.1f} s"
+        return clip_html(self.output, "; ".join([text, *self.notes]))
+
 
 @dataclass(frozen=True)
 class RenderProgress:
