@@ -1,0 +1,123 @@
+"use strict";
+// From a picture to the inputs, as ncavideo/control/ does it: luminance, stretched to the clip's
+// range, is split at thresholds that follow it; the first rule takes the brightest parts.
+
+const BINS = 128;
+const CONTRAST = 6; // how steeply neighbouring rules change over
+const SMOOTHING = 0.6; // seconds that a threshold takes to follow a change of 63 %
+const CUT = 0.35; // histograms that differ by this share are two scenes
+const DARKEST_LIGHT = 0.2;
+const LEAST_STRENGTH = 0.4; // of a rule that nobody asks for, so that it lives on
+const LEAST_SPAN = 1 / 16;
+
+class VideoControl {
+  constructor(rules) {
+    this.rules = rules;
+    this.thresholds = null;
+    this.histogram = null;
+    this.range = null;
+    this.time = 0;
+  }
+
+  // `rgba`: bytes of h * w pixels; `time` in seconds. Fills `weights` [R, h, w] and `light` [h, w].
+  read(rgba, time, weights, light) {
+    const cells = light.length;
+    const histogram = new Float64Array(BINS);
+    for (let i = 0; i < cells; i++) {
+      const luma = (0.2126 * rgba[4 * i] + 0.7152 * rgba[4 * i + 1] + 0.0722 * rgba[4 * i + 2]) / 255;
+      light[i] = luma;
+      histogram[Math.min(BINS - 1, Math.floor(luma * BINS))] += 1 / cells;
+    }
+    this.widen(histogram);
+    const [low, high] = this.range;
+    const span = Math.max(LEAST_SPAN, high - low);
+    const stretched = new Float64Array(BINS);
+    for (let i = 0; i < cells; i++) {
+      light[i] = Math.min(1, Math.max(0, (light[i] - low) / span));
+      stretched[Math.min(BINS - 1, Math.floor(light[i] * BINS))] += 1 / cells;
+    }
+    const thresholds = this.follow(stretched, time);
+    const count = this.rules;
+    const slope = CONTRAST * Math.max(1, count - 1);
+    for (let i = 0; i < cells; i++) {
+      let above = 1;
+      for (let band = 0; band < count; band++) {
+        const last = count > 1 && band === count - 1;
+        const next = last ? 0 : Math.min(1, Math.max(0, 0.5 + slope * (light[i] - thresholds[band])));
+        // Bands ascend from dark to bright, rules descend. A single rule takes what is bright.
+        if (count === 1) weights[i] = next;
+        else weights[(count - 1 - band) * cells + i] = above - next;
+        above = next;
+      }
+      light[i] = DARKEST_LIGHT + (1 - DARKEST_LIGHT) * light[i];
+    }
+  }
+
+  // The whole clip is not known, only what has been seen of it.
+  widen(histogram) {
+    const at = (share) => {
+      let sum = 0;
+      for (let i = 0; i < BINS; i++) {
+        sum += histogram[i];
+        if (sum >= share) return (i + 0.5) / BINS;
+      }
+      return 1;
+    };
+    const [low, high] = [at(0.01), at(0.99)];
+    this.range = this.range ? [Math.min(low, this.range[0]), Math.max(high, this.range[1])] : [low, high];
+  }
+
+  follow(histogram, time) {
+    const target = this.split(histogram);
+    let moved = 1;
+    if (this.histogram) {
+      let differs = 0;
+      for (let i = 0; i < BINS; i++) differs += Math.abs(histogram[i] - this.histogram[i]) / 2;
+      if (differs <= CUT) moved = 1 - Math.exp(-Math.max(0, time - this.time) / SMOOTHING);
+    }
+    this.thresholds = this.thresholds && moved < 1
+      ? this.thresholds.map((value, i) => value + moved * (target[i] - value))
+      : target;
+    this.histogram = histogram;
+    this.time = time;
+    return this.thresholds;
+  }
+
+  // One-dimensional k-means on the histogram.
+  split(histogram) {
+    const bands = Math.max(2, this.rules);
+    let sum = 0;
+    const cumulative = Array.from(histogram, (share) => (sum += share));
+    let thresholds = Array.from({ length: bands - 1 }, (_, i) => {
+      const share = (i + 1) / bands;
+      const bin = cumulative.findIndex((value) => value >= share);
+      return ((bin < 0 ? BINS - 1 : bin) + 0.5) / BINS;
+    });
+    for (let turn = 0; turn < 16; turn++) {
+      const weight = new Float64Array(bands);
+      const total = new Float64Array(bands);
+      for (let i = 0; i < BINS; i++) {
+        const value = (i + 0.5) / BINS;
+        const band = thresholds.filter((t) => t < value).length;
+        weight[band] += histogram[i];
+        total[band] += histogram[i] * value;
+      }
+      if (weight.some((w) => w <= 0)) break;
+      const centres = Array.from(total, (t, i) => t / weight[i]);
+      thresholds = centres.slice(1).map((centre, i) => (centre + centres[i]) / 2);
+    }
+    return thresholds;
+  }
+}
+
+// A rule that nobody asks for lives on unseen: totals of 0 to 1 become 0.4 to 1.
+function keepAlive(weights, rules, cells) {
+  for (let i = 0; i < cells; i++) {
+    let total = 0;
+    for (let r = 0; r < rules; r++) total += weights[r * cells + i];
+    if (total >= 0.9999) continue;
+    const missing = LEAST_STRENGTH * (1 - total);
+    for (let r = 0; r < rules; r++)
+      weights[r * cells + i] += missing * (total > 1e-4 ? weights[r * cells + i] / total : 1 / rules);
+  }
+}

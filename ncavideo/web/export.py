@@ -1,0 +1,87 @@
+"""A rule set as one self-contained HTML page that runs it, live, in WebGL 2."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from ncavideo.errors import OutputError, UserError
+from ncavideo.ruleset import RuleSet
+
+SCRIPTS = ("engine.js", "control.js", "page.js")
+
+
+def page(ruleset: RuleSet) -> str:
+    """Return the page. It asks no other host for anything, and its policy forbids it to."""
+    style = _read("page.css")
+    script = "\n".join(_read(name).replace('"use strict";\n', "") for name in SCRIPTS)
+    # A block, so that the page's names do not meet those of what embeds it.
+    script = f'"use strict";\n{{\n{script}}}\n'
+    policy = (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}';"
+        " media-src blob: mediastream:; img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+    filled = _read("page.html")
+    for place, text in (
+        ("POLICY", policy), ("STYLE", style), ("RULESET", _as_json(ruleset)), ("SCRIPT", script),
+    ):  # fmt: skip
+        filled = filled.replace(f"%{place}%", text, 1)
+    return filled
+
+
+def export(ruleset: RuleSet, output: Path, overwrite: bool = False) -> int:
+    """Write the page; return its size in bytes.
+
+    Raises `UserError` for an output that cannot be, `OutputError` when writing fails.
+    """
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"{output} must end in .html")
+    if not output.absolute().parent.is_dir():
+        raise UserError(f"there is no folder {output.absolute().parent} to write {output.name} in")
+    if output.is_dir():
+        raise UserError(f"{output} is a folder")
+    if output.exists() and not overwrite:
+        raise UserError(f"{output} exists: name another output or give --overwrite")
+    data = page(ruleset).encode()
+    partial = output.with_name(f".{output.name}.part")
+    try:
+        partial.write_bytes(data)
+        partial.replace(output)
+    except OSError as error:
+        raise OutputError(f"cannot write {output}: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return len(data)
+
+
+def _as_json(ruleset: RuleSet) -> str:
+    facts = {
+        "name": ruleset.name,
+        "rules": [{"name": rule.name, "prompt": rule.prompt} for rule in ruleset.rules],
+        "inputs": list(ruleset.inputs),
+        "channels": ruleset.channels,
+        "hidden": ruleset.hidden,
+        "fire_rate": ruleset.fire_rate,
+        "w1": _weights(ruleset.w1),
+        "b1": _weights(ruleset.b1),
+        "w2": _weights(ruleset.w2),
+    }
+    # No text in it can end the element that holds it.
+    return json.dumps(facts).replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _weights(array: np.ndarray) -> str:
+    return base64.b64encode(array.astype("<f4").tobytes()).decode()
+
+
+def _read(name: str) -> str:
+    return (resources.files("ncavideo.web") / name).read_text("utf-8")
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
