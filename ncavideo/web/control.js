@@ -9,6 +9,8 @@ const CUT = 0.35; // histograms that differ by this share are two scenes
 const DARKEST_LIGHT = 0.2;
 const LEAST_STRENGTH = 0.4; // of a rule that nobody asks for, so that it lives on
 const LEAST_SPAN = 1 / 16;
+const MOST_SHIFT = 0.1; // how far a threshold may be moved to feed a band that would starve
+const FLAT = 0.04; // below this deviation a frame has no valleys worth following
 
 class VideoControl {
   constructor(rules) {
@@ -83,31 +85,52 @@ class VideoControl {
     return this.thresholds;
   }
 
-  // One-dimensional k-means on the histogram.
+  // One-dimensional k-means on the histogram, as `Thresholds` in ncavideo/control/levels.py.
   split(histogram) {
     const bands = Math.max(2, this.rules);
+    const values = Array.from(histogram, (_, i) => (i + 0.5) / BINS);
     let sum = 0;
     const cumulative = Array.from(histogram, (share) => (sum += share));
-    let thresholds = Array.from({ length: bands - 1 }, (_, i) => {
-      const share = (i + 1) / bands;
-      const bin = cumulative.findIndex((value) => value >= share);
-      return ((bin < 0 ? BINS - 1 : bin) + 0.5) / BINS;
-    });
+    const even = Array.from({ length: bands - 1 }, (_, i) => (i + 1) / bands);
+    const atShare = (share) => interpolate(share, cumulative, values);
+    let thresholds = even.map(atShare);
     for (let turn = 0; turn < 16; turn++) {
       const weight = new Float64Array(bands);
       const total = new Float64Array(bands);
-      for (let i = 0; i < BINS; i++) {
-        const value = (i + 0.5) / BINS;
+      values.forEach((value, i) => {
         const band = thresholds.filter((t) => t < value).length;
         weight[band] += histogram[i];
         total[band] += histogram[i] * value;
-      }
+      });
       if (weight.some((w) => w <= 0)) break;
       const centres = Array.from(total, (t, i) => t / weight[i]);
       thresholds = centres.slice(1).map((centre, i) => (centre + centres[i]) / 2);
     }
-    return thresholds;
+    // No band may starve, and none cuts into a group of values to feed itself.
+    thresholds = thresholds.map((threshold, i) => {
+      const low = atShare(even[i] - 0.25 / bands);
+      const high = atShare(even[i] + 0.25 / bands);
+      return threshold + clamp(clamp(threshold, low, high) - threshold, -MOST_SHIFT, MOST_SHIFT);
+    });
+    // A frame without contrast is split by the clip's range, not by its noise.
+    const mean = values.reduce((m, value, i) => m + value * histogram[i], 0);
+    const variance = values.reduce((v, value, i) => v + histogram[i] * (value - mean) ** 2, 0);
+    const trust = Math.min(1, Math.sqrt(variance) / FLAT);
+    return thresholds.map((threshold, i) => trust * threshold + (1 - trust) * even[i]);
   }
+}
+
+const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+
+// The value at `x` on the line through (xs[i], ys[i]); `xs` ascends.
+function interpolate(x, xs, ys) {
+  if (x <= xs[0]) return ys[0];
+  // The last of equal ones, as numpy takes it.
+  let i = xs.length - 1;
+  while (i > 0 && xs[i - 1] > x) i--;
+  if (xs[xs.length - 1] <= x) return ys[ys.length - 1];
+  const span = xs[i] - xs[i - 1];
+  return span > 0 ? ys[i - 1] + ((ys[i] - ys[i - 1]) * (x - xs[i - 1])) / span : ys[i];
 }
 
 // A rule that nobody asks for lives on unseen: totals of 0 to 1 become 0.4 to 1.

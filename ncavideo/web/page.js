@@ -437,6 +437,7 @@ try {
     open: (file) => page.open(file),
     stop: () => page.stop(),
     Engine,
+    VideoControl,
     set: page.set,
   };
 } catch (error) {
