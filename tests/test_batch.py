@@ -139,6 +139,31 @@ def test_a_crash_is_tried_again(
     assert "died (exit code 1)" in entry.reason
 
 
+def test_a_worker_ends_in_peace(clip: Path, tmp_path: Path) -> None:
+    """Its watch over its input must not get in the way at the end."""
+    order = {
+        "clip": os.fsencode(clip).hex(),
+        "output": os.fsencode(tmp_path / "o.mp4").hex(),
+        "options": ASKED,
+        "cores": None,
+    }
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "ncavideo.batching.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert worker.stdin is not None
+    worker.stdin.write(json.dumps(order).encode() + b"\n")
+    worker.stdin.flush()
+    worker.wait(60)  # its input is still open
+    worker.stdin.close()
+    assert worker.returncode == 0
+    assert worker.stderr is not None
+    assert worker.stderr.read() == b""
+    assert (tmp_path / "o.mp4").exists()
+
+
 def test_existing_outputs_are_left_alone(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

@@ -88,7 +88,9 @@ def _interrupt(number: int, frame: Any) -> NoReturn:
 
 def _leave_with_parent() -> None:
     """End this process when its input closes: nobody is there to be told."""
-    sys.stdin.buffer.read()
+    # Not through `sys.stdin`: its lock, held here, would keep the interpreter from ending in peace.
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
