@@ -15,9 +15,10 @@ from ncavideo.errors import UserError
 from ncavideo.false_colour import colour_of, expression_picture
 from ncavideo.options import RenderOptions
 from ncavideo.painter import Painter
+from ncavideo.picture_files import check_picture_output
 from ncavideo.pixels import as_float, luminance
 from ncavideo.ruleset import RuleSet, find_ruleset
-from ncavideo.still import check_picture_output, save_png, to_bytes
+from ncavideo.still import save_png, to_bytes
 from ncavideo.video.reader import VideoReader
 from ncavideo.video.survey import survey
 
@@ -42,6 +43,8 @@ def preview(clip: Path, output: Path, options: RenderOptions, moments: int = 3) 
     Raises `UserError` for unusable input or options.
     """
     check_picture_output(output, options.overwrite)
+    if output.suffix.lower() != ".png":
+        raise UserError(f"{output} must end in .png")
     if not 1 <= moments <= MOST_MOMENTS:
         raise UserError(f"--moments must lie between 1 and {MOST_MOMENTS}, not {moments}")
     ruleset = find_ruleset(options.rules, options.ruleset)

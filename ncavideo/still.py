@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,18 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from ncavideo import engines
 from ncavideo.control.mix import inputs_for
 from ncavideo.errors import OutputError, UserError
+from ncavideo.picture_files import check_picture_output, save_picture
 from ncavideo.ruleset import RuleSet, find_ruleset, open_ruleset, presets
 from ncavideo.upscale import find_upscaler
+from ncavideo.zoom import check_zoom_output, save_zoom
 
 if TYPE_CHECKING:
     from ncavideo.nca import Edge
+    from ncavideo.options import RenderOptions
 
 MOST_PIXELS = 200_000_000
+RIM = 8  # cells beyond the edge that an enlargement looks at, and more
+ZOOM_SECONDS = 4.0  # a level
 # The sheet: one tile a light, then a strip from dark to bright.
 SHEET_LIGHTS = (0.1, 0.35, 0.65, 0.9)
 SHEET_TILE = 144  # cells
@@ -39,6 +44,9 @@ class StillOptions:
     steps: int = 600
     light: float = 0.6
     cell: int = 2
+    fractal: int = 0
+    scale: float = 2.0
+    level_steps: int = 64
     seed: int = 0
     edge: Edge = "reflect"
     device: str = "auto"
@@ -50,6 +58,9 @@ class StillOptions:
             "steps": (self.steps, 1, 1_000_000),
             "light": (self.light, 0, 1),
             "cell": (self.cell, 1, 256),
+            "fractal": (self.fractal, 0, 12),
+            "scale": (self.scale, 1.25, 8),
+            "level-steps": (self.level_steps, 1, 512),
             "seed": (self.seed, 0, 2**32 - 1),
         }
         for name, (value, low, high) in ranges.items():
@@ -110,29 +121,102 @@ def grow(ruleset: RuleSet, options: StillOptions, light: np.ndarray) -> np.ndarr
     return engine.rgb()
 
 
-def still(output: Path, options: StillOptions, overwrite: bool = False) -> dict[str, Any]:
-    """Grow a picture and write it as PNG, with the settings in its metadata.
+def still(
+    output: Path,
+    options: StillOptions,
+    overwrite: bool = False,
+    *,
+    depth: int | None = None,
+    zoom: Path | None = None,
+    news: Callable[[float], None] = lambda share: None,
+) -> dict[str, Any]:
+    """Grow a picture and write it, a PNG with the settings in its metadata.
 
-    Raises `UserError` for unusable options or an existing output.
+    `depth`: 16 bits a channel where the suffix allows; `zoom`: a clip to write that goes into the
+    picture's middle. Raises `UserError` for unusable options or an existing output.
     """
-    check_picture_output(output, overwrite)
+    check_picture_output(output, overwrite, depth)
+    if zoom is not None:
+        check_zoom_output(zoom, overwrite)
     ruleset = find_ruleset(tuple(options.weights), options.ruleset)
     width, height = options.size
-    grid = (-(-height // options.cell), -(-width // options.cell))
-    texture = grow(ruleset, options, np.full(grid, options.light, np.float32))
-    picture = find_upscaler("auto")(texture, (grid[1] * options.cell, grid[0] * options.cell))[
-        :height, :width
-    ]
+    if options.edge == "wrap" and (width % options.cell or height % options.cell):
+        raise UserError(
+            f"--edge wrap needs a --size of whole cells, multiples of {options.cell} pixels"
+        )
+    picture = _grown(ruleset, options, news)
     settings = vars(options) | {"ruleset": ruleset.name}
-    info = PngImagePlugin.PngInfo()
-    info.add_text("ncavideo", repr(settings))
-    save_png(Image.fromarray(to_bytes(picture)), output, info)
+    save_picture(picture, output, settings, depth)
+    if zoom is not None:
+        save_zoom(picture, zoom, ZOOM_SECONDS * max(1, options.fractal))
+    return {"output": str(output), "width": width, "height": height, "ruleset": ruleset.name}
+
+
+def _grown(ruleset: RuleSet, options: StillOptions, news: Callable[[float], None]) -> np.ndarray:
+    """Return the picture `[H, W, 3]` uint16."""
+    width, height = options.size
+    rows, columns = -(-height // options.cell), -(-width // options.cell)
+    if options.fractal:
+        from ncavideo.fractal import grow_fractal
+
+        cells = grow_fractal(ruleset, options, rows, columns, news)
+        if options.cell == 1:
+            return cells
+        texture = np.asarray(cells, np.float32) / np.float32(65535)
+    else:
+        texture = grow(ruleset, options, np.full((rows, columns), options.light, np.float32))
+    rim = RIM if options.edge == "wrap" else 0
+    # A picture that is to be tiled is enlarged with what lies across its edges.
+    texture = np.pad(texture, ((rim, rim), (rim, rim), (0, 0)), mode="wrap") if rim else texture
+    size = (texture.shape[1] * options.cell, texture.shape[0] * options.cell)
+    picture = find_upscaler("auto")(texture, size)
+    edge = rim * options.cell
+    return to_deep(picture[edge : edge + height, edge : edge + width])
+
+
+def still_of(
+    photo: Path,
+    output: Path,
+    options: RenderOptions,
+    overwrite: bool = False,
+    *,
+    size: tuple[int, int] | None = None,
+    depth: int | None = None,
+) -> dict[str, Any]:
+    """Turn a picture into texture, as `render` does a frame; `size`: (width, height) in pixels.
+
+    Raises `UserError` for an unusable picture or options.
+    """
+    import cv2
+
+    from ncavideo.brightness import in_order
+    from ncavideo.control.levels import clip_range
+    from ncavideo.painter import Painter
+    from ncavideo.pictures import read_picture
+    from ncavideo.pixels import luminance
+
+    check_picture_output(output, overwrite, depth)
+    ruleset = find_ruleset(options.rules, options.ruleset)
+    options = in_order(options, ruleset)
+    source = to_deep(read_picture(photo, "picture"))
+    if size is not None:
+        source = cv2.resize(source, size, interpolation=cv2.INTER_AREA)
+    height, width = source.shape[:2]
+    painter = Painter(ruleset, (width, height), clip_range([luminance(source)]), options, photo)
+    try:
+        picture = painter.paint(source, 0.0)
+    finally:
+        painter.close()
+    settings = {"picture": photo.name, "ruleset": ruleset.name, **asdict(options)}
+    save_picture(picture, output, settings, depth)
     return {"output": str(output), "width": width, "height": height, "ruleset": ruleset.name}
 
 
 def sheet(output: Path, source: str | None = None, overwrite: bool = False) -> None:
     """Draw one labelled picture of all rules of `source`, or of every preset."""
     check_picture_output(output, overwrite)
+    if output.suffix.lower() != ".png":
+        raise UserError(f"{output} must end in .png")
     sets = [open_ruleset(source)] if source else [RuleSet.load(p) for p in presets().values()]
     if not sets:
         raise UserError("there is no preset to draw")
@@ -173,16 +257,9 @@ def to_bytes(picture: np.ndarray) -> np.ndarray:
     return np.asarray(np.clip(picture, 0, 1) * 255 + 0.5, np.uint8)
 
 
-def check_picture_output(output: Path, overwrite: bool) -> None:
-    """Raise `UserError` unless `output` can be written as a PNG."""
-    if output.suffix.lower() != ".png":
-        raise UserError(f"{output} must end in .png")
-    if not output.absolute().parent.is_dir():
-        raise UserError(f"there is no folder {output.absolute().parent} to write {output.name} in")
-    if output.is_dir():
-        raise UserError(f"{output} is a folder")
-    if output.exists() and not overwrite:
-        raise UserError(f"{output} exists: name another output or give --overwrite")
+def to_deep(picture: np.ndarray) -> np.ndarray:
+    """Round a picture in 0..1 to uint16."""
+    return np.asarray(np.clip(picture, 0, 1) * 65535 + 0.5, np.uint16)
 
 
 def save_png(image: Image.Image, output: Path, info: PngImagePlugin.PngInfo | None = None) -> None:

@@ -29,12 +29,26 @@ class Engine(ABC):
     engines with one seed fire the same cells, and a restored snapshot goes on bit for bit.
     """
 
+    can_be_a_part = False
+
     def __init__(
         self, ruleset: RuleSet, height: int, width: int, *, seed: int, edge: Edge, device: str
     ) -> None:
         self.ruleset, self.height, self.width = ruleset, height, width
         self.seed, self.edge, self.device = seed, edge, device
         self.steps_taken = 0
+        self.origin = (0, 0)
+
+    def place(self, row: int, column: int) -> None:
+        """Make this grid a part of a larger one, whose cell (`row`, `column`) is its first.
+
+        Its cells fire as they would in the whole. What happens beyond its edges it does not know:
+        after n steps only cells that are n cells away from an edge are as in the whole. Raises
+        `ValueError` for an engine that cannot.
+        """
+        if not self.can_be_a_part:
+            raise ValueError(f"{type(self).__name__} cannot run a part of a grid")
+        self.origin = (row, column)
 
     def step(self, inputs: np.ndarray, steps: int) -> None:
         """Take `steps` steps under `inputs` `[I, H, W]` float32, ordered as the rule set's."""

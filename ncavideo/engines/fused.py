@@ -32,6 +32,8 @@ class FusedEngine(Engine):
     cell at either end of a row for what lies across the edge.
     """
 
+    can_be_a_part = True
+
     def __init__(
         self,
         ruleset: RuleSet,
@@ -124,6 +126,7 @@ class FusedEngine(Engine):
             self.seed % UINT32,
             np.uint64(threshold(self.ruleset.fire_rate)),
             self.edge == "wrap",
+            *self.origin,
         )
 
     def rgb(self) -> np.ndarray:

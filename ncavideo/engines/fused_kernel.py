@@ -326,14 +326,24 @@ _M, _A = np.uint32(LCG_MULTIPLIER), np.uint32(LCG_INCREMENT)
 
 @_compiled(inline="always")
 def _firing(
-    seed: int, step: int, row: int, width: int, limit: int, hashes: np.ndarray, cells: np.ndarray
+    seed: int,
+    step: int,
+    row: int,
+    left: int,
+    width: int,
+    limit: int,
+    hashes: np.ndarray,
+    cells: np.ndarray,
 ) -> int:
-    """Write the columns of a row's firing cells to `cells`; return how many. See `firemask`."""
+    """Write the columns of a row's firing cells to `cells`; return how many. See `firemask`.
+
+    `row` and `left`: the place of the row's first cell in the whole.
+    """
     x0 = _word(_word(seed) * _M + _A)
     y0 = _word(_word(step) * _M + _A)
     z0 = _word(_word(row) * _M + _A)
     for column in range(width):
-        w = _word(_word(column) * _M + _A)
+        w = _word(_word(left + column) * _M + _A)
         x = _word(x0 + _word(y0 * w))
         y = _word(y0 + _word(z0 * x))
         z = _word(z0 + _word(x * y))
@@ -376,6 +386,8 @@ def work(
     seed: int,
     limit: int,
     wrap: bool,
+    first_row: int,
+    first_column: int,
 ) -> None:
     """Take tasks until none is left: one thread's share of `steps` steps.
 
@@ -385,7 +397,8 @@ def work(
     `[2, bands, 2, W + 2, S]`: the first and last row of each band, at even and odd steps.
     `scratch`, `hashes`, `cells`: this thread's own, see `FusedEngine`. `w1`
     `[blocks, 4C + I, units]`, `b1` `[blocks * units]`, `w2` `[blocks * units, S]`. `limit`: the
-    fire rate's threshold, 0..2**32.
+    fire rate's threshold, 0..2**32. `first_row`, `first_column`:
+    the grid's place in a larger one.
     """
     height, padded, stride = grid.shape
     width = padded - 2
@@ -436,7 +449,7 @@ def work(
                 down = here
             else:
                 down = rims_at + (old * bands + below) * 2 * row_bytes
-            count = _firing(seed, step, y, width, limit, hashes, cells)
+            count = _firing(seed, step, first_row + y, first_column, width, limit, hashes, cells)
             for spare in range(count, count + GROUP):
                 cells[spare] = cells[max(count - 1, 0)]  # fills the last group
             for start in range(0, count, GROUP):

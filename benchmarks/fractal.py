@@ -1,0 +1,76 @@
+"""Whether fractals have structure at every scale; and what a large one costs.
+
+    python benchmarks/fractal.py [--size 768] [--large 7680x4320]
+
+The radially averaged power spectrum of luminance, from 3 cycles a picture to a quarter of a cycle a
+pixel, in thirds of an octave, in log-log axes. *law*: how far it is (root mean square, in decades)
+from the power law 1/f^2 of natural scenes (Field 1987), at its own height; *residual*: from the
+straight line of any slope that fits it best; *slope*: of that line. A picture of one scale has most
+of its power near that scale, and less and less in what is coarser.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import resource
+import time
+
+import numpy as np
+
+from ncavideo.fractal import grow_fractal
+from ncavideo.pixels import LUMINANCE
+from ncavideo.ruleset import find_ruleset
+from ncavideo.still import StillOptions
+
+RULES = ("moss", "magma", "water", "stone", "bark", "nebula", "crystal")
+
+
+def measured(picture: np.ndarray) -> tuple[float, float, float]:
+    """Return the distance from 1/f^2, that from the best straight line, and the line's slope."""
+    luma = picture.astype(np.float32) @ LUMINANCE
+    size = min(luma.shape)
+    luma = luma[:size, :size] * np.outer(np.hanning(size), np.hanning(size))
+    power = np.abs(np.fft.fft2(luma - luma.mean())) ** 2
+    along = np.fft.fftfreq(size) * size
+    radius = np.hypot(along[:, None], along[None])
+    edges = np.exp2(np.arange(np.log2(3), np.log2(size / 4), 1 / 3))
+    means, middles = [], []
+    for low, high in itertools.pairwise(edges):
+        ring = (radius >= low) & (radius < high)
+        if ring.any():
+            means.append(np.log10(power[ring].mean()))
+            middles.append(np.log10((low * high) ** 0.5))
+    line = np.polyfit(middles, means, 1)
+    law = np.std(np.array(means) + 2 * np.array(middles))
+    return float(law), float(np.std(np.polyval(line, middles) - means)), float(line[0])
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=768)
+    parser.add_argument("--large", default="7680x4320")
+    arguments = parser.parse_args()
+    size = arguments.size
+    print(f"{'':<10}{'one scale':>24}{'fractal 2 x 3':>24}{'fractal 3 x 2':>24}")
+    print(f"{'rule':<10}" + f"{'law':>8}{'residual':>9}{'slope':>7}" * 3)
+    for rule in RULES:
+        ruleset = find_ruleset((rule,))
+        cells = []
+        for levels, scale in ((0, 2.0), (2, 3.0), (3, 2.0)):
+            options = StillOptions({rule: 1.0}, fractal=levels, scale=scale, level_steps=96)
+            law, off, slope = measured(np.asarray(grow_fractal(ruleset, options, size, size)))
+            cells.append(f"{law:>8.2f}{off:>9.2f}{slope:>7.2f}")
+        print(f"{rule:<10}" + "".join(cells), flush=True)
+    width, height = (int(side) for side in arguments.large.split("x"))
+    options = StillOptions({"stone": 1.0}, fractal=4, scale=3.0)
+    begin = time.perf_counter()
+    grow_fractal(find_ruleset(("stone",)), options, height, width)
+    seconds = time.perf_counter() - begin
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"{width}x{height}, four levels: {seconds:.0f} s, at most {peak:.2f} GB in memory")
+
+
+if __name__ == "__main__":
+    main()

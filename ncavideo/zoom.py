@@ -1,0 +1,80 @@
+"""A clip that goes from a whole picture into its middle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from ncavideo.errors import OutputError, UserError
+
+FPS = 30
+MOST_SIDE = 1280  # pixels of the clip's longer side
+CLOSEST = 2.0  # pixels of the clip for one of the picture, at the end
+
+
+def check_zoom_output(output: Path, overwrite: bool) -> None:
+    """Raise `UserError` unless the clip can be written."""
+    if output.suffix.lower() not in (".mp4", ".mov", ".mkv"):
+        raise UserError(f"{output} must end in .mp4, .mov or .mkv")
+    if not output.absolute().parent.is_dir():
+        raise UserError(f"there is no folder {output.absolute().parent} to write {output.name} in")
+    if output.exists() and not overwrite:
+        raise UserError(f"{output} exists: name another output or give --overwrite")
+
+
+def save_zoom(rgb: np.ndarray, output: Path, seconds: float) -> None:
+    """Write the clip of a picture `[H, W, 3]` uint8 or uint16, in H.264.
+
+    Raises `OutputError` if it cannot be written; it appears under its name when it is complete.
+    """
+    every = frames(rgb, round(seconds * FPS))
+    first = next(every)
+    partial = output.with_name(f".{output.name}.part{output.suffix}")
+    try:
+        with av.open(str(partial), "w") as container:
+            stream = container.add_stream("libx264", rate=Fraction(FPS), options={"crf": "18"})
+            stream.pix_fmt = "yuv420p"
+            stream.height, stream.width = first.shape[:2]
+            for frame in chain([first], every):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
+            container.mux(stream.encode())
+        partial.replace(output)
+    except (OSError, av.error.FFmpegError) as error:
+        raise OutputError(f"cannot write {output}: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def frames(rgb: np.ndarray, count: int) -> Iterator[np.ndarray]:
+    """Yield `count` frames, uint8: the whole picture first, each nearer by the same factor."""
+    height, width = rgb.shape[:2]
+    shrink = min(1.0, MOST_SIDE / max(height, width))
+    size = (max(2, round(width * shrink / 2) * 2), max(2, round(height * shrink / 2) * 2))
+    # Smaller and smaller copies, so that no pixel of a frame leaves most of those under it out.
+    copies: list[np.ndarray] = [
+        np.asarray(rgb if rgb.dtype == np.uint8 else rgb >> 8).astype(np.uint8)
+    ]
+    while copies[-1].shape[1] >= 2 * size[0]:
+        half = (copies[-1].shape[1] // 2, copies[-1].shape[0] // 2)
+        copies.append(cv2.resize(copies[-1], half, interpolation=cv2.INTER_AREA))
+    first, last = size[0] / width, CLOSEST
+    for index in range(count):
+        scale = first * (last / first) ** (index / max(1, count - 1))
+        near = next(c for c in reversed(copies) if c.shape[1] / width >= min(scale, 1.0))
+        ratio = scale * width / near.shape[1]
+        middle = (near.shape[1] / 2, near.shape[0] / 2)
+        move = np.array(
+            [
+                [ratio, 0, size[0] / 2 - ratio * middle[0]],
+                [0, ratio, size[1] / 2 - ratio * middle[1]],
+            ]
+        )
+        yield cv2.warpAffine(
+            near, move, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        )
