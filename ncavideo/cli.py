@@ -7,6 +7,7 @@ import click
 from ncavideo.commands.batch import batch_command
 from ncavideo.commands.common import log_file_option
 from ncavideo.commands.export import export_command
+from ncavideo.commands.gallery import gallery_command
 from ncavideo.commands.machine import bench_command, doctor_command
 from ncavideo.commands.presets import presets_group
 from ncavideo.commands.preview import preview_command
@@ -30,6 +31,7 @@ for command in (
     train_command,
     presets_group,
     export_command,
+    gallery_command,
     doctor_command,
     bench_command,
 ):

@@ -370,6 +370,45 @@ def test_it_is_one_small_file_that_asks_for_nothing() -> None:
     assert "%" + "STYLE%" not in text
 
 
+@needs_browser
+def test_a_gallery_runs_what_is_touched(browser: Any, tmp_path: Path) -> None:
+    hostile = "</li><img src=x onerror='window.hacked=1'>"
+    plain = open_ruleset("tiny")
+    rules = tuple(Rule(rule.name, prompt=hostile) for rule in plain.rules)
+    dataclasses.replace(plain, name="other", rules=rules).save(tmp_path / "other.safetensors")
+    site = tmp_path / "site"
+    result = run("gallery", "tiny", tmp_path / "other.safetensors", "--out-dir", site, "--json")
+    files = [Path(file).name for file in json.loads(result.stdout)["files"]]
+    assert files == ["index.html", "tiny.html", "other.html"]
+    assert sorted(p.name for p in site.iterdir()) == sorted(files)
+    tab = browser.new_page(viewport={"width": 900, "height": 700})
+    errors: list[str] = []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.goto((site / "index.html").as_uri())
+    assert tab.locator("article").count() == 2
+    assert tab.locator("img").count() == 2
+    assert hostile in tab.locator(".prompts").nth(1).text_content()
+    for index in (0, 1):
+        tab.locator("button[data-page]").nth(index).click()
+        assert tab.locator("iframe").count() == 1
+        deadline = time.monotonic() + 30
+        while True:
+            frames = [f for f in tab.frames if f.url.endswith("#embed")]
+            if frames and frames[0].evaluate("() => window.ncavideo ? ncavideo.steps : 0") > 3:
+                break
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    assert tab.evaluate("() => window.hacked") is None
+    assert errors == []
+    tab.close()
+    again = run("gallery", "tiny", "--out-dir", site)
+    assert again.exit_code == 2
+    assert "--overwrite" in again.stderr
+    twice = run("gallery", "tiny", "tiny", "--out-dir", tmp_path / "twice")
+    assert twice.exit_code == 2
+    assert not (tmp_path / "twice").exists()
+
+
 def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "there.html").write_text("mine")
     for arguments, said in (

@@ -18,15 +18,15 @@ SCRIPTS = ("engine.js", "control.js", "page.js")
 
 def page(ruleset: RuleSet) -> str:
     """Return the page. It asks no other host for anything, and its policy forbids it to."""
-    style = _read("page.css")
-    script = "\n".join(_read(name).replace('"use strict";\n', "") for name in SCRIPTS)
+    style = part("page.css")
+    script = "\n".join(part(name).replace('"use strict";\n', "") for name in SCRIPTS)
     # A block, so that the page's names do not meet those of what embeds it.
     script = f'"use strict";\n{{\n{script}}}\n'
     policy = (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}';"
+        f"default-src 'none'; script-src '{digest(script)}'; style-src '{digest(style)}';"
         " media-src blob: mediastream:; img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
-    filled = _read("page.html")
+    filled = part("page.html")
     for place, text in (
         ("POLICY", policy), ("STYLE", style), ("RULESET", _as_json(ruleset)), ("SCRIPT", script),
     ):  # fmt: skip
@@ -79,9 +79,11 @@ def _weights(array: np.ndarray) -> str:
     return base64.b64encode(array.astype("<f4").tobytes()).decode()
 
 
-def _read(name: str) -> str:
+def part(name: str) -> str:
+    """Return one of the files that pages are made of."""
     return (resources.files("ncavideo.web") / name).read_text("utf-8")
 
 
-def _hash(text: str) -> str:
+def digest(text: str) -> str:
+    """Return what a Content-Security-Policy calls a script or style by."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
