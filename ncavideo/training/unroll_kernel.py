@@ -49,7 +49,7 @@ def firing_cells(
     columns = np.empty(width + 1, np.int64)
     total = 0
     for y in range(height):
-        count = _firing(seed, step, first + y, width, limit, hashes, columns)
+        count = _firing(seed, step, first + y, 0, width, limit, hashes, columns)
         for i in range(count):
             cells[total + i] = y * width + columns[i]
         total += count
