@@ -118,7 +118,8 @@ class Journal:
 
     def close(self) -> None:
         """Close the file."""
-        self._base.close()
+        with self._lock:
+            self._base.close()
 
 
 def _appeared_since(output: Place, when: float) -> bool:

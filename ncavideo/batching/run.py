@@ -120,9 +120,10 @@ def run_batch(
         for worker in team:
             worker.start()
         for worker in team:
-            # With a limit, since not every system lets Ctrl-C through to a thread that waits.
-            while worker.is_alive():
-                worker.join(0.2)
+            # With a limit, since not every system lets Ctrl-C through to a thread that waits. Not
+            # `join`: interrupted in it, Python before 3.13 takes a thread for dead that is not.
+            while not worker.ended.wait(0.2):
+                pass
         report = BatchReport([book.entry(job.key) for job in jobs])
     report.seconds = time.perf_counter() - begun
     event("batch.done", **report.as_json())
@@ -164,7 +165,8 @@ def _end(team: Sequence[_Worker]) -> None:
     for worker in team:
         worker.leave()
     for worker in team:
-        worker.join()
+        if worker.ident is not None:
+            worker.ended.wait()
 
 
 def _gpus(jobs: Sequence[Job]) -> int:
@@ -196,10 +198,16 @@ class _Worker(threading.Thread):
         super().__init__(name=f"batch worker {index}", daemon=True)
         self._index, self._host, self._waiting, self._journal = index, host, waiting, journal
         self._retries, self._news, self._finished = retries, news, finished
-        self._leaving = threading.Event()
+        self._leaving, self.ended = threading.Event(), threading.Event()
 
     def run(self) -> None:
-        """Render until nothing is left."""
+        """Render until nothing is left; `ended` tells that nothing is being done any more."""
+        try:
+            self._render_all()
+        finally:
+            self.ended.set()
+
+    def _render_all(self) -> None:
         while not self._leaving.is_set():
             try:
                 job = self._waiting.get_nowait()
