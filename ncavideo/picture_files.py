@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ncavideo.errors import OutputError, UserError
+from ncavideo.outputs import check_output
 
 DEPTHS = {".png": (8, 16), ".tif": (8, 16), ".tiff": (8, 16), ".jpg": (8,), ".jpeg": (8,),
           ".webp": (8,), ".exr": (32,)}  # fmt: skip
@@ -23,19 +24,12 @@ LINEAR_BELOW, LINEAR_SLOPE, OFFSET, GAMMA = 0.04045, 12.92, 0.055, 2.4
 
 def check_picture_output(output: Path, overwrite: bool, depth: int | None = None) -> None:
     """Raise `UserError` unless `output` can be written, and can hold `depth` bits a channel."""
-    if output.suffix.lower() == ".exr":
-        _openexr()
-    known = DEPTHS.get(output.suffix.lower())
-    if known is None:
-        raise UserError(f"{output} must end in {', '.join(DEPTHS)}")
+    check_output(output, DEPTHS, overwrite)
+    known = DEPTHS[output.suffix.lower()]
     if depth is not None and depth not in known:
         raise UserError(f"{output.suffix} holds {known[-1]} bits a channel, not {depth}: use .png")
-    if not output.absolute().parent.is_dir():
-        raise UserError(f"there is no folder {output.absolute().parent} to write {output.name} in")
-    if output.is_dir():
-        raise UserError(f"{output} is a folder")
-    if output.exists() and not overwrite:
-        raise UserError(f"{output} exists: name another output or give --overwrite")
+    if output.suffix.lower() == ".exr":
+        _openexr()
 
 
 def save_picture(

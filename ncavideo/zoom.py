@@ -11,7 +11,8 @@ import av
 import cv2
 import numpy as np
 
-from ncavideo.errors import OutputError, UserError
+from ncavideo.errors import OutputError
+from ncavideo.outputs import check_output
 
 FPS = 30
 MOST_SIDE = 1280  # pixels of the clip's longer side
@@ -20,12 +21,7 @@ CLOSEST = 2.0  # pixels of the clip for one of the picture, at the end
 
 def check_zoom_output(output: Path, overwrite: bool) -> None:
     """Raise `UserError` unless the clip can be written."""
-    if output.suffix.lower() not in (".mp4", ".mov", ".mkv"):
-        raise UserError(f"{output} must end in .mp4, .mov or .mkv")
-    if not output.absolute().parent.is_dir():
-        raise UserError(f"there is no folder {output.absolute().parent} to write {output.name} in")
-    if output.exists() and not overwrite:
-        raise UserError(f"{output} exists: name another output or give --overwrite")
+    check_output(output, (".mp4", ".mov", ".mkv"), overwrite)
 
 
 def save_zoom(rgb: np.ndarray, output: Path, seconds: float) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ncavideo.errors import OutputError, UserError
+from ncavideo.errors import OutputError
+from ncavideo.outputs import check_output
 from ncavideo.ruleset import RuleSet
 
 SCRIPTS = ("engine.js", "control.js", "page.js")
@@ -39,14 +40,7 @@ def export(ruleset: RuleSet, output: Path, overwrite: bool = False) -> int:
 
     Raises `UserError` for an output that cannot be, `OutputError` when writing fails.
     """
-    if output.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"{output} must end in .html")
-    if not output.absolute().parent.is_dir():
-        raise UserError(f"there is no folder {output.absolute().parent} to write {output.name} in")
-    if output.is_dir():
-        raise UserError(f"{output} is a folder")
-    if output.exists() and not overwrite:
-        raise UserError(f"{output} exists: name another output or give --overwrite")
+    check_output(output, (".html", ".htm"), overwrite)
     data = page(ruleset).encode()
     partial = output.with_name(f".{output.name}.part")
     try:
