@@ -72,6 +72,11 @@ def grow_fractal(
     `news` is told the share that is done. Raises `UserError` for what cannot be.
     """
     every = sizes(height, width, options.fractal, options.scale)
+    if options.edge == "wrap" and max(height, width) > tile:
+        raise UserError(
+            f"a fractal with --edge wrap has at most {tile} cells a side, not {width}x{height}: use"
+            " a smaller --size or a larger --cell"
+        )
     cells = [h * w for h, w in every]
     with tempfile.TemporaryDirectory(prefix="ncavideo-") as name:
         folder = Path(name)

@@ -126,6 +126,12 @@ def test_the_command_grows_a_fractal_and_zooms_into_it(tmp_path: Path) -> None:
     assert (tmp_path / "again.png").read_bytes() == out.read_bytes()
 
 
+def test_what_cannot_be_tiled_is_refused() -> None:
+    with pytest.raises(UserError, match="at most 64 cells"):
+        fractal(tile=64, edge="wrap")
+    assert fractal(tile=170, edge="wrap").shape == (110, 170, 3)
+
+
 # Files
 
 

@@ -77,12 +77,20 @@ class Url:
     def exists(self) -> bool:
         """Return whether it is there."""
         files, path = self.store()
-        return bool(files.exists(path))
+        try:
+            return bool(files.exists(path))
+        # Every kind of URL has errors of its own.
+        except Exception as error:
+            raise UserError(f"{hidden(self)} cannot be reached: {said(error)}") from error
 
     def facts(self) -> list[Any]:
-        """Return what changes when the file does."""
+        """Return what changes when the file does; nothing if it cannot be asked."""
         files, path = self.store()
-        info = files.info(path)
+        try:
+            info = files.info(path)
+        # Whoever renders it meets the same error, and tells it.
+        except Exception:
+            return []
         known = ("size", "mtime", "modify", "LastModified", "ETag", "updated", "last_modified")
         return [str(info[key]) for key in known if key in info]
 
