@@ -14,6 +14,7 @@ from ncavideo.commands.preview import preview_command
 from ncavideo.commands.render import render_command
 from ncavideo.commands.still import still_command
 from ncavideo.commands.train import train_command
+from ncavideo.commands.ui import ui_command
 from ncavideo.version import __version__
 
 
@@ -32,6 +33,7 @@ for command in (
     presets_group,
     export_command,
     gallery_command,
+    ui_command,
     doctor_command,
     bench_command,
 ):

@@ -60,10 +60,16 @@ def preview(clip: Path, output: Path, options: RenderOptions, moments: int = 3) 
 
 
 def look_at(
-    clip: Path, ruleset: RuleSet, levels: ClipRange, options: RenderOptions, time: float
+    clip: Path,
+    ruleset: RuleSet,
+    levels: ClipRange,
+    options: RenderOptions,
+    time: float,
+    across: int = TILE,
 ) -> tuple[Moment, list[str]]:
     """Return what a render shows at `time` seconds into the clip, and what drives it there.
 
+    `across`: the pictures' width in pixels.
     The grid is warmed up on that moment alone, so that it takes as long at a clip's end as at its
     beginning; in a render it has lived through all that came before.
     """
@@ -85,13 +91,14 @@ def look_at(
             said = painter.notes()
         finally:
             painter.close()
-    pictures = {"source": _small(frame.rgb, info.width, info.height)}
+    size = (across, max(1, round(across * info.height / info.width)))
+    pictures = {"source": _small(frame.rgb, size)}
     for rule, weight in zip(options.rules, guide.weights, strict=True):
-        pictures[rule] = _small(np.repeat(weight[..., None], 3, 2), info.width, info.height)
-    pictures["expression"] = _small(expression_picture(guide.weights), info.width, info.height)
+        pictures[rule] = _small(np.repeat(weight[..., None], 3, 2), size)
+    pictures["expression"] = _small(expression_picture(guide.weights), size)
     if ruleset.has_light:
-        pictures["light"] = _small(np.repeat(guide.light[..., None], 3, 2), info.width, info.height)
-    pictures["result"] = _small(result, info.width, info.height)
+        pictures["light"] = _small(np.repeat(guide.light[..., None], 3, 2), size)
+    pictures["result"] = _small(result, size)
     return Moment(frame.time - reader.origin, pictures), said
 
 
@@ -105,11 +112,10 @@ def _times(clip: Path, options: RenderOptions, moments: int) -> list[float]:
     return [begin + length * (index + 0.5) / moments for index in range(moments)]
 
 
-def _small(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+def _small(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return a picture as a tile, uint8, over a chequered ground if it has alpha."""
-    size = (TILE, max(1, round(TILE * height / width)))
     shown = as_float(picture)
-    method = cv2.INTER_AREA if picture.shape[1] > TILE else cv2.INTER_LINEAR
+    method = cv2.INTER_AREA if picture.shape[1] > size[0] else cv2.INTER_LINEAR
     shown = cv2.resize(shown, size, interpolation=method)
     if shown.shape[2] == 4:
         y, x = np.indices(shown.shape[:2]) // 8

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-import threading
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 from ncavideo.batching.places import local
 from ncavideo.errors import BusyError, OutputError, UserError
+from ncavideo.parent import leave_with_parent
 
 EVERY = 0.2  # seconds between two lines of progress
 
@@ -29,8 +28,7 @@ def say(**facts: Any) -> None:
 def main() -> int:
     """Render the job; the last line says how it ended."""
     job = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    signal.signal(signal.SIGTERM, _interrupt)
+    leave_with_parent()
     cores = job.get("cores")
     if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
@@ -80,18 +78,6 @@ def main() -> int:
             lost=None if loss is None else {"frames": loss.frames, "seconds": loss.seconds},
         )
     return 0
-
-
-def _interrupt(number: int, frame: Any) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _leave_with_parent() -> None:
-    """End this process when its input closes: nobody is there to be told."""
-    # Not through `sys.stdin`: its lock, held here, would keep the interpreter from ending in peace.
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

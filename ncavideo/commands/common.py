@@ -101,7 +101,20 @@ def _log_to(context: click.Context, option: click.Parameter, path: Path | None) 
         return
     with one_sentence_errors():
         log_to(path)
-    event("command", command=context.command_path, arguments=sys.argv[1:], version=__version__)
+    arguments = _without_secrets(sys.argv[1:])
+    event("command", command=context.command_path, arguments=arguments, version=__version__)
+
+
+def _without_secrets(arguments: list[str]) -> list[str]:
+    """Return the command line without the passwords in it."""
+    from ncavideo.batching.places import hidden
+
+    shown = []
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if before == "--login" or argument.startswith("--login="):
+            argument = "--login=..." if argument.startswith("--login=") else "..."
+        shown.append(hidden(argument))
+    return shown
 
 
 def rules_option(text: str) -> tuple[str, ...]:

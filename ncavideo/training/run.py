@@ -105,6 +105,22 @@ def train(
     return ruleset
 
 
+def save_so_far(recipe: Recipe, output: Path, folder: Path, *, device: str = "auto") -> int:
+    """Write the rule set of the last checkpoint of a run in `folder`; return its iteration.
+
+    At 0 iterations nothing is written. Raises `UserError` for a checkpoint that is damaged or
+    another recipe's.
+    """
+    checkpoint = folder / CHECKPOINT
+    if not checkpoint.exists():
+        return 0
+    trainer = make_trainer(recipe, torch.device(choose_device(device)))
+    _restore(trainer, checkpoint)
+    if trainer.iteration:
+        to_ruleset(trainer).save(output)
+    return trainer.iteration
+
+
 def _smaller(recipe: Recipe) -> str:
     """Say which setting to lower, and to what, for a run that needs half of the memory."""
     training, guide = recipe.training, recipe.guide

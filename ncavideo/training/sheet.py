@@ -20,6 +20,21 @@ def rule_inputs(ruleset: RuleSet, rule: int, light: np.ndarray) -> np.ndarray:
     return inputs
 
 
+def grown(
+    ruleset: RuleSet,
+    rule: int,
+    light: np.ndarray,
+    steps: int,
+    edge: Edge = "reflect",
+    device: str = "cpu",
+) -> np.ndarray:
+    """Return one rule, grown from the seed under `light` `[H, W]`: `[H, W, 3]`, 0..1."""
+    height, width = light.shape
+    engine = engines.start("auto", ruleset, height, width, seed=0, edge=edge, device=device)
+    engine.step(rule_inputs(ruleset, rule, light), steps)
+    return engine.rgb()
+
+
 def sample_sheet(
     ruleset: RuleSet, *, size: int = 96, steps: int = 256, device: str = "cpu"
 ) -> np.ndarray:
@@ -35,8 +50,6 @@ def sample_sheet(
         tiles = []
         for light in fields:
             edge: Edge = "reflect" if light is ramp else "wrap"
-            engine = engines.start("auto", ruleset, *light.shape, seed=0, edge=edge, device=device)
-            engine.step(rule_inputs(ruleset, rule, light), steps)
-            tiles.append(engine.rgb())
+            tiles.append(grown(ruleset, rule, light, steps, edge, device))
         rows.append(np.concatenate(tiles, 1))
     return (np.concatenate(rows) * 255 + 0.5).astype(np.uint8)

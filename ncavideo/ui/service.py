@@ -1,0 +1,49 @@
+"""What all tabs share: the sessions, who renders and trains, the process that previews."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+
+from ncavideo.ui import moments
+from ncavideo.ui.line import Line
+from ncavideo.ui.moments import Moments
+from ncavideo.ui.sessions import Session, Sessions
+
+
+class Service:
+    """One running app. `root`: the folder that all its files are in, and that goes with it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.sessions = Sessions(root)
+        self.moments = Moments()
+        self.renders, self.trainings = Line(), Line()
+        self._samples: dict[str, dict[str, np.ndarray]] = {}
+
+    def session(self, request: gr.Request) -> Session:
+        """Return the session of whoever asks."""
+        return self.sessions.get(request.session_hash)
+
+    def end(self, request: gr.Request) -> None:
+        """End the session of a tab that was closed."""
+        self.sessions.end(request.session_hash)
+
+    async def samples(self, ruleset: str) -> dict[str, np.ndarray]:
+        """Return a picture of each rule of a rule set, `[h, w, 3]` uint8. Raises `UserError`."""
+        if ruleset not in self._samples:
+            self._samples[ruleset] = await self.moments.run(moments.samples, ruleset)
+        return self._samples[ruleset]
+
+    def forget_samples(self, ruleset: Path) -> None:
+        """Forget the pictures of a rule set that has changed."""
+        self._samples.pop(str(ruleset), None)
+
+    def close(self) -> None:
+        """End everything that is going on, and remove all files."""
+        self.sessions.end_all()
+        self.moments.close()
+        shutil.rmtree(self.root, ignore_errors=True)
