@@ -29,12 +29,14 @@ def some(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 texts = st.text(
     st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=("C",)), min_size=1
 )
+names = st.sampled_from(("fire", "moss", "water", "a-b"))
+controls = st.sampled_from(("motion", "fire=edges:2,blur=1", "mask:a b'c.png"))
 asked = st.builds(
     RenderOptions,
-    rules=st.lists(st.sampled_from(("fire", "moss", "water", "a-b")), min_size=1, unique=True).map(tuple),
+    rules=st.lists(names, min_size=1, unique=True).map(tuple),
     ruleset=some(texts.filter(lambda text: not text.startswith("-"))),
     by_brightness=st.booleans(),
-    control=st.lists(st.sampled_from(("motion", "fire=edges:2,blur=1", "mask:a b'c.png"))).map(tuple),
+    control=st.lists(controls).map(tuple),
     contrast=some(number("contrast", float)),
     light=number("light", float),
     light_control=some(st.just("audio")),
@@ -72,6 +74,5 @@ def test_only_what_differs_is_written_and_words_are_quoted() -> None:
         render_command("in.mp4", RenderOptions(("fire",))) == "ncavideo render in.mp4 --rules fire"
     )
     command = render_command("-my clip.mp4", RenderOptions(("fire",), shade=0.25), "o.webm")
-    assert shlex.split(command) == [
-        "ncavideo", "render", "./-my clip.mp4", "-o", "o.webm", "--rules", "fire", "--shade", "0.25",
-    ]  # fmt: skip
+    expected = ["render", "./-my clip.mp4", "-o", "o.webm", "--rules", "fire", "--shade", "0.25"]
+    assert shlex.split(command) == ["ncavideo", *expected]

@@ -121,8 +121,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make_clip(path: Path, frames: int, size: str = "160x90") -> None:
     subprocess.run(
-        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc2=s={size}:r=12", "-frames:v", str(frames),
-         "-pix_fmt", "yuv420p", str(path)],
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc2=s={size}:r=12",
+         "-frames:v", str(frames), "-pix_fmt", "yuv420p", str(path)],
         check=True,
     )  # fmt: skip
 
