@@ -237,7 +237,12 @@ class Engine {
       const logs = gl.getAttachedShaders(program).map((s) => gl.getShaderInfoLog(s));
       throw new Unsupported("This device cannot compile the page's shaders. " + [gl.getProgramInfoLog(program), ...logs].join(" "));
     }
-    program.at = (name) => gl.getUniformLocation(program, name);
+    // A browser asks the graphics process for each: once is enough.
+    const places = new Map();
+    program.at = (name) => {
+      if (!places.has(name)) places.set(name, gl.getUniformLocation(program, name));
+      return places.get(name);
+    };
     return program;
   }
 
