@@ -1,19 +1,20 @@
 """What a rule set promises: lasting, healing, taking over, clean borders, no checkerboard.
 
     python benchmarks/rule_set.py [RULESET] [--size 192] [--long 20000] [--skip-long]
-                                  [--alone DIR]
+                                  [--seeds 3] [--alone DIR]
 
 One line a rule:
 
 *300*, *2,000*, *20,000*: style distance (the loss that training minimises, mean of 16 draws) after
-so many steps under a light that goes from dark to bright and back. *halves*: the distance of the
-exemplar's right half to its left half, for scale. *drift*: the last over the first; the goal is
-1.15. *Nyquist*: luminance energy above 0.4 cycles a cell in both axes, over the exemplar's; the
-goal is 2. *healed*: steps until a hole of 40 cells is filled again, in the middle of its patches
-within 1.15 times of what they measured before; the goal is 200. *moves*: mean change of RGB over
-8 steps at rest. With `--alone`, *alone*: the first column over the same distance of a rule set that
-was trained for this rule only, with the same settings (`DIR/RULE-alone.safetensors`, where there is
-one); the goal is 1.1.
+so many steps under a light that goes from dark to bright and back, mean over `--seeds` seeds (one
+grid differs by a tenth to a fifth from the next). *halves*: the distance of the exemplar's right
+half to its left half, for scale. *drift*: the last over the first, with its standard error over
+seeds; the goal is 1.15. *Nyquist*: luminance energy above 0.4 cycles a cell in both axes, over the
+exemplar's; the goal is 2. *healed*: steps until a hole of 40 cells is filled again, in the middle
+of its patches within 1.15 times of what they measured before; the goal is 200. *moves*: mean change
+of RGB over 8 steps at rest. With `--alone`, *alone*: the first column over the same distance of a
+rule set that was trained for this rule only, with the same settings (`DIR/RULE-alone.safetensors`,
+where there is one); the goal is 1.1.
 
 Then for each ordered pair of rules *take-over*: steps until a grid whose rule is changed is nearer
 to the new one than to the old (median over patches, `ncavideo/training/patches.py`); the goal is
@@ -26,6 +27,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,22 +65,44 @@ def one_rule(ruleset: RuleSet, rule: int, light: np.ndarray) -> np.ndarray:
     return given(ruleset, weights, light)
 
 
-def grown(ruleset: RuleSet, inputs: np.ndarray, steps: int = SETTLED) -> Engine:
+def grown(ruleset: RuleSet, inputs: np.ndarray, steps: int = SETTLED, seed: int = 0) -> Engine:
     """Return a wrapped grid that has lived for `steps` steps."""
-    engine = engines.start("auto", ruleset, *inputs.shape[1:], edge="wrap")
+    engine = engines.start("auto", ruleset, *inputs.shape[1:], edge="wrap", seed=seed)
     engine.step(inputs, steps)
     return engine
 
 
-def alone(folder: Path, style: StyleLoss, rule: str, index: int, light: np.ndarray) -> float | None:
+def distances(
+    style: StyleLoss,
+    ruleset: RuleSet,
+    index: int,
+    inputs: np.ndarray,
+    light: np.ndarray,
+    ages: Sequence[int],
+    seed: int,
+) -> tuple[list[float], Engine]:
+    """Return the style distance to the style's rule `index` at each age, and the grid at last."""
+    asked = torch.from_numpy(light) if ruleset.has_light else None
+    engine, found = grown(ruleset, inputs, 0, seed), []
+    for age in ages:
+        engine.step(inputs, age - engine.steps_taken)
+        rgb = torch.from_numpy(engine.rgb()).permute(2, 0, 1).contiguous()
+        found.append(distance(style, rgb, index, asked))
+    return found, engine
+
+
+def alone(
+    folder: Path, style: StyleLoss, rule: str, index: int, light: np.ndarray, seeds: int
+) -> float | None:
     """Return the style distance of the rule set that has only this rule, None if there is none."""
     path = folder / f"{rule}-alone.safetensors"
     if not path.exists():
         return None
     single = open_ruleset(str(path))
-    engine = grown(single, one_rule(single, 0, light), FIRST)
-    rgb = torch.from_numpy(engine.rgb()).permute(2, 0, 1).contiguous()
-    return distance(style, rgb, index, torch.from_numpy(light) if single.has_light else None)
+    inputs = one_rule(single, 0, light)
+    return statistics.mean(
+        distances(style, single, index, inputs, light, [FIRST], seed)[0][0] for seed in range(seeds)
+    )
 
 
 def halves(vgg: object, exemplar: torch.Tensor) -> float:
@@ -153,6 +177,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--long", type=int, default=20_000)
     parser.add_argument("--skip-long", action="store_true")
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--alone", type=Path)
     arguments = parser.parse_args()
     ruleset, size = open_ruleset(arguments.ruleset), arguments.size
@@ -165,28 +190,30 @@ def main() -> None:
     last = " alone |" if arguments.alone else ""
     print(f"| rule |{header} halves | drift | Nyquist | healed | moves |{last}")
     print("| --- |" + " --- |" * (len(ages) + 5 + bool(arguments.alone)))
-    asked = torch.from_numpy(light) if ruleset.has_light else None
     for index, rule in enumerate(ruleset.rules):
         inputs = one_rule(ruleset, index, light)
-        engine = grown(ruleset, inputs, 0)
-        found = []
-        for age in ages:
-            engine.step(inputs, age - engine.steps_taken)
-            rgb = torch.from_numpy(engine.rgb()).permute(2, 0, 1).contiguous()
-            found.append(distance(style, rgb, index, asked))
+        runs = []
+        for seed in range(arguments.seeds):
+            found, engine = distances(style, ruleset, index, inputs, light, ages, seed)
+            runs.append(found)
+        means = np.mean(runs, 0)
         before = engine.rgb()
         engine.step(inputs, 8)
         moves = float(np.abs(engine.rgb() - before).mean())
+        rgb = torch.from_numpy(before).permute(2, 0, 1).contiguous()
         checker = nyquist_share(rgb) / nyquist_share(exemplars[index])
-        cells = "".join(f" {value:.3f} |" for value in found)
+        cells = "".join(f" {value:.3f} |" for value in means)
         healed = healing(ruleset, patches, index, size)
-        drift = found[-1] / found[0]
+        drift = f"{means[-1] / means[0]:.2f}"
+        if arguments.seeds > 1:
+            drifts = np.array(runs)[:, -1] / means[0]
+            drift += f" ± {drifts.std(ddof=1) / arguments.seeds**0.5:.2f}"
         beside = ""
         if arguments.alone:
-            single = alone(arguments.alone, style, rule.name, index, light)
-            beside = f" {found[0] / single:.2f} |" if single else " - |"
+            single = alone(arguments.alone, style, rule.name, index, light, arguments.seeds)
+            beside = f" {means[0] / single:.2f} |" if single else " - |"
         print(
-            f"| {rule.name} |{cells} {halves(vgg, exemplars[index]):.3f} | {drift:.2f}"
+            f"| {rule.name} |{cells} {halves(vgg, exemplars[index]):.3f} | {drift}"
             f" | {checker:.1f} | {healed or 'over 400'} | {moves:.3f} |{beside}",
             flush=True,
         )
