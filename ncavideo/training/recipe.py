@@ -130,7 +130,7 @@ class LossRecipe:
     brightness: float = 10.0
     corner: float = 0.1
     stillness: float = 2.0
-    motion: float = 4.0
+    motion: float = 1.0
     still_from: float = 0.625
 
 

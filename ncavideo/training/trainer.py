@@ -35,6 +35,7 @@ WARM_UP = 0.02  # share of the iterations in which the rate rises to its full va
 FINAL_RATE = 0.03  # share of the full rate at the end of the cosine
 LEAST_LONG = 100  # steps of the shortest long run
 LONG_FROM = 0.35  # share of the iterations before which no sample takes a long run
+FAINTEST = 1e-3  # mean change of RGB below which a texture that moves shows nothing
 STILL_STEPS = 8  # steps, a video frame's worth, over which a calm sample should hold its picture
 CALM = "left alone"  # the history of a sample with the same request as before, unhurt
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
@@ -160,8 +161,7 @@ class Trainer:
             terms["brightness"] = error.square().mean()
         if loss.corner:
             terms["corner"] = self.style.corner_excess(rgb, weights, edge).mean()
-        if ripe >= loss.still_from:
-            terms |= self._held(loss, to_rgb(before), rgb, weights, calm[:, None, None], edge)
+        terms |= self._held(loss, to_rgb(before), rgb, weights, calm[:, None, None], edge, ripe)
         total = torch.stack([getattr(loss, name) * term for name, term in terms.items()]).sum()
         self.optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
@@ -200,17 +200,25 @@ class Trainer:
         weights: Tensor,
         calm: Tensor,
         edge: Edge,
+        ripe: float,
     ) -> dict[str, Tensor]:
-        """Return the losses of rules that should hold still, or drift, over `STILL_STEPS` steps."""
+        """Return the losses of rules that should hold still, or drift, over `STILL_STEPS` steps.
+
+        A texture finds its shapes before it holds them, but it moves from the beginning: one that
+        has come to rest does not learn to move any more.
+        """
         terms, rule = {}, weights.argmax(1)
-        if loss.stillness:
+        if loss.stillness and ripe >= loss.still_from:
             counts = (self.holding * ~self.drifting)[rule] * calm
             terms["stillness"] = ((after - before).abs().mean(1) * counts).mean()
         if loss.motion and any(r.motion for r in self.recipe.rules):
             shift = STILL_STEPS * self.velocities[rule].permute(0, 3, 1, 2)
             wanted, known = carried(before, shift, edge)
             counts = self.drifting[rule] * calm * known
-            terms["motion"] = ((after - wanted).abs().mean(1) * counts).mean()
+            # In units of what standing still would cost: a faint texture is to move as far.
+            still = (wanted - before).abs().mean((1, 2, 3)).detach().clamp(min=FAINTEST)
+            errors = ((after - wanted).abs().mean(1) * counts).mean((1, 2))
+            terms["motion"] = (errors / still).mean()
         return terms
 
     def _text_loss(self, guide: TextGuide, rgb: Tensor, weights: Tensor, edge: Edge) -> Tensor:
