@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -387,18 +388,26 @@ def test_the_motion_loss_is_for_rules_that_move(folder: Path) -> None:
     moved = before.roll(2, 3)  # 8 steps at a quarter of a cell a step
     weights = torch.zeros(1, 2, 32, 32)
     calm = torch.ones(1, 1, 1)
+
+    def terms(
+        after: torch.Tensor, ripe: float = 1.0, calm: torch.Tensor = calm
+    ) -> dict[str, float]:
+        found = trainer._held(recipe.loss, before, after, weights, calm, "wrap", ripe)
+        return {name: float(value) for name, value in found.items()}
+
     for rule, still, moving in ((0, 0.0, 0.0), (1, 1 / 3, 0.0)):
         weights[:] = 0
         weights[:, rule] = 1
-        terms = trainer._held(recipe.loss, before, moved, weights, calm, "wrap")
-        assert float(terms["stillness"]) == pytest.approx(still, abs=0.03)
-        assert float(terms["motion"]) == pytest.approx(moving, abs=1e-4)
+        assert terms(moved)["stillness"] == pytest.approx(still, abs=0.03)
+        assert terms(moved)["motion"] == pytest.approx(moving, abs=1e-3)
     weights[:] = 0
     weights[:, 0] = 1
-    assert float(trainer._held(recipe.loss, before, before, weights, calm, "wrap")["motion"]) > 0.1
-    assert (
-        float(trainer._held(recipe.loss, before, before, weights, 0 * calm, "wrap")["motion"]) == 0
-    )
+    # Standing still costs 1, however faint the texture is, and from the beginning.
+    assert terms(before)["motion"] == pytest.approx(1)
+    assert terms(before, ripe=0.0) == {"motion": pytest.approx(1)}
+    assert terms(before, calm=0 * calm)["motion"] == 0
+    before = 0.5 + 0.02 * before
+    assert terms(before)["motion"] == pytest.approx(1, rel=1e-3)
 
 
 # Weights from files
@@ -454,7 +463,11 @@ def test_wandb_offline_gets_losses_pictures_and_video(
     recipe = dataclasses.replace(small(folder, iterations=20), log=("wandb",))
     go(recipe, folder, sheet_every=10)
     (run,) = (folder / "run" / "wandb").glob("offline-run-*")
-    stored = next(run.glob("*.wandb")).read_bytes()
+    # wandb's own process writes the file, on a busy machine a moment after the run has ended.
+    deadline = time.monotonic() + 60
+    while b"animation" not in (stored := next(run.glob("*.wandb")).read_bytes()):
+        assert time.monotonic() < deadline, len(stored)
+        time.sleep(0.2)
     for name in (b"loss/style", b"loss/total", b"style by kinds", b"samples", b"animation"):
         assert name in stored
     media = run / "files" / "media"

@@ -120,7 +120,7 @@ class LossRecipe:
     `stillness` asks a sample that is not asked for anything new to hold its picture over eight
     steps, a video frame's worth, from the share `still_from` of the iterations on: a texture finds
     its shapes before it holds them. `motion` asks the same of rules with a motion, for the picture
-    carried along.
+    carried along, from the first iteration on; standing still costs 1.
     """
 
     metric: str = "sliced-wasserstein"
