@@ -75,7 +75,10 @@ def asked_options(values: Mapping[str, Any], ruleset: str, mask: Path | None) ->
     controls = [values["control"]] if values["control"] not in ("luminance", None) else []
     own = zip(rules, values["own"], strict=False)
     controls += [f"{rule}={text}" for rule, text in own if text != AS_ALL]
-    asked: dict[str, Any] = {name: _plain(name, values[name]) for name in PLAIN}
+    # A number that was cleared is the default.
+    asked: dict[str, Any] = {
+        name: _plain(name, values[name]) for name in PLAIN if values[name] is not None
+    }
     asked |= {name: _plain(name, values[name]) or None for name in AUTOMATIC}
     for name in ("light_control", "opacity_control"):
         asked[name] = _control(values[name], mask) if values[name] else None

@@ -25,6 +25,7 @@ from ncavideo.ui.form import (
     output_name,
     shown_options,
 )
+from ncavideo.ui.pump import pumped
 from ncavideo.ui.renders import News, Render
 from ncavideo.ui.service import Service
 from ncavideo.ui.sessions import Session
@@ -257,10 +258,11 @@ class RenderTab:
             options, name = self._asked(values, session, clip)
             folder = session.place("moment")
             found = await self._service.moments.run(
-                moments.moment, clip, options, float(values[self.time]), folder
+                moments.moment, clip, options, float(values[self.time] or 0), folder
             )
-        except UserError as error:
-            if mine != session.ticket:
+        except (UserError, OSError) as error:
+            # Whose tab was closed has no folder any more.
+            if mine != session.ticket or session.closed:
                 return nothing
             return gr.skip(), gr.skip(), shown.line(shown.sentence(str(error)), "bad"), ""
         if mine != session.ticket or session.closed:
@@ -290,7 +292,7 @@ class RenderTab:
         session.run("render", render)
         news = News("starting")
         try:
-            for news in render.run():
+            for news in pumped(render.run()):
                 if news.state in ("waiting", "starting", "rendering"):
                     yield _progress(news), "", gone, *busy
         finally:

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import Protocol
 
+from ncavideo.errors import UserError
 from ncavideo.ruleset import RuleSet, open_ruleset, presets
 
 
@@ -40,8 +41,12 @@ class Session:
         self._count = 0
 
     def ruleset_path(self, name: str) -> str:
-        """Return what `open_ruleset` takes for a name in the list."""
-        return str(self.own[name]) if name in self.own else name
+        """Return what `open_ruleset` takes for a name in the list. Raises `UserError`."""
+        if name in self.own:
+            return str(self.own[name])
+        if name not in presets():
+            raise UserError(f"there is no rule set {name!r} here")
+        return name
 
     def ruleset(self, name: str) -> RuleSet:
         """Open a preset, or a rule set of this session. Raises `UserError`."""

@@ -25,13 +25,16 @@ def asked_recipe(values: Mapping[str, Any], styles: Sequence[Sequence[Path]]) ->
     `values`: `name`, `guide`, `size`, `iterations`, `seed`, and `rule-I` and `prompt-I` for each
     rule I; `styles`: each rule's pictures. Raises `UserError` for what cannot be trained.
     """
-    rules, pictures = [], []
+    names, rules, pictures = list[str](), list[str](), list[str]()
     for index, paths in enumerate(styles):
         rule, prompt = ((values[f"{what}-{index}"] or "").strip() for what in ("rule", "prompt"))
         if not rule:
             if prompt or paths:
                 raise UserError(f"rule {index + 1} has no name")
             continue
+        if rule in names:
+            raise UserError(f"the rule {rule!r} is named twice")
+        names.append(rule)
         rules.append(f"{rule}={prompt}" if prompt else rule)
         pictures += [f"{rule}={path}" for path in paths]
         if not paths and values["guide"] == "none":

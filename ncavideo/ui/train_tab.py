@@ -11,6 +11,7 @@ import gradio as gr
 from ncavideo.errors import UserError
 from ncavideo.training.recipe import Recipe
 from ncavideo.ui import shown
+from ncavideo.ui.pump import pumped
 from ncavideo.ui.service import Service
 from ncavideo.ui.sessions import Session
 from ncavideo.ui.train_form import GUIDES, MOST_RULES, asked_recipe, sheet_every
@@ -137,7 +138,7 @@ class TrainTab:
         sheet: Path | None = None
         points = 0
         try:
-            for news in training.run():
+            for news in pumped(training.run()):
                 if news.reason and news.state == "training":
                     notes.append(news.reason)
                 told = _progress(news, recipe) + shown.lines(notes)
