@@ -239,6 +239,8 @@ def test_no_weights_and_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    # urllib keeps the proxies that it first met for the rest of the process.
+    monkeypatch.setattr("urllib.request._opener", None)
     with pytest.raises(UserError, match="could not be downloaded") as caught:
         make("person")
     assert get_model_weights("lraspp_mobilenet_v3_large").DEFAULT.url in str(caught.value)

@@ -29,7 +29,8 @@ from ncavideo.web.export import export, page
 STYLES = Path(__file__).parent.parent / "examples" / "styles"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--headless=new", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox",
-         "--autoplay-policy=no-user-gesture-required"]  # fmt: skip
+         "--autoplay-policy=no-user-gesture-required",
+         "--use-fake-device-for-media-stream"]  # fmt: skip
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
 
 
@@ -85,6 +86,12 @@ def rgb(tab: Any) -> np.ndarray:
     )
     state = np.array(values, np.float32).reshape(3, *size)
     return np.clip(state.transpose(1, 2, 0) + 0.5, 0, 1)
+
+
+def inputs_of(tab: Any) -> np.ndarray:
+    """What the cells are asked for, `[I, H, W]`."""
+    size = tab.evaluate("() => ncavideo.size")
+    return np.array(tab.evaluate("() => Array.from(ncavideo.inputs())")).reshape(-1, *size)
 
 
 # The same automaton
@@ -194,13 +201,13 @@ def test_a_brush_paints_a_rule(opened: Any) -> None:
     opened.mouse.down()
     opened.mouse.move(box["x"] + 300, box["y"] + 300, steps=5)
     opened.mouse.up()
-    inputs = np.array(opened.evaluate("() => Array.from(ncavideo.inputs())")).reshape(5, 60, 90)
+    inputs = inputs_of(opened)
     painted = inputs[2] == 1
     assert 0.05 < painted.mean() < 0.9
     assert np.allclose(inputs[0][~painted], 1)
     assert np.allclose(inputs[:4].sum(0), 1, atol=1e-5)
     opened.locator("#clear").click()
-    inputs = np.array(opened.evaluate("() => Array.from(ncavideo.inputs())")).reshape(5, 60, 90)
+    inputs = inputs_of(opened)
     assert np.allclose(inputs[0], 1)
 
 
@@ -236,6 +243,21 @@ def test_everything_works_by_keyboard(opened: Any) -> None:
     assert opened.evaluate("() => ncavideo.steps") == 0
 
 
+def drop(tab: Any, *clips: Path) -> None:
+    """Drop clips on the page, one right after the other."""
+    for clip in clips:
+        dropped = tab.evaluate_handle(
+            """([data, name]) => {
+                const transfer = new DataTransfer();
+                const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+                transfer.items.add(new File([bytes], name, { type: "video/webm" }));
+                return transfer;
+            }""",
+            [base64.b64encode(clip.read_bytes()).decode(), clip.name],
+        )
+        tab.dispatch_event("body", "drop", {"dataTransfer": dropped})
+
+
 @needs_browser
 def test_a_clip_that_is_dropped_drives_the_rules(opened: Any, tmp_path: Path) -> None:
     clip = tmp_path / "halves.webm"
@@ -244,29 +266,83 @@ def test_a_clip_that_is_dropped_drives_the_rules(opened: Any, tmp_path: Path) ->
          "-vf", "drawbox=x=80:w=80:h=96:color=white:t=fill", "-c:v", "libvpx", str(clip)],
         check=True,
     )  # fmt: skip
-    dropped = opened.evaluate_handle(
-        """(data) => {
-            const transfer = new DataTransfer();
-            const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
-            transfer.items.add(new File([bytes], "halves.webm", { type: "video/webm" }));
-            return transfer;
-        }""",
-        base64.b64encode(clip.read_bytes()).decode(),
-    )
-    opened.dispatch_event("body", "drop", {"dataTransfer": dropped})
+    drop(opened, clip)
     until(opened, "document.getElementById('message').textContent.includes('halves.webm drives')")
     opened.evaluate("() => ncavideo.play()")
     until(opened, "ncavideo.steps > 3")
     opened.evaluate("() => ncavideo.pause()")
-    inputs = np.array(opened.evaluate("() => Array.from(ncavideo.inputs())")).reshape(5, 60, 90)
+    inputs = inputs_of(opened)
     weights = inputs[:4]
     assert (weights[:, :, :40].argmax(0) == 3).mean() > 0.98  # the last rule takes the dark side
     assert (weights[:, :, 50:].argmax(0) == 0).mean() > 0.98
     assert inputs[4, :, 50:].mean() > 0.9
     assert np.allclose(inputs[4, :, :40].mean(), 2 * 0.2 - 1, atol=0.1)
+    # Fewer rules take part: fire and moss, as in `--rules fire,moss`.
+    assert opened.locator("#strengths input").nth(0).is_disabled()
+    for name in ("water", "magma"):
+        opened.locator(f"#taking span:text-is('{name}')").click()
+    weights = inputs_of(opened)[:4]
+    assert (weights[:, :, :40].argmax(0) == 1).mean() > 0.98
+    assert (weights[:, :, 50:].argmax(0) == 0).mean() > 0.98
+    assert not weights[2:].any()
+    for name in ("fire", "moss"):  # the last one stays
+        opened.locator(f"#taking span:text-is('{name}')").click()
+    assert opened.locator("#taking input:checked").count() == 1
     opened.locator("#none").click()
-    inputs = np.array(opened.evaluate("() => Array.from(ncavideo.inputs())")).reshape(5, 60, 90)
+    inputs = inputs_of(opened)
     assert np.allclose(inputs[0], 1)
+    assert opened.locator("#strengths input").nth(0).is_enabled()
+
+
+@needs_browser
+def test_the_last_of_two_clips_counts(opened: Any, tmp_path: Path) -> None:
+    clips = [tmp_path / "first.webm", tmp_path / "second.webm"]
+    for clip in clips:
+        subprocess.run(
+            ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=160x96:r=10:d=2",
+             "-c:v", "libvpx", str(clip)],
+            check=True,
+        )  # fmt: skip
+    drop(opened, *clips)
+    said = "document.getElementById('message').textContent"
+    until(opened, f"{said}.includes('second.webm drives') || {said}.includes('cannot')")
+    time.sleep(0.3)
+    assert "second.webm drives" in opened.locator("#message").text_content()
+
+
+@needs_browser
+def test_no_camera_is_left_on(browser: Any, folder: Path) -> None:
+    """Two clicks open it twice; `Nothing` ends all of it."""
+    context = browser.new_context(permissions=["camera"])
+    tab = context.new_page()
+    tab.add_init_script(
+        """window.given = [];
+        const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = async (wishes) => {
+            const stream = await ask(wishes);
+            window.given.push(...stream.getTracks());
+            return stream;
+        };"""
+    )
+    tab.goto((folder / "tiny.html").as_uri())
+    tab.evaluate("() => { for (let i = 0; i < 2; i++) document.getElementById('camera').click(); }")
+    until(tab, "window.given.length === 2")
+    until(tab, "document.getElementById('message').textContent.includes('camera drives')")
+    states = "() => window.given.map((track) => track.readyState)"
+    assert sorted(tab.evaluate(states)) == ["ended", "live"]
+    tab.locator("#none").click()
+    assert tab.evaluate(states) == ["ended", "ended"]
+    context.close()
+
+
+@needs_browser
+def test_space_presses_what_has_the_focus(opened: Any) -> None:
+    for where in ("#wraps", "summary"):
+        opened.locator(where).focus()
+        opened.keyboard.press("Space")
+    assert opened.locator("#wraps").is_checked()
+    assert opened.evaluate("() => document.querySelector('details').open")
+    assert opened.locator("#pause").text_content() == "Play"
 
 
 @needs_browser
@@ -307,12 +383,17 @@ def test_it_fits_any_window_and_keeps_what_has_grown(browser: Any, folder: Path)
     tab.goto((folder / "elements.html").as_uri())
     until(tab, "ncavideo.steps > 10")
     tab.evaluate("() => ncavideo.pause()")
+    tab.locator("#brushes span").nth(2).click()
+    tab.locator("canvas").click(position={"x": 30, "y": 30})
     before, size = rgb(tab), tab.evaluate("() => ncavideo.size")
+    painted = inputs_of(tab)[1] == 1
+    assert painted.any()
     tab.set_viewport_size({"width": 390, "height": 844})
     until(tab, f"ncavideo.size[0] !== {size[0]}")
     after = rgb(tab)
     rows, columns = (min(a, b) for a, b in zip(before.shape[:2], after.shape[:2], strict=True))
     assert np.array_equal(after[:rows, :columns], before[:rows, :columns])
+    assert np.array_equal(inputs_of(tab)[1, :rows, :columns] == 1, painted[:rows, :columns])
     assert tab.evaluate("() => document.documentElement.scrollWidth") <= 390
     assert asked == [(folder / "elements.html").as_uri()]
     context.close()
@@ -336,7 +417,8 @@ def test_without_webgl_it_says_so(browser: Any, folder: Path) -> None:
 @needs_browser
 def test_names_are_only_text(browser: Any, tmp_path: Path) -> None:
     hostile = (
-        "</script><img src=x onerror='window.hacked=1'><script>window.hacked=1</script>%STYLE%"
+        "</script><img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"
+        "%STYLE%%SCRIPT%%RULESET%"
     )
     plain = open_ruleset("tiny")
     rules = tuple(Rule(rule.name, prompt=hostile) for rule in plain.rules)

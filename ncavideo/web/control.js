@@ -21,7 +21,8 @@ class VideoControl {
     this.time = 0;
   }
 
-  // `rgba`: bytes of h * w pixels; `time` in seconds. Fills `weights` [R, h, w] and `light` [h, w].
+  // `rgba`: bytes of h * w pixels; `time` in seconds. Fills `weights`, an array [h, w] for each
+  // rule from the brightest to the darkest, and `light` [h, w].
   read(rgba, time, weights, light) {
     const cells = light.length;
     const histogram = new Float64Array(BINS);
@@ -47,8 +48,8 @@ class VideoControl {
         const last = count > 1 && band === count - 1;
         const next = last ? 0 : Math.min(1, Math.max(0, 0.5 + slope * (light[i] - thresholds[band])));
         // Bands ascend from dark to bright, rules descend. A single rule takes what is bright.
-        if (count === 1) weights[i] = next;
-        else weights[(count - 1 - band) * cells + i] = above - next;
+        if (count === 1) weights[0][i] = next;
+        else weights[count - 1 - band][i] = above - next;
         above = next;
       }
       light[i] = DARKEST_LIGHT + (1 - DARKEST_LIGHT) * light[i];

@@ -28,8 +28,9 @@ def page(ruleset: RuleSet) -> str:
         " media-src blob: mediastream:; img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
     filled = part("page.html")
+    # The rule set's own text last: nothing is filled into it.
     for place, text in (
-        ("POLICY", policy), ("STYLE", style), ("RULESET", _as_json(ruleset)), ("SCRIPT", script),
+        ("POLICY", policy), ("STYLE", style), ("SCRIPT", script), ("RULESET", _as_json(ruleset)),
     ):  # fmt: skip
         filled = filled.replace(f"%{place}%", text, 1)
     return filled

@@ -15,10 +15,12 @@ class Page {
     this.canvas = this.get("canvas");
     this.engine = new Engine(this.canvas, set);
     this.strengths = set.rules.map((_, i) => (i === 0 ? 1 : 0));
+    this.taking = set.rules.map((_, i) => i); // rules that a source drives, brightest first
     this.brush = "erase";
     this.playing = true;
     this.dirty = true;
     this.owed = 0;
+    this.turn = 0; // of the sources: whatever comes late for an earlier one is let go
     this.atOnce = 4;
     this.taken = [];
     this.video = this.get("video");
@@ -61,6 +63,17 @@ class Page {
       label.append(text, range);
       sliders.append(label);
     });
+    set.rules.forEach((rule, index) => {
+      const label = document.createElement("label");
+      const box = document.createElement("input");
+      Object.assign(box, { type: "checkbox", value: String(index), checked: true });
+      box.addEventListener("change", () => this.let(index, box));
+      const text = document.createElement("span");
+      text.textContent = rule.name;
+      label.append(box, text);
+      this.get("taking").append(label);
+    });
+    this.get("taking").hidden = set.rules.length < 2;
     if (this.lightAt < 0) this.get("light-row").hidden = true;
     if (!navigator.mediaDevices || !navigator.mediaDevices.getUserMedia) this.get("camera").hidden = true;
     if (!window.MediaRecorder || !this.canvas.captureStream) this.get("record").hidden = true;
@@ -72,7 +85,22 @@ class Page {
     this.get("message").textContent = text;
   }
 
-  // As many cells as the stage has room for; what has grown stays.
+  // Let a rule take part in what a source drives, or not; one has to.
+  let(index, box) {
+    const taking = this.taking.filter((rule) => rule !== index);
+    if (box.checked) taking.push(index);
+    if (!taking.length) {
+      box.checked = true;
+      return;
+    }
+    this.taking = taking.sort((a, b) => a - b);
+    if (this.control) {
+      this.control = new VideoControl(this.taking.length);
+      if (this.hasSource()) this.look();
+    }
+  }
+
+  // As many cells as the stage has room for; what has grown and what was painted stays.
   fit() {
     const box = this.get("stage").getBoundingClientRect();
     const most = this.engine.inSoftware ? MOST_IN_SOFTWARE : MOST_CELLS;
@@ -92,16 +120,22 @@ class Page {
     const before = engine.now ? { state: engine.state(), height: engine.height, width: engine.width, steps: engine.steps } : null;
     engine.resize(height, width);
     const cells = height * width;
+    const painted = new Int8Array(cells).fill(-1);
     if (before) {
       const state = new Float32Array(this.set.channels * cells);
-      for (let c = 0; c < this.set.channels; c++)
-        for (let y = 0; y < Math.min(height, before.height); y++)
-          for (let x = 0; x < Math.min(width, before.width); x++)
-            state[(c * height + y) * width + x] = before.state[(c * before.height + y) * before.width + x];
+      const [rows, columns] = [Math.min(height, before.height), Math.min(width, before.width)];
+      const copy = (from, to, c) => {
+        for (let y = 0; y < rows; y++) {
+          const at = (c * before.height + y) * before.width;
+          to.set(from.subarray(at, at + columns), (c * height + y) * width);
+        }
+      };
+      for (let c = 0; c < this.set.channels; c++) copy(before.state, state, c);
+      copy(this.painted, painted, 0);
       engine.setState(state);
       engine.steps = before.steps;
     }
-    this.painted = new Int8Array(cells).fill(-1);
+    this.painted = painted;
     this.driven = { weights: new Float32Array(this.rules * cells), light: new Float32Array(cells) };
     this.inputs = new Float32Array(this.set.inputs.length * cells);
     this.sampler.canvas.width = width;
@@ -120,7 +154,9 @@ class Page {
     const [w, h] = [video.videoWidth * scale, video.videoHeight * scale];
     sampler.drawImage(video, (engine.width - w) / 2, (engine.height - h) / 2, w, h);
     const { data } = sampler.getImageData(0, 0, engine.width, engine.height);
-    this.control.read(data, performance.now() / 1000, this.driven.weights, this.driven.light);
+    this.driven.weights.fill(0);
+    const { control, taking, driven } = this;
+    control.read(data, performance.now() / 1000, taking.map((rule) => driven.weights.subarray(rule * driven.light.length, (rule + 1) * driven.light.length)), driven.light);
     this.dirty = true;
   }
 
@@ -283,20 +319,21 @@ class Page {
   }
 
   key(event) {
-    const typing = event.target instanceof HTMLElement && event.target.closest("input[type=range]");
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const size = this.get("size");
-    const number = Number(event.key);
-    const onButton = event.target instanceof HTMLButtonElement;
-    if (event.key === " " && !onButton) this.pause(this.playing);
-    else if (event.key === "e") this.choose(-1);
-    else if (event.key >= "1" && event.key <= "9" && number <= this.rules) this.choose(number - 1);
-    else if (event.key === "[") size.value = String(Number(size.value) - 2);
-    else if (event.key === "]") size.value = String(Number(size.value) + 2);
-    else if (event.key === "r") this.engine.reset();
-    else if (event.key === "c") this.clear();
-    else if (event.key === "f") this.full();
-    else if (event.target === this.canvas && !typing && this.steer(event.key)) { /* moved */ }
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key; // Caps Lock or not
+    const number = Number(key);
+    // Space is also how these are pressed.
+    const pressed = event.target instanceof HTMLElement && event.target.closest("button, summary, input[type=checkbox]");
+    if (key === " " && !pressed) this.pause(this.playing);
+    else if (key === "e") this.choose(-1);
+    else if (key >= "1" && key <= "9" && number <= this.rules) this.choose(number - 1);
+    else if (key === "[") size.value = String(Number(size.value) - 2);
+    else if (key === "]") size.value = String(Number(size.value) + 2);
+    else if (key === "r") this.engine.reset();
+    else if (key === "c") this.clear();
+    else if (key === "f") this.full();
+    else if (event.target === this.canvas && this.steer(key)) { /* moved */ }
     else return;
     event.preventDefault();
   }
@@ -335,47 +372,65 @@ class Page {
   }
 
   // A file drives the rules.
-  async open(file) {
-    if (!file) return;
-    this.stop();
-    this.video.src = URL.createObjectURL(file);
-    this.video.loop = true;
-    try {
-      await this.video.play();
-      this.drive(`${file.name} drives the rules.`);
-    } catch {
-      this.stop();
-      this.say(`This browser cannot play ${file.name}: try an MP4 with H.264, or a WebM.`);
-    }
+  open(file) {
+    if (!file) return Promise.resolve();
+    const begin = () => {
+      this.video.src = URL.createObjectURL(file);
+      this.video.loop = true;
+    };
+    return this.source(begin, `${file.name} drives the rules.`, () => `This browser cannot play ${file.name}: try an MP4 with H.264, or a WebM.`);
   }
 
-  async camera() {
+  camera() {
+    const begin = async (current) => {
+      const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 } }, audio: false });
+      if (current()) this.video.srcObject = stream;
+      else for (const track of stream.getTracks()) track.stop();
+    };
+    return this.source(begin, "The camera drives the rules. Nothing leaves this page.", (error) => `The camera cannot be used: ${error.message || error.name}.`);
+  }
+
+  // Begin a source. Another one, or none, may be asked for while this one is still being opened.
+  async source(begin, told, failed) {
     this.stop();
+    const { turn } = this;
+    const current = () => this.turn === turn;
     try {
-      this.video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 } }, audio: false });
-      await this.video.play();
-      this.drive("The camera drives the rules. Nothing leaves this page.");
+      await begin(current);
+      if (current()) await this.video.play();
     } catch (error) {
+      if (!current()) return;
       this.stop();
-      this.say(`The camera cannot be used: ${error.message || error.name}.`);
+      this.say(failed(error));
+      return;
     }
+    if (current()) this.drive(told);
   }
 
   drive(text) {
-    this.control = new VideoControl(this.rules);
-    this.get("none").hidden = false;
+    this.control = new VideoControl(this.taking.length);
+    this.driving(true);
+    this.pause(false);
     this.say(text);
+  }
+
+  // What a source drives cannot be set by hand.
+  driving(yes) {
+    this.get("none").hidden = !yes;
+    for (const slider of this.get("strengths").querySelectorAll("input")) slider.disabled = yes;
+    this.get("light").disabled = yes;
   }
 
   stop() {
     const { video } = this;
+    this.turn += 1;
     if (video.srcObject) for (const track of video.srcObject.getTracks()) track.stop();
     if (video.src) URL.revokeObjectURL(video.src);
     video.srcObject = null;
     video.removeAttribute("src");
     video.load();
     this.control = null;
-    this.get("none").hidden = true;
+    this.driving(false);
     this.dirty = true;
     this.say("");
   }
@@ -387,7 +442,7 @@ class Page {
       return;
     }
     const pieces = [];
-    const type = ["video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm"].find((t) => MediaRecorder.isTypeSupported(t));
+    const type = ["video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm", "video/mp4"].find((t) => MediaRecorder.isTypeSupported(t));
     this.recorder = new MediaRecorder(this.canvas.captureStream(30), { mimeType: type, videoBitsPerSecond: 12e6 });
     this.recorder.addEventListener("dataavailable", (event) => pieces.push(event.data));
     this.recorder.addEventListener("stop", () => {
@@ -395,8 +450,8 @@ class Page {
       button.textContent = "Record";
       button.setAttribute("aria-pressed", "false");
       const link = document.createElement("a");
-      link.href = URL.createObjectURL(new Blob(pieces, { type: "video/webm" }));
-      link.download = `${this.set.name}.webm`;
+      link.href = URL.createObjectURL(new Blob(pieces, { type }));
+      link.download = `${this.set.name}.${type.startsWith("video/mp4") ? "mp4" : "webm"}`;
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 60000);
     });
