@@ -196,7 +196,10 @@ MISTAKES = [
     ('precision = "float32"', 'precision = ["auto"]', "`training.precision`"),
     ("[loss]", "[[stage]]\nlong = 1\n[loss]", "`stage[0].iterations`"),
     ("[loss]", "[[stage]]\niterations = 0\n[loss]", "`stage[0].iterations`"),
-    ("[loss]", "[[stage]]\niterations = 5\nsize = 64\n[loss]", "`stage[0].size`"),
+    ("[loss]", "[[stage]]\niterations = 5\nvgg = 'a'\n[loss]", "`stage[0].vgg`"),
+    ("[loss]", "[[stage]]\niterations = 5\nsize = 8\n[loss]", "`stage[0].size`"),
+    ("[loss]", "[[stage]]\niterations = 5\nfavour = 'ash'\n[loss]", "`stage[0].favour`"),
+    ("rate = 2e-3", "rate = 2e-3\nfavour = 'ash'", "`training.favour`"),
     ("[loss]", "[[stage]]\niterations = 5\nlong = 2\n[loss]", "`stage[0].long`"),
     ("[loss]", "[stage]\niterations = 5\n[loss]", "`stage`"),
     # Out of range.

@@ -117,7 +117,9 @@ def test_a_run_without_light_is_shown_too(folder: Path) -> None:
 def test_stages_follow_each_other(folder: Path) -> None:
     base = small(folder, iterations=6)
     later = Stage(
-        dataclasses.replace(base.training, iterations=4, rate=1e-4, batch=3, long=1.0),
+        dataclasses.replace(
+            base.training, iterations=4, rate=1e-4, batch=3, long=1.0, size=40, pool=5
+        ),
         dataclasses.replace(base.loss, stillness=0.0),
     )
     recipe = dataclasses.replace(base, stages=(later,))
@@ -132,6 +134,8 @@ def test_stages_follow_each_other(folder: Path) -> None:
     assert set(news[6].histories) == {"grown old"}, "a later stage is ripe from its start"
     assert "stillness" in news[5].losses
     assert "stillness" not in news[6].losses
+    assert trainer.pool.states.shape[::3] == (5, 40)
+    assert int(trainer.pool.ages.max()) > 0
     # Stopped in the second stage, it goes on there.
     seen: list[int] = []
 

@@ -434,6 +434,16 @@ def test_conditions_are_expressions() -> None:
     assert seen.min() > 10, "every rule has its turn"
 
 
+def test_a_favoured_rule_comes_as_often_as_all_others_together() -> None:
+    draws = [
+        draw_condition(4, 16, generator(s), has_light=False, mixed=0, favoured=2)
+        for s in range(400)
+    ]
+    seen = torch.stack([draw.weights.amax((1, 2)) > 0 for draw in draws]).float().mean(0)
+    assert 0.55 < seen[2] < 0.7  # half, and a quarter of the other half
+    assert seen[[0, 1, 3]].min() > 0.07
+
+
 def test_conditions_without_mixing_or_light() -> None:
     for seed in range(20):
         draw = draw_condition(4, 16, generator(seed), has_light=False, mixed=0)

@@ -80,16 +80,20 @@ def draw_condition(
     mixed: float,
     weak: float = 0.2,
     varied: float = 0.7,
+    favoured: int | None = None,
 ) -> Condition:
     """Draw what one sample is asked for.
 
     `mixed` is the share of samples with two rules, `weak` that of those at part of their strength,
-    `varied` that of those whose light varies.
+    `varied` that of those whose light varies. The `favoured` rule comes as often as all others
+    together.
     """
     light, light_kind = draw_light(size, generator, varied)
     if not has_light:
         light, light_kind = torch.full((size, size), 0.5), "flat"
     order = torch.randperm(rules, generator=generator)
+    if favoured is not None and float(torch.rand((), generator=generator)) < 0.5:
+        order = torch.cat([order.new_tensor([favoured]), order[order != favoured]])
     weights = torch.zeros(rules, size, size)
     if rules > 1 and float(torch.rand((), generator=generator)) < mixed:
         noise = smooth_noise(size, _uniform(1.5, 2.5, generator), generator)

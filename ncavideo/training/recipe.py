@@ -86,8 +86,9 @@ class TrainingRecipe:
     a living sample for something else. Of those requests, `mixed` show two rules, `weak` are at
     part of their strength, `light_maps` have a light that varies in place. `damage` erases a disc,
     `reflect` runs with reflecting edges, `long` first lives on, unjudged, for up to `long_steps`
-    steps. `rate` is the learning rate's peak; `schedule` says how it falls. `vgg` is where VGG16's
-    weights come from, or their file.
+    steps. `favour` names a rule that is asked for as often as all others together. `rate` is the
+    learning rate's peak; `schedule` says how it falls. `vgg` is where VGG16's weights come from, or
+    their file.
     """
 
     iterations: int = 6000
@@ -107,6 +108,7 @@ class TrainingRecipe:
     reflect: float = 0.4
     long: float = 0.08
     long_steps: int = 4000
+    favour: str = ""
     precision: str = "auto"
     vgg: str = "auto"
 
@@ -136,7 +138,10 @@ class LossRecipe:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the run: it begins where the one before ended, with its own loop and losses."""
+    """A part of the run: it begins where the one before ended, with its own loop and losses.
+
+    Where its `size` or `pool` is another, its samples begin at the seed.
+    """
 
     training: TrainingRecipe
     loss: LossRecipe

@@ -121,6 +121,15 @@ def parse_recipe(data: dict[str, Any], path: str, folder: Path, name: str) -> Re
         )
     training = _table(path, "training", data.get("training", {}), TrainingRecipe)
     loss = _table(path, "loss", data.get("loss", {}), LossRecipe)
+    stages = _stages(path, data.get("stage", []), Stage(training, loss))
+    for where, stage in [("training", training)] + [
+        (f"stage[{index}]", stage.training) for index, stage in enumerate(stages)
+    ]:
+        if stage.favour and stage.favour not in names:
+            raise UserError(
+                f"{path}: `{where}.favour` must be a rule ({', '.join(names)}),"
+                f" not {_shown(stage.favour)}"
+            )
     return Recipe(
         name,
         parsed,
@@ -128,7 +137,7 @@ def parse_recipe(data: dict[str, Any], path: str, folder: Path, name: str) -> Re
         training,
         loss,
         guide,
-        _stages(path, data.get("stage", []), Stage(training, loss)),
+        stages,
         int(seed),
         _loggers(path, data.get("log", [])),
         folder,
@@ -251,8 +260,8 @@ def _loggers(path: str, value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-# What a later stage cannot change, since the pool and the networks are the run's.
-_FIXED = ("size", "pool", "precision", "optimiser", "vgg", "metric")
+# What a later stage cannot change, since the networks are the run's.
+_FIXED = ("precision", "optimiser", "vgg", "metric")
 
 
 def _stages(path: str, data: object, before: Stage) -> tuple[Stage, ...]:

@@ -24,7 +24,7 @@ from ncavideo.ruleset import LIGHT, Rule, RuleSet
 from ncavideo.training.conditions import disc, draw_condition
 from ncavideo.training.motion import carried, velocity
 from ncavideo.training.pool import Pool
-from ncavideo.training.recipe import LossRecipe, Recipe, Stage
+from ncavideo.training.recipe import LossRecipe, Recipe, Stage, TrainingRecipe
 from ncavideo.training.style import StyleLoss, blur, luminance
 from ncavideo.training.text import TextGuide
 from ncavideo.training.unroll import Firing, unroll
@@ -85,7 +85,7 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.nca = NCA(model.channels, self.inputs, model.hidden).to(device)
         self.optimiser = OPTIMISERS[training.optimiser](self.nca.parameters(), lr=training.rate)
-        self.pool = Pool.empty(training.pool, model.channels, self.rules, training.size, device)
+        self.pool = self._new_pool(training)
         self.velocities = torch.tensor([velocity(r.motion) for r in recipe.rules], device=device)
         self.drifting = torch.tensor([r.motion is not None for r in recipe.rules], device=device)
         self.holding = torch.tensor([r.still for r in recipe.rules], device=device)
@@ -94,6 +94,10 @@ class Trainer:
         self.steps_taken = 0
         self.slowed = 1.0  # of the recipe's rate, after the loss was not finite
         self.dtype = _matmul_dtype(training.precision, device)
+
+    def _new_pool(self, training: TrainingRecipe) -> Pool:
+        channels = self.recipe.model.channels
+        return Pool.empty(training.pool, channels, self.rules, training.size, self.device)
 
     @property
     def progress(self) -> tuple[Stage, float, float]:
@@ -129,6 +133,8 @@ class Trainer:
         started = time.perf_counter()
         stage, _, ripe = self.progress
         loss, r = stage.loss, stage.training
+        if self.pool.states.shape[::3] != (r.pool, r.size):
+            self.pool = self._new_pool(r)
         chosen = self.pool.draw(min(r.batch, len(self.pool)), self.generator)
         histories = [self._prepare(index) for index in chosen.tolist()]
         calm = torch.tensor([float(h == CALM) for h in histories], device=self.device)
@@ -255,6 +261,7 @@ class Trainer:
                 mixed=mixed,
                 weak=r.weak,
                 varied=r.light_maps,
+                favoured=self._rule_index(r.favour),
             )
             pool.weights[index] = condition.weights
             pool.light[index] = condition.light
@@ -266,6 +273,9 @@ class Trainer:
             pool.states[index].masked_fill_(hole, 0)
             history = "damaged"
         return history
+
+    def _rule_index(self, name: str) -> int | None:
+        return [rule.name for rule in self.recipe.rules].index(name) if name else None
 
     def _inputs(self, weights: Tensor, light: Tensor) -> Tensor:
         """Return the input channels `[B, I, H, W]`: the rules, then light on a scale of -1 to 1."""
