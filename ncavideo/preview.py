@@ -24,7 +24,9 @@ from ncavideo.video.survey import survey
 
 TILE = 320  # pixels across
 HEAD, SIDE = 26, 56  # pixels: the row of names above, the column of times at the left
-LEAD = 0.3  # seconds before a moment that controls see, so that what they remember is there
+# Seconds before a moment that controls see, so that what they remember is there; more where no
+# frame begins in them.
+LEADS = (0.3, 3.0, 30.0)
 MOST_MOMENTS = 12
 PAPER, INK, FAINT_INK = (18, 18, 20), (235, 235, 235), (150, 150, 155)
 
@@ -73,18 +75,18 @@ def look_at(
     The grid is warmed up on that moment alone, so that it takes as long at a clip's end as at its
     beginning; in a render it has lived through all that came before.
     """
-    begin = max(time - LEAD, 0.0)
-    with VideoReader(clip, start=begin or None) as reader:
+    with _before(clip, time) as reader:
         info = reader.info
         options = replace(options, start=options.start or 0.0)
         painter = Painter(ruleset, (info.width, info.height), levels, options, clip)
         guide = frame = None
         try:
-            for frame in reader:
-                seconds = frame.time - reader.origin
+            for coming in reader:
+                seconds = coming.time - reader.origin
+                if frame is not None and seconds > time + 1e-3:
+                    break  # the one before is still shown
+                frame = coming
                 guide = painter.read(frame.rgb, seconds)
-                if seconds >= time - 1e-3:
-                    break
             assert guide is not None and frame is not None  # a reader has at least one frame
             texture = painter.live(guide)
             result = painter.compose(texture, guide, frame.rgb)
@@ -100,6 +102,25 @@ def look_at(
         pictures["light"] = _small(np.repeat(guide.light[..., None], 3, 2), size)
     pictures["result"] = _small(result, size)
     return Moment(frame.time - reader.origin, pictures), said
+
+
+def _before(clip: Path, time: float) -> VideoReader:
+    """Return a reader whose first frame comes a little before `time`, and not after it.
+
+    A frame may be held for long: then one looks further back.
+    """
+    for lead in LEADS:
+        begin = max(time - lead, 0.0)
+        if not begin:
+            break
+        try:
+            reader = VideoReader(clip, start=begin)
+        except UserError:
+            continue  # no frame comes after that
+        if reader.first_time - reader.origin <= time + 1e-3:
+            return reader
+        reader.close()
+    return VideoReader(clip)
 
 
 def _times(clip: Path, options: RenderOptions, moments: int) -> list[float]:

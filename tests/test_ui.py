@@ -23,8 +23,11 @@ import pytest
 from click.testing import CliRunner
 
 from ncavideo.cli import main
+from ncavideo.look import load_look
+from ncavideo.options import RenderOptions
 from ncavideo.ruleset import RuleSet
 
+LOOKS = Path(__file__).parent.parent / "examples" / "looks"
 STYLES = Path(__file__).parent.parent / "examples" / "styles"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytest.importorskip("gradio")
@@ -236,6 +239,86 @@ def test_cancel_leaves_nothing(open_tab: Callable[[], Any], server: Server, tmp_
     until(lambda: workers(server) == [] and server.sessions() == [])
 
 
+def test_a_rule_keeps_its_own_control_when_others_go(
+    open_tab: Callable[[], Any], clip: Path
+) -> None:
+    tab = open_tab()
+    previewed(tab, clip)
+    command = "#command textarea"
+    tab.click("#own-controls button")
+    choose(tab, "#own-1", "Edges")
+    until(lambda: "moss=edges" in tab.input_value(command))
+    tab.click("#rules button[title='Remove fire'], #rules .token-remove >> nth=0")
+    until(lambda: "--rules moss" in tab.input_value(command))
+    until(lambda: "moss=edges" in tab.input_value(command))
+    choose(tab, "#rules", "water")
+    until(lambda: "--rules moss,water" in tab.input_value(command))
+    assert "moss=edges" in tab.input_value(command)
+    assert "water=" not in tab.input_value(command)
+    # Another rule set has other rules: none of them takes the control over.
+    choose(tab, "#ruleset", "cosmos")
+    until(lambda: "nebula,aurora" in tab.input_value(command))
+    assert "edges" not in tab.input_value(command)
+
+
+def test_files_of_ones_own(
+    open_tab: Callable[[], Any],
+    clip: Path,
+    tmp_path: Path,
+    make_ruleset: Callable[..., RuleSet],
+) -> None:
+    tab = open_tab()
+    previewed(tab, clip)
+    command = "#command textarea"
+    tab.click("#files button")
+    drop(tab, "#look-file", LOOKS / "polar-night.toml")
+    until(lambda: "--rules aurora,nebula" in tab.input_value(command))
+    said = tab.input_value(command)
+    for words in ("--blend overlay", "--opacity 0.85", "--shade 0.3", "--flow", "--tempo 90"):
+        assert words in said, said
+    with tab.expect_download() as download:
+        tab.click("#save-look")
+    download.value.save_as(tmp_path / "saved.toml")
+    assert RenderOptions(**load_look(tmp_path / "saved.toml")) == RenderOptions(
+        **load_look(LOOKS / "polar-night.toml")
+    )
+    make_ruleset(rules=("rust", "ash"), name="own").save(tmp_path / "any name.safetensors")
+    drop(tab, "#ruleset-file", tmp_path / "any name.safetensors")
+    until(lambda: "--rules rust,ash" in tab.input_value(command))
+    (tmp_path / "bad.safetensors").write_text("no rule set")
+    drop(tab, "#ruleset-file", tmp_path / "bad.safetensors")
+    tab.wait_for_selector(".toast-body :text('bad.safetensors')")
+    assert "/" not in tab.inner_text(".toast-body")
+
+
+def test_what_is_finished_stays_and_leaving_is_asked_about(
+    open_tab: Callable[[], Any], clip: Path, tmp_path: Path
+) -> None:
+    tab = open_tab()
+    previewed(tab, clip)
+    tab.click("#render")
+    assert "12 frames" in said(tab, "#news", "my clip.fire-moss.mp4")
+    asked: list[str] = []
+    tab.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    long = tmp_path / "long.mp4"
+    make_clip(long, 1500, "480x270")
+    tab.click("#clip button[aria-label=Clear]")
+    until(lambda: tab.input_value("#command textarea") == "")
+    previewed(tab, long)
+    tab.click("#render")
+    said(tab, "#news", "of 1500 frames")
+    tab.evaluate("() => { setTimeout(() => location.reload(), 0); }")
+    tab.wait_for_timeout(1000)  # in which Playwright hears of the dialog
+    assert asked == ["beforeunload"]
+    tab.click("#cancel")
+    said(tab, "#news", "Cancelled.")
+    with tab.expect_download() as download:
+        tab.click("#download")
+    download.value.save_as(tmp_path / "kept.mp4")
+    assert download.value.suggested_filename == "my clip.fire-moss.mp4"
+    assert (tmp_path / "kept.mp4").stat().st_size > 0
+
+
 def workers(server: Server) -> list[str]:
     """The renders that are going on."""
     listed = subprocess.run(
@@ -304,6 +387,9 @@ def test_training_is_watched_stopped_and_used(
         tab.click("#train-download")
     download.value.save_as(tmp_path / "mine.safetensors")
     assert RuleSet.open(tmp_path / "mine.safetensors").rule_names == ("rust",)
+    with tab.expect_download() as download:
+        tab.click("#train-page")
+    assert download.value.suggested_filename == "mine.html"
     tab.click("button[role=tab]:has-text('Render')")
     choose(tab, "#ruleset", "mine")
     tab.wait_for_selector("#rules :text('rust')")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,10 @@ import pytest
 
 from ncavideo.command_line import render_command
 from ncavideo.errors import UserError
+from ncavideo.look import load_look, save_look
 from ncavideo.options import RenderOptions
 from ncavideo.ruleset import presets
-from ncavideo.ui import shown
+from ncavideo.ui import moments, shown
 from ncavideo.ui.form import (
     AS_ALL,
     CONTROLS,
@@ -25,9 +29,14 @@ from ncavideo.ui.form import (
     shown_options,
 )
 from ncavideo.ui.line import Line
+from ncavideo.ui.look_form import form_of
 from ncavideo.ui.pump import pumped
 from ncavideo.ui.sessions import Sessions
 from ncavideo.ui.train_form import asked_recipe, sheet_every
+from ncavideo.ui.trainings import Training
+
+STYLES = Path(__file__).parent.parent / "examples" / "styles"
+LOOKS = Path(__file__).parent.parent / "examples" / "looks"
 
 MASK = Path("/secret/session/mask-1/a mask.png")
 
@@ -37,7 +46,8 @@ def form(**changes: Any) -> dict[str, Any]:
     return {
         "rules": ["fire", "moss"], "control": "luminance", "own": [AS_ALL] * 8, "light": 1,
         "shade": 0.5, "opacity": 1, "by_brightness": False, "contrast": 0, "blend": "normal",
-        "keep": "none", "opacity_control": "", "light_control": "", "flow": False,
+        "keep": "none", "matte": False, "tempo": 0, "keys": "", "opacity_control": "",
+        "light_control": "", "flow": False,
         "on_cut": "keep", "steps": 0, "cell": 0, "upscale": "auto", "edge": "reflect",
         "warmup": 240, "seed": 0, "begin": 0, "end": 0, "format": "As the clip", **changes,
     }  # fmt: skip
@@ -74,6 +84,59 @@ def test_what_is_asked_for_arrives() -> None:
     assert (options.start, options.duration, options.seed, options.warmup) == (1.0, 1.5, 0, 240)
     command = render_command("a.mp4", shown_options(options, presets()))
     assert "'fire=mask:a mask.png'" in command and "secret" not in command
+
+
+def test_a_rule_may_be_called_like_a_control() -> None:
+    values = form(rules=["damask", "mask"], own=["mask", "mask,blur=2", *[AS_ALL] * 6])
+    options = asked_options(values, "elements", MASK)
+    assert options.control == (f"damask=mask:{MASK}", f"mask=mask:{MASK},blur=2")
+    assert shown_options(replace(options, ruleset=None), {}).control == (
+        "damask=mask:a mask.png",
+        "mask=mask:a mask.png,blur=2",
+    )
+
+
+@pytest.mark.parametrize("look", sorted(LOOKS.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_form_shows_every_look(look: Path, tmp_path: Path) -> None:
+    asked = load_look(look)
+    values, ruleset = form_of(asked, list(presets()))
+    values["own"] = [values.pop(f"own-{index}") for index in range(8)]
+    assert ruleset == ""
+    options = asked_options(form(**values), "elements", None)
+    assert options == RenderOptions(ruleset="elements", **asked)
+    # And back into a file.
+    save_look(tmp_path / "look.toml", replace(options, ruleset=None))
+    assert RenderOptions(**load_look(tmp_path / "look.toml")) == RenderOptions(**asked)
+
+
+def test_a_look_of_everything() -> None:
+    look: dict[str, Any] = {
+        "rules": ("moss", "fire"), "ruleset": "/x/mine.safetensors", "matte": True, "tempo": 50.0,
+        "control": ("hue:20-60,weight=0.5", "fire=mask:/x/m.png,blur=3"), "cell": 3,
+        "keys": ("opacity@0=0,2=1", "fire@0=1,1=0"), "opacity_control": "audio:bass",
+    }  # fmt: skip
+    values, ruleset = form_of(look, ["elements", "mine"])
+    assert (ruleset, values["own-0"], values["own-1"]) == ("mine", AS_ALL, "mask,blur=3")
+    values["own"] = [values.pop(f"own-{index}") for index in range(8)]
+    options = asked_options(form(**values), "mine", MASK)
+    mask = ("hue:20-60,weight=0.5", f"fire=mask:{MASK},blur=3")
+    assert options == RenderOptions(**{**look, "ruleset": "mine", "control": mask})
+
+
+@pytest.mark.parametrize(
+    ("look", "says"),
+    [
+        ({}, "names no rules"),
+        ({"rules": ("a",), "ruleset": "/x/b.safetensors"}, "is a file"),
+        ({"rules": ("a",), "control": ("b=edges",)}, "none of its rules"),
+        ({"rules": ("a",), "control": ("a=edges", "a=motion")}, "two controls for a"),
+        ({"rules": ("a",), "shade": 3.0}, "between"),
+        ({"rules": tuple("abcdefghi")}, "more than 8"),
+    ],
+)
+def test_a_look_that_the_form_cannot_show(look: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        form_of(look, ["elements"])
 
 
 @pytest.mark.parametrize(
@@ -132,6 +195,104 @@ def test_what_cannot_be_trained(
     with pytest.raises(UserError, match=says) as caught:
         asked_recipe(recipe_form(**changes), paths)
     assert "--rule" not in str(caught.value) and "command line" not in str(caught.value)
+
+
+def upload_in(folder: Path, style: str) -> Path:
+    """A style picture as Gradio hands it over: under one name whatever is in it."""
+    folder.mkdir()
+    return Path(shutil.copy(STYLES / style, folder / "picture.png"))
+
+
+def test_another_picture_is_another_training(tmp_path: Path) -> None:
+    gradio = pytest.importorskip("gradio")
+    from ncavideo.ui.service import Service
+    from ncavideo.ui.train_tab import TrainTab
+
+    service = Service(tmp_path / "service")
+    service.root.mkdir()
+    session = service.sessions.get("one")
+    with gradio.Blocks():
+        tab = TrainTab(service, gradio.Dropdown())
+    values = {component: recipe_form()[name] for name, component in tab._inputs.items()}
+    values |= dict.fromkeys(tab._styles)
+    values[tab._inputs["rule-0"]] = "rust"
+    values[tab._styles[0]] = [str(upload_in(tmp_path / "a", "bark.png"))]
+    _, folder = tab._prepared(values, session)
+    assert tab._prepared(values, session)[1] == folder, "the same again goes on"
+    values[tab._styles[0]] = [str(upload_in(tmp_path / "b", "ice.png"))]
+    other, elsewhere = tab._prepared(values, session)
+    assert elsewhere != folder
+    (picture,) = other.rules[0].style
+    assert (elsewhere / picture.path).read_bytes() == (STYLES / "ice.png").read_bytes()
+    values[tab._inputs["rule-0"]] = "No name"
+    with pytest.raises(UserError):
+        tab._prepared(values, session)
+    assert {f.name for f in session.folder.glob("train-*")} == {folder.name, elsewhere.name}
+    service.close()
+
+
+@pytest.mark.parametrize("when", ["at once", "starting", "twice while training"])
+def test_a_training_can_be_stopped_at_any_moment(when: str, tmp_path: Path) -> None:
+    values = recipe_form(**{"rule-0": "rust", "size": 48})
+    recipe = asked_recipe(values, [[STYLES / "bark.png"], [], [], []])
+    (tmp_path / "recipe.toml").write_text(recipe.to_toml(tmp_path))
+    output = tmp_path / "mine.safetensors"
+    training = Training(tmp_path / "recipe.toml", output, tmp_path / "run", 100, Line())
+    states = []
+    for news in training.run():
+        states.append(news.state)
+        if when == "at once" or (when == "starting" and news.state == "starting"):
+            threading.Timer(0.05 if when == "at once" else 1.5, training.stop).start()
+        if when == "twice while training" and news.done > 3:
+            assert training._process is not None
+            training.stop()
+            for _ in range(5):
+                training._process.terminate()
+                time.sleep(0.05)
+    assert states[-1] == "stopped", states
+    assert output.exists() == (when == "twice while training")
+
+
+def make(path: Path, *arguments: str) -> Path:
+    subprocess.run(["ffmpeg", "-v", "error", *arguments, str(path)], check=True)
+    return path
+
+
+def test_every_moment_of_any_clip_can_be_seen(tmp_path: Path) -> None:
+    test = ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=10:d=2", "-pix_fmt", "yuv420p")
+    # A screen that stood still: a frame near the end is held for eight seconds.
+    held = make(
+        tmp_path / "held.mkv", *test, "-vf", "setpts='if(gte(N,18),8.2+N/10,N/10)/TB'",
+        "-fps_mode", "vfr", "-c:v", "mjpeg",
+    )  # fmt: skip
+    seconds = moments.facts(held).seconds
+    assert seconds > 9
+    options = RenderOptions(("fire",), warmup=0)
+    found = {}
+    for at in (0.5, 6.0, seconds):
+        (tmp_path / f"{at}").mkdir()
+        found[at] = moments.moment(held, options, at, tmp_path / f"{at}")["source"].read_bytes()
+    assert len(set(found.values())) == 3
+    # What never learnt its own length: a live recording, and a bare stream.
+    live = make(tmp_path / "live.webm", *test, "-c:v", "libvpx", "-live", "1")
+    bare = make(tmp_path / "bare.h264", *test, "-c:v", "libx264")
+    assert moments.facts(live).seconds == pytest.approx(2, abs=0.15)
+    facts = moments.facts(bare)  # which says no rate either
+    assert facts.seconds == pytest.approx(20 / facts.rate)
+
+
+def test_what_a_browser_plays_is_shown(tmp_path: Path) -> None:
+    shows = shown.before_and_after(tmp_path / "a.MOV", tmp_path / "b.mkv", "2,5")
+    assert shows.count("<video") == 1
+    assert "a.MOV#t=2,5" in shows
+    assert "No browser plays .mkv" in shows
+
+
+def test_paths_are_not_told(tmp_path: Path) -> None:
+    session = Sessions(tmp_path).get("one")
+    clip = session.folder / "clip-1" / "my clip.mp4"
+    text = f"{clip} has no frame; {session.folder}/render-2/styles/a.png"
+    assert session.plain(text) == "my clip.mp4 has no frame; a.png"
 
 
 def test_texts_of_users_are_escaped() -> None:

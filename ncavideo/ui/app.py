@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import signal
@@ -50,14 +51,18 @@ def serve(
             import gradio
         except ImportError as error:
             raise UserError("the app needs Gradio: pip install 'ncavideo[ui]'") from error
+        from starlette.middleware import Middleware
+
+        from ncavideo.ui.first_script import FirstScript
         from ncavideo.ui.service import Service
 
+        port = _free_port(host, port)
         service = Service(Path(root))
         page = make_page(service)
         try:
             _, address, _ = page.launch(
-                server_name=host,
-                server_port=port or _free_port(host),
+                server_name=f"[{host.strip('[]')}]" if ":" in host else host,
+                server_port=port,
                 auth=login,
                 inbrowser=open_browser,
                 prevent_thread_lock=True,
@@ -70,10 +75,11 @@ def serve(
                 footer_links=[],
                 max_file_size=LARGEST_UPLOAD,
                 theme=_theme(gradio),
-                css=(resources.files("ncavideo.ui") / "style.css").read_text("utf-8"),
+                css=_part("style.css"),
+                app_kwargs={"middleware": [Middleware(FirstScript, _part("page.js"))]},
             )
         except OSError as error:
-            raise UserError(f"port {port} is taken: give another --port") from error
+            raise UserError(f"the app cannot be served at {host}, port {port}: {error}") from error
         try:
             import click
 
@@ -128,9 +134,23 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _free_port(host: str) -> int:
+def _part(name: str) -> str:
+    return (resources.files("ncavideo.ui") / name).read_text("utf-8")
+
+
+def _free_port(host: str, port: int) -> int:
+    """Return `port`, or one that is free for 0. Raises `UserError` where one cannot listen."""
     import socket
 
+    host = host.strip("[]")
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
+        # As the server does: a port whose last connections are just ending is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise UserError(f"port {port} is taken: give another --port") from error
+            reason = error.strerror or error
+            raise UserError(f"one cannot listen at {host}, port {port}: {reason}") from error
         return int(probe.getsockname()[1])

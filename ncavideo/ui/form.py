@@ -53,9 +53,9 @@ FORMATS = {
     "GIF": (".gif", None),
 }
 # Fields of the options that the form has a number for, where 0 stands for automatic.
-AUTOMATIC = ("contrast", "steps", "cell")
+AUTOMATIC = ("contrast", "steps", "tempo", "cell")
 PLAIN = (
-    ("by_brightness", "light", "shade", "blend", "opacity", "keep", "flow", "on_cut")
+    ("by_brightness", "light", "shade", "blend", "opacity", "keep", "matte", "flow", "on_cut")
     + ("warmup", "seed", "edge", "upscale")
 )  # fmt: skip
 
@@ -64,8 +64,9 @@ def asked_options(values: Mapping[str, Any], ruleset: str, mask: Path | None) ->
     """Return the options that the form's `values` ask for.
 
     `values`: as the components give them, by the options' names, and `own` (a control for each
-    rule in turn, or `AS_ALL`), `begin` and `end` (seconds), `format`. `mask`: the file that
-    `mask` stands for. Raises `UserError` for what cannot be rendered.
+    rule in turn, or `AS_ALL`), `keys` (keyframes, one a line), `begin` and `end` (seconds),
+    `format`. `mask`: the file that `mask` stands for. Raises `UserError` for what cannot be
+    rendered.
     """
     rules = tuple(values["rules"] or ())
     if not rules:
@@ -91,6 +92,7 @@ def asked_options(values: Mapping[str, Any], ruleset: str, mask: Path | None) ->
         control=tuple(_control(text, mask) for text in controls),
         start=begin or None,
         duration=end - begin if end else None,
+        keys=tuple(line.strip() for line in (values["keys"] or "").splitlines() if line.strip()),
         codec=FORMATS[values["format"]][1],
         **asked,
     )
@@ -145,7 +147,7 @@ def _control(text: str, mask: Path | None) -> str:
     if spec.name == "mask" and not spec.argument:
         if mask is None:
             raise UserError("drop a picture or a clip for the mask")
-        return _with_argument(text, spec, str(mask))
+        return with_argument(text, spec, str(mask))
     if spec.name in ("mask", "labels") or "@" in spec.argument:
         raise UserError(f"{spec.label} reads a file: use the command line for that")
     return text
@@ -155,9 +157,11 @@ def _named(text: str) -> str:
     spec = parse_control(text)
     if spec.name != "mask":
         return text
-    return text.replace(spec.argument, Path(spec.argument).name)
+    return with_argument(text, spec, Path(spec.argument).name)
 
 
-def _with_argument(text: str, spec: ControlSpec, argument: str) -> str:
-    before, name, after = text.partition(spec.name)
-    return f"{before}{name}:{argument}{after}"
+def with_argument(text: str, spec: ControlSpec, argument: str) -> str:
+    """Return a control's text with another argument; its options stay."""
+    rule = "" if spec.rule is None else f"{spec.rule}="
+    options = text.strip().removeprefix(rule).removeprefix(spec.label)
+    return f"{rule}{spec.name}{':' if argument else ''}{argument}{options}"

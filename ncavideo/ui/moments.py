@@ -54,7 +54,7 @@ class Moments:
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, call)
         except BrokenProcessPool as error:
-            self.close()
+            self._discard(pool)
             raise UserError("the preview crashed: the clip may be damaged") from error
 
     def _started(self) -> ProcessPoolExecutor:
@@ -63,6 +63,13 @@ class Moments:
                 context = multiprocessing.get_context("spawn")
                 self._pool = ProcessPoolExecutor(1, context, initializer=_begin)
             return self._pool
+
+    def _discard(self, broken: ProcessPoolExecutor) -> None:
+        """End a pool that broke; who waited for it, too, may come after a new one has begun."""
+        with self._lock:
+            if self._pool is broken:
+                self._pool = None
+        broken.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
         """End the process."""
@@ -92,7 +99,32 @@ def facts(clip: Path) -> Facts:
     with VideoReader(clip) as reader:
         info = reader.info
         next(iter(reader))
-    return Facts(info.width, info.height, float(info.duration or 0), float(info.average_rate or 25))
+    rate = float(info.average_rate or 25)
+    return Facts(info.width, info.height, float(info.duration or 0) or _length(clip, rate), rate)
+
+
+def _length(clip: Path, rate: float) -> float:
+    """Return the seconds of a clip that does not say them, as of a live recording.
+
+    From its last packet's time, or, where packets have none, from how many there are.
+    """
+    import contextlib
+
+    import av.error
+
+    from ncavideo.video.reader import main_video, open_clip
+
+    begin, end, count = None, 0.0, 0
+    with contextlib.closing(open_clip(clip)) as container:
+        stream = main_video(container, clip)
+        with contextlib.suppress(av.error.FFmpegError, OSError):
+            for packet in container.demux(stream):
+                count += packet.size > 0
+                if packet.pts is not None and packet.time_base:
+                    time = float(packet.pts * packet.time_base)
+                    begin = time if begin is None else min(begin, time)
+                    end = max(end, time)
+    return count / rate if begin is None else end - begin + 1 / rate
 
 
 def moment(clip: Path, options: RenderOptions, time: float, folder: Path) -> dict[str, Path]:

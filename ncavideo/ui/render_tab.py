@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,24 @@ import gradio as gr
 
 from ncavideo.command_line import render_command
 from ncavideo.errors import UserError
+from ncavideo.look import load_look, save_look
 from ncavideo.options import CHOICES, RenderOptions
-from ncavideo.ruleset import presets
+from ncavideo.ruleset import SUFFIX, RuleSet, find_ruleset, presets
 from ncavideo.ui import moments, shown
 from ncavideo.ui.form import (
     AS_ALL,
+    AUTOMATIC,
     CONTROLS,
     FIELD_CONTROLS,
     FORMATS,
     MOST_RULES,
     OWN_CONTROLS,
+    PLAIN,
     asked_options,
     output_name,
     shown_options,
 )
+from ncavideo.ui.look_form import form_of
 from ncavideo.ui.pump import pumped
 from ncavideo.ui.renders import News, Render
 from ncavideo.ui.service import Service
@@ -62,6 +67,17 @@ class RenderTab:
             "ruleset", gr.Dropdown(names, value=first, label="Rule set", elem_id="ruleset")
         )
         self.strip = gr.HTML(elem_id="strip", min_height=72)
+        with gr.Accordion("Files: a rule set of your own, a look", open=False, elem_id="files"):
+            self.ruleset_file = gr.File(
+                label="Open a rule set (.safetensors)", file_types=[SUFFIX], height=100,
+                elem_id="ruleset-file",
+            )  # fmt: skip
+            self.look_file = gr.File(
+                label="Open a look (.toml)", file_types=[".toml"], height=100, elem_id="look-file"
+            )
+            self.save_look = gr.DownloadButton(
+                "Save this look", interactive=False, elem_id="save-look"
+            )
         self.rules = add(
             "rules",
             gr.Dropdown(
@@ -72,18 +88,21 @@ class RenderTab:
         add(
             "control",
             gr.Dropdown(_choices(CONTROLS), value="luminance", label="What drives them",
-                        elem_id="control"),
+                        allow_custom_value=True, elem_id="control"),
         )  # fmt: skip
         add("light", _slider("Light of the clip in the texture", DEFAULT.light))
         add("shade", _slider("Shading after the fact", DEFAULT.shade))
         add("opacity", _slider("Opacity", DEFAULT.opacity))
         with gr.Accordion("Each rule its own control", open=False, elem_id="own-controls"):
-            gr.Markdown("A rule with a control of its own lives there; the others share the rest.")
+            gr.Markdown(
+                "A rule with a control of its own lives there; the others share the rest. What is"
+                " not in a list can be typed as on the command line: `hue:20-60,weight=0.5`."
+            )
             for index in range(MOST_RULES):
                 add(
                     f"own-{index}",
                     gr.Dropdown([AS_ALL, *_choices(OWN_CONTROLS)], value=AS_ALL, visible=False,
-                                elem_id=f"own-{index}"),
+                                allow_custom_value=True, elem_id=f"own-{index}"),
                 )  # fmt: skip
             self.mask = gr.File(
                 label="My mask: a picture or a clip, white where it is 1",
@@ -101,12 +120,24 @@ class RenderTab:
                 ("light_control", "Light follows"),
             ):
                 add(
-                    name, gr.Dropdown([("—", ""), *_choices(FIELD_CONTROLS)], value="", label=label)
-                )
+                    name,
+                    gr.Dropdown([("—", ""), *_choices(FIELD_CONTROLS)], value="", label=label,
+                                allow_custom_value=True),
+                )  # fmt: skip
+            add(
+                "matte",
+                gr.Checkbox(label="The texture alone, with alpha (ProRes, FFV1 or WebM)"),
+            )
         with gr.Accordion("Motion and grid", open=False):
             add("flow", gr.Checkbox(label="Carry the texture along with what moves"))
             add("on_cut", gr.Dropdown(list(CHOICES["on_cut"]), value="keep", label="At a cut"))
             add("steps", _number("Steps a frame (0: automatic)", 0, 64, 1))
+            add("tempo", _number("Or steps a second, whatever the frame rate", 0, 1000, 5))
+            add(
+                "keys",
+                gr.Textbox(label="Keyframes, one a line", lines=2, elem_id="keys",
+                           placeholder="opacity@0=0,2=1"),
+            )  # fmt: skip
             add("cell", _number("Pixels a cell (0: automatic)", 0, 32, 1))
             add(
                 "upscale",
@@ -165,19 +196,28 @@ class RenderTab:
 
     def _connect(self) -> None:
         inputs = {*self._inputs.values(), self.time}
-        look = (self.compare, self.drivers, self.said, self.command)
+        look = (self.compare, self.drivers, self.said, self.command, self.save_look)
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         self.clip.change(
             self._take_clip,
             self.clip,
-            [self.time, self.said, self.go, self.compare, self.drivers],
+            [self.time, self.said, self.go, self.compare, self.drivers, self.command],
             **quiet,
         ).then(self._look, inputs, [*look], concurrency_limit=None, **quiet)
         self.mask.change(self._take_mask, self.mask, None, **quiet).then(
             self._look, inputs, [*look], concurrency_limit=None, **quiet
         )
-        self.ruleset.change(self._show_ruleset, self.ruleset, [self.strip, self.rules], **quiet)
-        self.rules.change(self._show_own, self.rules, self._own, **quiet)
+        self.ruleset.input(self._show_ruleset, self.ruleset, [self.strip, self.rules], **quiet)
+        self.rules.change(self._show_own, [self.rules, *self._own], self._own, **quiet)
+        self.ruleset_file.upload(
+            self._open_ruleset, self.ruleset_file,
+            [self.ruleset, self.strip, self.rules, self.said, self.ruleset_file], **quiet,
+        ).success(self._look, inputs, [*look], concurrency_limit=None, **quiet)  # fmt: skip
+        self.look_file.upload(
+            self._open_look, [self.look_file, self.ruleset],
+            [self.ruleset, self.strip, self.said, self.look_file,
+             *self._set_by_looks().values()], **quiet,
+        ).success(self._look, inputs, [*look], concurrency_limit=None, **quiet)  # fmt: skip
         gr.on(
             [component.change for name, component in self._inputs.items() if name != "ruleset"]
             + [self.time.change],
@@ -199,18 +239,16 @@ class RenderTab:
     async def _take_clip(self, upload: str | None, request: gr.Request) -> tuple[Any, ...]:
         session = self._service.session(request)
         session.clip = None
-        nothing = (gr.skip(), gr.update(interactive=False), None, None)
+        nothing = (gr.update(interactive=False), None, None, "")
         if upload is None:
-            return (gr.update(visible=False), shown.line("Drop a clip to begin."), *nothing[1:])
+            return (gr.update(visible=False), shown.line("Drop a clip to begin."), *nothing)
         try:
             clip = session.take(upload, "clip")
             found = await self._service.moments.run(moments.facts, clip)
         except UserError as error:
-            return (
-                gr.update(visible=False),
-                shown.line(shown.sentence(str(error)), "bad"),
-                *nothing[1:],
-            )
+            return gr.update(visible=False), _bad(session, error), *nothing
+        if not session.busy("render"):  # which may be reading the one before
+            session.keep_only("clip", clip.parent)
         session.clip = clip
         # The very end of a clip has no frame any more.
         last = max(found.seconds - 1 / found.rate, 0.01)
@@ -218,7 +256,7 @@ class RenderTab:
             f"{found.width}x{found.height}, {found.rate:.3g} frames a second, {found.seconds:.1f} s"
         )
         time = gr.update(maximum=round(last, 2), value=round(last / 2, 2), visible=True)
-        return time, shown.line(facts), gr.update(interactive=True), None, None
+        return time, shown.line(facts), gr.update(interactive=True), None, None, ""
 
     def _take_mask(self, upload: str | None, request: gr.Request) -> None:
         session = self._service.session(request)
@@ -230,17 +268,62 @@ class RenderTab:
             rules = session.ruleset(name).rule_names
             pictures = await self._service.samples(session.ruleset_path(name))
         except UserError as error:
-            raise gr.Error(shown.sentence(str(error)), print_exception=False) from error
+            raise _told(session, error) from error
         first = list(rules[:FIRST_RULES])
         return shown.strip(pictures), gr.update(choices=list(rules), value=first)
 
-    def _show_own(self, rules: list[str]) -> list[Any]:
-        labels = [*rules, *[None] * MOST_RULES][:MOST_RULES]
+    async def _open_ruleset(self, upload: str, request: gr.Request) -> tuple[Any, ...]:
+        session = self._service.session(request)
+        try:
+            path = session.take(upload, "ruleset")
+            name = RuleSet.load(path).name
+            session.own[name] = path
+            strip, rules = await self._show_ruleset(name, request)
+        except UserError as error:
+            raise _told(session, error) from error
+        chosen = gr.update(choices=session.ruleset_names(), value=name)
+        return chosen, strip, rules, shown.line(f"{name} is one of the rule sets now."), None
+
+    async def _open_look(self, upload: str, current: str, request: gr.Request) -> tuple[Any, ...]:
+        session = self._service.session(request)
+        components = self._set_by_looks()
+        try:
+            path = session.take(upload, "look")
+            values, name = form_of(load_look(path), session.ruleset_names())
+            wanted = set(values["rules"])
+            # Without a rule set of its own: the one that is chosen, one's own, a preset.
+            for known in [name] if name else [current, *session.own]:
+                if wanted <= set(session.ruleset(known).rule_names):
+                    name = known
+                    break
+            else:
+                name = find_ruleset(values["rules"], name or None).name
+            rules = list(session.ruleset(name).rule_names)
+            pictures = await self._service.samples(session.ruleset_path(name))
+        except UserError as error:
+            raise _told(session, error) from error
+        session.slots = values["rules"]
+        updates = {key: gr.update(value=values[key]) for key in components}
+        updates["rules"] = gr.update(choices=rules, value=values["rules"])
+        for index in range(MOST_RULES):
+            updates[f"own-{index}"] = _slot(session.slots, index, values[f"own-{index}"])
+        said = shown.line(f"{path.name} is set.")
+        return name, shown.strip(pictures), said, None, *updates.values()
+
+    def _set_by_looks(self) -> dict[str, Any]:
+        """Return the components that a look sets, by their names."""
+        names = ("rules", "control", "light_control", "opacity_control", "keys", *PLAIN, *AUTOMATIC)
+        own = (f"own-{index}" for index in range(MOST_RULES))
+        return {name: self._inputs[name] for name in (*names, *own)}
+
+    def _show_own(self, rules: list[str], request: gr.Request, *controls: str) -> list[Any]:
+        """Show a control for each rule: a rule keeps its own when others come and go."""
+        session = self._service.session(request)
+        kept = dict(zip(session.slots, controls, strict=False))
+        session.slots = list(rules)
         return [
-            gr.update(label=label, visible=True)
-            if label
-            else gr.update(visible=False, value=AS_ALL)
-            for label in labels
+            _slot(rules, index, kept.get(rule, AS_ALL))
+            for index, rule in enumerate([*rules, *[""] * MOST_RULES][:MOST_RULES])
         ]
 
     async def _look(self, values: dict[Any, Any], request: gr.Request) -> tuple[Any, ...]:
@@ -248,7 +331,7 @@ class RenderTab:
         session = self._service.session(request)
         session.ticket += 1
         mine, clip = session.ticket, session.clip
-        nothing = (gr.skip(), gr.skip(), gr.skip(), gr.skip())
+        nothing = tuple(gr.skip() for _ in range(5))
         if clip is None:
             return nothing
         await asyncio.sleep(SETTLING)
@@ -264,7 +347,7 @@ class RenderTab:
             # Whose tab was closed has no folder any more.
             if mine != session.ticket or session.closed:
                 return nothing
-            return gr.skip(), gr.skip(), shown.line(shown.sentence(str(error)), "bad"), ""
+            return gr.skip(), gr.skip(), _bad(session, error), "", gr.update(interactive=False)
         if mine != session.ticket or session.closed:
             return nothing
         session.keep_only("moment", folder)
@@ -272,20 +355,23 @@ class RenderTab:
             (str(path), name) for name, path in found.items() if name not in ("source", "result")
         ]
         pair = (str(found["source"]), str(found["result"]))
-        return pair, drivers, "", self._command(clip, options, name)
+        shared = shown_options(options, presets())
+        saved = folder / f"{'-'.join(options.rules)}.toml"
+        save_look(saved, shared)
+        look = gr.update(value=str(saved), interactive=True)
+        return pair, drivers, "", self._command(clip, shared, name), look
 
     def _render(self, values: dict[Any, Any], request: gr.Request) -> Iterator[tuple[Any, ...]]:
         session = self._service.session(request)
         idle = (gr.update(interactive=True), gr.update(interactive=False))
         busy = (gr.update(interactive=False), gr.update(interactive=True))
-        gone = gr.update(visible=False)
-        clip = session.clip
+        keep, clip = gr.skip(), session.clip
         try:
             if clip is None:
                 raise UserError("drop a clip first")
             options, name = self._asked(values, session, clip)
         except UserError as error:
-            yield shown.line(shown.sentence(str(error)), "bad"), "", gone, *idle
+            yield _bad(session, error), keep, keep, *idle
             return
         folder = session.place("render")
         render = Render(clip, folder / name, options, self._service.renders)
@@ -294,24 +380,26 @@ class RenderTab:
         try:
             for news in pumped(render.run()):
                 if news.state in ("waiting", "starting", "rendering"):
-                    yield _progress(news), "", gone, *busy
+                    yield _progress(news), keep, keep, *busy
         finally:
             session.run("render", None)
         if news.state != "done":
-            session.keep_only("render", None)
-            said = "Cancelled." if news.state == "cancelled" else news.reason
-            yield (
-                shown.line(shown.sentence(said), "note" if news.state == "cancelled" else "bad"),
-                "",
-                gone,
-                *idle,
-            )
+            # What was finished before is still there to be downloaded.
+            session.keep_only("render", session.last_render)
+            cancelled = news.state == "cancelled"
+            said = shown.line("Cancelled.") if cancelled else _bad(session, news.reason)
+            yield said, keep, keep, *idle
             return
+        session.last_render = folder
         session.keep_only("render", folder)
         output = folder / name
         said = shown.line(f"{name}: {news.done} frames", "good") + shown.lines(list(news.notes))
         file = gr.update(value=str(output), visible=True)
-        yield said, shown.before_and_after(clip, output), file, *idle
+        part = ""
+        if options.start or options.duration:
+            begin = options.start or 0.0
+            part = f"{begin:g}" + (f",{begin + options.duration:g}" if options.duration else "")
+        yield said, shown.before_and_after(clip, output, part), file, *idle
 
     def _cancel(self, request: gr.Request) -> None:
         self._service.session(request).stop("render")
@@ -329,9 +417,24 @@ class RenderTab:
         from ncavideo.rendering import default_output
 
         plain = default_output(clip, options).name == output
-        return render_command(
-            clip.name, shown_options(options, presets()), None if plain else output
-        )
+        return render_command(clip.name, options, None if plain else output)
+
+
+def _bad(session: Session, error: Exception | str) -> str:
+    """Return an error as a line of the page."""
+    return shown.line(shown.sentence(session.plain(str(error))), "bad")
+
+
+def _told(session: Session, error: Exception) -> gr.Error:
+    """Return an error as a notice above the page, for what changes nothing on it."""
+    return gr.Error(html.escape(shown.sentence(session.plain(str(error)))), print_exception=False)
+
+
+def _slot(rules: list[str], index: int, control: str) -> Any:
+    """Return the update of a rule's own control; there is none beyond the last rule."""
+    if index >= len(rules):
+        return gr.update(visible=False, value=AS_ALL)
+    return gr.update(label=rules[index], visible=True, value=control)
 
 
 def _progress(news: News) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import threading
@@ -33,6 +34,8 @@ class Session:
         self.mask: Path | None = None
         self.own: dict[str, Path] = {}
         self.last_training: Path | None = None
+        self.last_render: Path | None = None  # the folder of what can be downloaded
+        self.slots: list[str] = []  # the rules whose own controls the form shows
         self.ticket = 0  # of the newest request for a preview
         self.closed = False
         self._lock = threading.Lock()
@@ -54,7 +57,16 @@ class Session:
 
     def ruleset_names(self) -> list[str]:
         """Return the names of all that there are: one's own first."""
-        return [*self.own, *presets()]
+        return [*self.own, *(name for name in presets() if name not in self.own)]
+
+    def busy(self, what: str) -> bool:
+        """Return whether something of that kind is going on."""
+        with self._lock:
+            return what in self._running
+
+    def plain(self, text: str) -> str:
+        """Return an error's text with the names of files instead of where they lie."""
+        return re.sub(rf"{re.escape(str(self.folder))}/(?:[^/\s]+/)*", "", text)
 
     def place(self, what: str) -> Path:
         """Return a new empty folder for one piece of work."""

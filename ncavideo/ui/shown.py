@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 FILES = "gradio_api/file="  # where Gradio serves a session's files, beside the page
-VIDEOS = (".mp4", ".webm")
+VIDEOS = (".mp4", ".webm", ".mov", ".m4v")
 PICTURES = (".gif",)
 
 
@@ -60,16 +60,20 @@ def strip(pictures: Mapping[str, np.ndarray]) -> str:
     return f'<div class="nca-strip">{"".join(cards)}</div>'
 
 
-def before_and_after(clip: Path, output: Path) -> str:
-    """Return the clip and the output side by side, as far as a browser plays them."""
+def before_and_after(clip: Path, output: Path, part: str = "") -> str:
+    """Return the clip and the output side by side, as far as a browser plays them.
+
+    `part`: the seconds of the clip that were rendered, as a media fragment writes them: `2,5`.
+    """
     figures = []
-    for name, path in (("Before", clip), ("After", output)):
-        address = html.escape(FILES + quote(str(path)), quote=True)
+    for name, path, of in (("Before", clip, part), ("After", output, "")):
+        address = html.escape(FILES + quote(str(path)) + (f"#t={of}" if of else ""), quote=True)
         if path.suffix.lower() in VIDEOS:
             shown = f'<video src="{address}" controls loop muted autoplay playsinline></video>'
         elif path.suffix.lower() in PICTURES:
             shown = f'<img src="{address}" alt="{name}">'
         else:
-            shown = f"<p>No browser plays {html.escape(path.suffix)} files: download it.</p>"
+            what = f"No browser plays {html.escape(path.suffix)} files"
+            shown = f"<p>{what}: download it. The moment above shows both.</p>"
         figures.append(f"<figure>{shown}<figcaption>{name}</figcaption></figure>")
     return f'<div class="nca-pair">{"".join(figures)}</div>'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,14 @@ from ncavideo.ui.service import Service
 from ncavideo.ui.sessions import Session
 from ncavideo.ui.train_form import GUIDES, MOST_RULES, asked_recipe, sheet_every
 from ncavideo.ui.trainings import News, Training
+from ncavideo.web.export import export
 
 ITERATIONS, FEWEST, MOST = 8000, 20, 40_000
 HOW_LONG = (
     "Four rules take about 8,000 iterations: 45 minutes of one processor core, and a first"
     " likeness shows after some hundred. Stop whenever you like what you see: the rule set is kept"
-    " as far as it has come, and Start goes on from there. Structures of 4 to 30 pixels in a"
-    " picture become structures of as many cells."
+    " as far as it has come, and Start goes on from there if nothing was changed. Structures of 4"
+    " to 30 pixels in a picture become structures of as many cells."
 )
 
 
@@ -94,6 +97,9 @@ class TrainTab:
         self.download = gr.DownloadButton(
             "Download the rule set", visible=False, elem_id="train-download"
         )
+        self.page = gr.DownloadButton(
+            "Download it as a page that lives", visible=False, elem_id="train-page"
+        )
         self.recipe = gr.Textbox(
             label="Recipe, for ncavideo train", lines=4, max_lines=18, interactive=False,
             buttons=["copy"], elem_id="recipe",
@@ -109,8 +115,8 @@ class TrainTab:
         self.go.click(
             self._train,
             {*self._inputs.values(), *self._styles},
-            [self.news, self.sheet, self.plot, self.download, self.recipe, self._rulesets,
-             self.go, self.stop],
+            [self.news, self.sheet, self.plot, self.download, self.page, self.recipe,
+             self._rulesets, self.go, self.stop],
             concurrency_limit=None, trigger_mode="once", **quiet,
         )  # fmt: skip
         self.stop.click(self._stop, None, self.stop, concurrency_limit=None, **quiet)
@@ -123,8 +129,8 @@ class TrainTab:
         try:
             recipe, folder = self._prepared(values, session)
         except UserError as error:
-            said = shown.line(shown.sentence(str(error)), "bad")
-            yield said, keep, keep, keep, keep, keep, *idle
+            said = shown.line(shown.sentence(session.plain(str(error))), "bad")
+            yield said, keep, keep, keep, keep, keep, keep, *idle
             return
         text = (folder / "recipe.toml").read_text("utf-8")
         output = folder / f"{recipe.name}.safetensors"
@@ -133,7 +139,8 @@ class TrainTab:
             self._service.trainings,
         )  # fmt: skip
         session.run("train", training)
-        yield shown.bar("Starting"), keep, keep, gr.update(visible=False), text, keep, *busy
+        gone = gr.update(visible=False)
+        yield shown.bar("Starting"), keep, keep, gone, gone, text, keep, *busy
         news, notes = News("starting"), list[str]()
         sheet: Path | None = None
         points = 0
@@ -141,64 +148,77 @@ class TrainTab:
             for news in pumped(training.run()):
                 if news.reason and news.state == "training":
                     notes.append(news.reason)
-                told = _progress(news, recipe) + shown.lines(notes)
+                if training.stopping:
+                    busy = (gr.update(interactive=False), gr.update(interactive=False))
+                    told = shown.bar("Stopping: saving what has been learnt")
+                else:
+                    told = _progress(news, recipe)
+                told += shown.lines(notes)
                 newest, losses = training.sheet(), training.losses()
                 picture = str(newest) if newest is not None and newest != sheet else keep
                 plot = _plotted(losses) if len(losses) > max(points, 1) else keep
                 sheet, points = newest, len(losses)
-                yield told, picture, plot, keep, keep, keep, *busy
+                yield told, picture, plot, keep, keep, keep, keep, *busy
         finally:
             session.run("train", None)
         newest = training.sheet()
         picture = str(newest) if newest is not None else keep
         if news.state == "failed" or not output.exists():
             reason = news.reason or "Stopped before it had learnt anything."
-            yield shown.line(shown.sentence(reason), "bad"), picture, keep, keep, keep, keep, *idle
+            told = shown.line(shown.sentence(session.plain(reason)), "bad")
+            yield told, picture, keep, keep, keep, keep, keep, *idle
             return
         session.own[recipe.name] = output
         self._service.forget_samples(output)
         how = "Stopped" if news.state == "stopped" else "Done"
         said = f"{how} after {news.done} iterations. {recipe.name} can be chosen on the Render tab."
-        file = gr.update(value=str(output), visible=True)
+        page = output.with_suffix(".html")
+        export(session.ruleset(recipe.name), page, overwrite=True)
+        files = [gr.update(value=str(path), visible=True) for path in (output, page)]
         choices = gr.update(choices=session.ruleset_names())
-        yield (
-            shown.line(said, "good") + shown.lines(notes),
-            picture,
-            keep,
-            file,
-            keep,
-            choices,
-            *idle,
-        )
+        told = shown.line(said, "good") + shown.lines(notes)
+        yield told, picture, keep, *files, keep, choices, *idle
 
     def _prepared(self, values: dict[Any, Any], session: Session) -> tuple[Recipe, Path]:
         """Return the recipe and the folder of its run: the last one's, if it is the same recipe."""
         named = {name: values[component] for name, component in self._inputs.items()}
-        folder = session.place("train")
-        (folder / "styles").mkdir()
-        styles = []
-        for number, component in enumerate(self._styles, 1):
-            # Not called after the rule: what a user types is no part of a path.
-            targets = folder / "styles" / f"rule-{number}"
-            uploads = [Path(upload) for upload in values[component] or ()]
-            styles.append(
-                [
-                    session.take_to(upload, Path(f"{targets}-{index}{upload.suffix}"))
-                    for index, upload in enumerate(uploads, 1)
-                ]
-            )
-        recipe = asked_recipe(named, styles)
-        text = recipe.to_toml(folder)
-        last = session.last_training
-        if last is not None and (last / "recipe.toml").read_text("utf-8") == text:
-            return recipe, last
-        (folder / "recipe.toml").write_text(text, "utf-8")
-        session.last_training = folder
-        return recipe, folder
+        folder, used = session.place("train"), False
+        try:
+            (folder / "styles").mkdir()
+            styles = []
+            for number, component in enumerate(self._styles, 1):
+                uploads = [Path(upload) for upload in values[component] or ()]
+                styles.append(
+                    [
+                        session.take_to(upload, folder / "styles" / _style_name(number, upload))
+                        for upload in dict.fromkeys(uploads)
+                    ]
+                )
+            recipe = asked_recipe(named, styles)
+            text = recipe.to_toml(folder)
+            last = session.last_training
+            if last is not None and (last / "recipe.toml").read_text("utf-8") == text:
+                return recipe, last
+            (folder / "recipe.toml").write_text(text, "utf-8")
+            session.last_training, used = folder, True
+            return recipe, folder
+        finally:
+            if not used:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _stop(self, request: gr.Request) -> Any:
         self._service.session(request).stop("train")
         return gr.update(interactive=False)
+
+
+def _style_name(number: int, upload: Path) -> str:
+    """Return what a rule's picture is called in its run.
+
+    Not after the rule, since what a user types is no part of a path; but after what is in it, so
+    that another picture makes another recipe.
+    """
+    digest = hashlib.sha256(upload.read_bytes()).hexdigest()[:12]
+    return f"rule-{number}-{digest}{upload.suffix}"
 
 
 def _progress(news: News, recipe: Recipe) -> str:

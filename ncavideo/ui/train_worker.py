@@ -1,12 +1,14 @@
 """One training run in a process of its own: `python -m ncavideo.ui.train_worker`.
 
-The job on its input: `recipe`, `output`, `folder` (paths), `sheet_every`. Stopped, it
-writes the rule set as far as it has come. It says how it goes in lines of JSON.
+The job on its input: `recipe`, `output`, `folder` (paths), `sheet_every`. Stopped by SIGTERM, at
+any moment and however often, it writes the rule set as far as it has come. It says how it goes in
+lines of JSON.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -22,6 +24,10 @@ def main() -> int:
     """Train; the last line says how it ended."""
     job = json.loads(sys.stdin.buffer.readline())
     leave_with_parent()
+    # Noted, not raised: nothing may cut short what is being saved. While it trains, `train` has a
+    # handler of its own.
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     from ncavideo.training.recipe_file import load_recipe
     from ncavideo.training.run import save_so_far, train
     from ncavideo.training.trainer import Progress
@@ -33,6 +39,8 @@ def main() -> int:
         if time.monotonic() - spoken >= EVERY:
             spoken = time.monotonic()
             say(kind="progress", done=news.iteration, loss=news.losses["total"])
+        if stopped:  # while it was starting
+            raise KeyboardInterrupt
 
     output, folder = Path(job["output"]), Path(job["folder"])
     try:

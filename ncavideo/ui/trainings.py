@@ -72,9 +72,9 @@ class Training:
         try:
             process.stdin.write(json.dumps(self._job).encode() + b"\n")
             process.stdin.flush()
+            if self._stopped:  # before the process was there to be told
+                process.terminate()
             for line in process.stdout:
-                if self._stopped:
-                    process.terminate()
                 news = json.loads(line)
                 ended = news["kind"] in ("done", "stopped", "failed")
                 yield _as_news(news)
@@ -89,11 +89,20 @@ class Training:
                 process.kill()
                 process.wait()
             process.stdout.close()
-        if not ended:
+        if not ended and self._stopped:
+            yield News("stopped")
+        elif not ended:
             yield News("failed", reason="the training crashed: there may not be enough memory")
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the run was asked to stop."""
+        return self._stopped
 
     def stop(self) -> None:
         """Ask the run to stop: it saves what it has learnt so far."""
+        if self._stopped:
+            return
         self._stopped = True
         if self._process is not None:
             self._process.terminate()

@@ -75,9 +75,9 @@ class VideoReader:
     """Iterates the frames of a clip's main video stream, once.
 
     `start` and `duration` in seconds cut a part out: the frames shown from `start` on. `origin`:
-    the timestamp, in seconds, at which the whole clip begins. A damaged
-    clip yields what can be decoded and then tells its `loss`. Raises `UserError` when there is
-    nothing to decode.
+    the timestamp, in seconds, at which the whole clip begins; `first_time`: that of the first frame
+    to come. A damaged clip yields what can be decoded and then tells its `loss`. Raises `UserError`
+    when there is nothing to decode.
     """
 
     def __init__(
@@ -105,6 +105,8 @@ class VideoReader:
             if self._first is None:
                 what = f"has no frame at {start:g} s" if start else "has no frame to decode"
                 raise UserError(f"{path} {what}")
+            pts = self._first.pts
+            self.first_time = self.origin if pts is None else float(pts * self._time_base)
             self.info = self._describe(self._first)
         except BaseException:
             self._container.close()
