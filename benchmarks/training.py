@@ -24,7 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ncavideo.nca import filter_bank
-from ncavideo.training.recipe import Recipe, load_recipe
+from ncavideo.training.recipe import Recipe
+from ncavideo.training.recipe_file import load_recipe
 from ncavideo.training.style import StyleLoss
 from ncavideo.training.trainer import Trainer, fast_bfloat16, load_style
 from ncavideo.training.vgg import VGGFeatures, load_vgg

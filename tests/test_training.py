@@ -42,6 +42,7 @@ from ncavideo.training.run import CHECKPOINT, to_ruleset, train
 from ncavideo.training.sheet import sample_sheet
 from ncavideo.training.style import Exemplar, StyleLoss, blur, haar_details, luminance, seamless
 from ncavideo.training.trainer import Progress, Trainer, _without_broken, load_style
+from ncavideo.training.unroll_device import unroll_on_device
 from ncavideo.training.vgg import BLOCKS, VGGFeatures, load_vgg
 
 STYLES = Path(__file__).parent.parent / "examples" / "styles"
@@ -588,6 +589,17 @@ def test_rate_rises_then_falls(folder: Path, style: StyleLoss) -> None:
     assert top < 30
     assert (np.diff(rates[top:]) <= 1e-7).all()
     assert 0 < rates[-1] < 0.05
+
+
+def test_a_cards_way_learns_as_a_processors(
+    folder: Path, style: StyleLoss, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny(folder, iterations=3, precision="float32")
+    _, ours = collected(recipe, style)
+    monkeypatch.setattr("ncavideo.training.trainer.unroll", unroll_on_device)
+    _, theirs = collected(recipe, style)
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.losses["total"] == pytest.approx(other.losses["total"], rel=0.02)
 
 
 def test_the_seed_decides(folder: Path, style: StyleLoss) -> None:

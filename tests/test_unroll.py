@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from ncavideo.firemask import fire_mask_torch
 from ncavideo.nca import NCA, Edge
 from ncavideo.training.unroll import Firing, unroll
+from ncavideo.training.unroll_device import kept_bytes, unroll_on_device
 
 
 def make(channels: int, inputs: int, hidden: int, size: tuple[int, int], batch: int) -> tuple:
@@ -88,3 +91,40 @@ def test_a_sample_does_not_depend_on_its_neighbours_in_the_batch() -> None:
     together = unroll(nca, state, inputs, 6, Firing(1, 4, 0.5), "wrap")
     first = unroll(nca, state[:1], inputs[:1], 6, Firing(1, 4, 0.5), "wrap")
     assert torch.equal(together[:1], first)
+
+
+def kept(way: Callable[[], torch.Tensor]) -> tuple[int, torch.Tensor]:
+    """Return how many bytes autograd keeps for the backward pass of what `way` computes."""
+    storages: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        result = way()
+    return sum(storages.values()), result
+
+
+@pytest.mark.parametrize("steps", [1, 7, 25])
+def test_steps_in_pieces_are_the_same_for_less_memory(steps: int) -> None:
+    firing, results, bytes_kept = Firing(3, 2**32 - 2, 0.5), [], []
+    for most in (1 << 40, 0):
+        nca, state, inputs = make(12, 5, 96, (24, 20), 2)
+        state.requires_grad_()
+        count, after = kept(
+            lambda nca=nca, state=state, inputs=inputs, most=most: unroll_on_device(
+                nca, state, inputs, steps, firing, "reflect", None, most
+            )
+        )
+        after[:, :3].square().sum().backward()
+        results.append([after, state.grad, *(p.grad for p in nca.parameters())])
+        bytes_kept.append(count)
+    assert all(torch.equal(whole, pieces) for whole, pieces in zip(*results, strict=True))
+    plain = by_autograd(*make(12, 5, 96, (24, 20), 2), steps, firing, "reflect")
+    assert torch.equal(results[0][0], plain)
+    estimate = kept_bytes(*make(12, 5, 96, (24, 20), 2)[:2], steps)
+    assert 0.7 < bytes_kept[0] / estimate < 1.3
+    if steps > 1:
+        assert bytes_kept[1] < 0.1 * bytes_kept[0]

@@ -17,7 +17,6 @@ from torch import Tensor
 from ncavideo import engines
 from ncavideo.engines.base import Snapshot
 from ncavideo.errors import UserError
-from ncavideo.firemask import fire_mask_torch
 from ncavideo.nca import NCA, Edge, to_rgb
 from ncavideo.pictures import read_picture
 from ncavideo.ruleset import LIGHT, Rule, RuleSet
@@ -28,6 +27,7 @@ from ncavideo.training.recipe import LossRecipe, Recipe, Stage, TrainingRecipe
 from ncavideo.training.style import StyleLoss, blur, luminance
 from ncavideo.training.text import TextGuide
 from ncavideo.training.unroll import Firing, unroll
+from ncavideo.training.unroll_device import unroll_on_device
 
 BRIGHTNESS_BLUR = 3.0  # cells: finer than this, light and dark are the texture's own
 STATE_LIMIT = 1.0  # hidden numbers beyond this cost; keeps a state in range for ever
@@ -285,24 +285,10 @@ class Trainer:
         return torch.cat(parts, 1).contiguous(memory_format=torch.channels_last)
 
     def _live(self, state: Tensor, inputs: Tensor, steps: int, edge: Edge) -> Tensor:
-        batch, _, height, width = state.shape
-        if self.device.type == "cpu":
-            firing = Firing(self.recipe.seed, self.steps_taken, self.recipe.model.fire_rate)
-            self.steps_taken += steps
-            return unroll(self.nca, state, inputs, steps, firing, edge, self.dtype)
-        for _ in range(steps):
-            mask = fire_mask_torch(
-                self.recipe.seed,
-                self.steps_taken,
-                batch * height,
-                width,
-                self.recipe.model.fire_rate,
-                self.device,
-            )
-            mask = mask.view(batch, 1, height, width)
-            state = self.nca(state, inputs, mask, edge, self.dtype)
-            self.steps_taken += 1
-        return state
+        firing = Firing(self.recipe.seed, self.steps_taken, self.recipe.model.fire_rate)
+        self.steps_taken += steps
+        way = unroll if self.device.type == "cpu" else unroll_on_device
+        return way(self.nca, state, inputs, steps, firing, edge, self.dtype)
 
     def _grow_old(self, state: Tensor, inputs: Tensor, edge: Edge) -> Tensor:
         """Let one sample `[C, H, W]` live on, unjudged, for up to `long_steps` steps.
