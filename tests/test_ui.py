@@ -271,6 +271,8 @@ def test_files_of_ones_own(
     previewed(tab, clip)
     command = "#command textarea"
     tab.click("#files button")
+    drop(tab, "#look-file", LOOKS / "burning-edges.toml")
+    until(lambda: "fire=edges:2,smooth=0.15,blur=1.5,weight=1.3" in tab.input_value(command))
     drop(tab, "#look-file", LOOKS / "polar-night.toml")
     until(lambda: "--rules aurora,nebula" in tab.input_value(command))
     said = tab.input_value(command)

@@ -69,11 +69,11 @@ class RenderTab:
         self.strip = gr.HTML(elem_id="strip", min_height=72)
         with gr.Accordion("Files: a rule set of your own, a look", open=False, elem_id="files"):
             self.ruleset_file = gr.File(
-                label="Open a rule set (.safetensors)", file_types=[SUFFIX], height=100,
+                label="Open a rule set (.safetensors)", file_types=[SUFFIX], height=130,
                 elem_id="ruleset-file",
             )  # fmt: skip
             self.look_file = gr.File(
-                label="Open a look (.toml)", file_types=[".toml"], height=100, elem_id="look-file"
+                label="Open a look (.toml)", file_types=[".toml"], height=130, elem_id="look-file"
             )
             self.save_look = gr.DownloadButton(
                 "Save this look", interactive=False, elem_id="save-look"
@@ -106,7 +106,7 @@ class RenderTab:
                 )  # fmt: skip
             self.mask = gr.File(
                 label="My mask: a picture or a clip, white where it is 1",
-                file_types=["image", *CLIPS], height=100, elem_id="mask",
+                file_types=["image", *CLIPS], height=130, elem_id="mask",
             )  # fmt: skip
             add("by_brightness", gr.Checkbox(label="Order the rules by their own brightness"))
             add(
@@ -303,6 +303,7 @@ class RenderTab:
         except UserError as error:
             raise _told(session, error) from error
         session.slots = values["rules"]
+        session.opened = {rule: values[f"own-{i}"] for i, rule in enumerate(session.slots)}
         updates = {key: gr.update(value=values[key]) for key in components}
         updates["rules"] = gr.update(choices=rules, value=values["rules"])
         for index in range(MOST_RULES):
@@ -320,7 +321,10 @@ class RenderTab:
         """Show a control for each rule: a rule keeps its own when others come and go."""
         session = self._service.session(request)
         kept = dict(zip(session.slots, controls, strict=False))
-        session.slots = list(rules)
+        # A look sets rules and controls at once: what the form says then may be from before it.
+        if list(rules) == list(session.opened):
+            kept = session.opened
+        session.slots, session.opened = list(rules), {}
         return [
             _slot(rules, index, kept.get(rule, AS_ALL))
             for index, rule in enumerate([*rules, *[""] * MOST_RULES][:MOST_RULES])

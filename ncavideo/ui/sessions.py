@@ -36,6 +36,7 @@ class Session:
         self.last_training: Path | None = None
         self.last_render: Path | None = None  # the folder of what can be downloaded
         self.slots: list[str] = []  # the rules whose own controls the form shows
+        self.opened: dict[str, str] = {}  # the rules' own controls of a look just opened
         self.ticket = 0  # of the newest request for a preview
         self.closed = False
         self._lock = threading.Lock()

@@ -67,7 +67,7 @@ class TrainTab:
                     )  # fmt: skip
                 self._styles.append(
                     gr.File(label="Style pictures", file_count="multiple", file_types=["image"],
-                            height=110, elem_id=f"styles-{index}")
+                            height=130, elem_id=f"styles-{index}")
                 )  # fmt: skip
         add("iterations", gr.Slider(FEWEST, MOST, ITERATIONS, step=20, label="Iterations",
                                     elem_id="iterations"))  # fmt: skip
