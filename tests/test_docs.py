@@ -162,3 +162,30 @@ def test_pictures_in_pages_are_there() -> None:
         for source in re.findall(r"!\[[^\]]*\]\(([^)#]+)\)", page.read_text("utf-8")):
             if page.name != "index.md":
                 assert (page.parent / source).is_file(), (page.name, source)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completes(shell: str) -> None:
+    """Each shell's script, as the page says, and what it asks for while somebody types."""
+    program = Path(sys.executable).parent / "ncavideo"
+    page = (ROOT / "docs" / "commands.md").read_text("utf-8")
+    assert f"_NCAVIDEO_COMPLETE={shell}_source ncavideo" in page
+
+    def asked(instruction: str, **variables: str) -> str:
+        environment = {**os.environ, **variables, "_NCAVIDEO_COMPLETE": instruction}
+        done = subprocess.run([program], env=environment, capture_output=True, text=True)
+        assert done.stderr == ""
+        return done.stdout
+
+    script = asked(f"{shell}_source")
+    assert "_NCAVIDEO_COMPLETE" in script
+    if shutil.which(shell):
+        subprocess.run([shell, "-n"], input=script, text=True, check=True)
+    words = {"fish": {"COMP_WORDS": "ncavideo ren", "COMP_CWORD": "ren"}}.get(
+        shell, {"COMP_WORDS": "ncavideo ren", "COMP_CWORD": "1"}
+    )
+    assert "render" in asked(f"{shell}_complete", **words).split("\n")[0 if shell != "zsh" else 1]
+    options = {"fish": {"COMP_WORDS": "ncavideo render --ru", "COMP_CWORD": "--ru"}}.get(
+        shell, {"COMP_WORDS": "ncavideo render --ru", "COMP_CWORD": "2"}
+    )
+    assert "--rules" in asked(f"{shell}_complete", **options)
