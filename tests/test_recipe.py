@@ -152,6 +152,7 @@ MISTAKES = [
     ("format = 1", "format = [1]", "`format`"),
     ('name = "elements"', "name = 3", "`name`"),
     ("seed = 7", 'seed = "7"', "`seed`"),
+    ("seed = 7", "seed = 7\nstart = 3", "`start`"),
     ("seed = 7", "seed = 7.5", "`seed`"),
     ("seed = 7", "seed = true", "`seed`"),
     ('name = "fire"', "name = 1", "`rule[0].name`"),
@@ -315,6 +316,7 @@ def test_with_iterations(tmp_path: Path) -> None:
 FULL = """
 format = 1
 name = "full"
+start = "elements"
 log = ["tensorboard", "wandb"]
 style = ["all.png", {path = "more.png", weight = 0.5, scale = 0.25}]
 

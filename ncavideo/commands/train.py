@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 @click.option(
     "--negative", "negatives", multiple=True, metavar="NAME=PROMPT", help="What to stay away from."
 )
+@click.option(
+    "--from", "start", metavar="FILE|NAME", help="Begin with the weights of this rule set."
+)
 @click.option("--guide", help="What judges prompts: open_clip, or none to leave them as labels.")
 @click.option("--clip-model", metavar="NAME|JSON", help="The guide's model.  [default: ViT-B-32]")
 @click.option("--clip-weights", metavar="TAG|FILE", help="The guide's weights.")
@@ -94,7 +97,9 @@ def train_command(
         if recipe is not None:
             given = [name for name, value in options.items() if value not in (None, ())]
             if given:
-                option = "--" + given[0].removesuffix("s").replace("_", "-")
+                option = {"start": "--from"}.get(
+                    given[0], "--" + given[0].removesuffix("s").replace("_", "-")
+                )
                 raise UserError(f"give either a RECIPE or {option}, not both: the recipe says it")
             parsed = load_recipe(recipe)
         else:
@@ -143,7 +148,7 @@ def recipe_of(options: dict[str, Any], output: Path | None) -> Recipe:
         )
     if output is None:
         raise UserError("name the rule set to write: -o my.safetensors")
-    seed = options["seed"]
+    top = {key: options[key] for key in ("seed", "start") if options[key] is not None}
     return recipe_from_options(
         output.stem,
         options["rules"],
@@ -159,5 +164,5 @@ def recipe_of(options: dict[str, Any], output: Path | None) -> Recipe:
                 "pretrained": options["clip_weights"],
             },
         },
-        **({} if seed is None else {"seed": seed}),
+        **top,
     )

@@ -151,8 +151,10 @@ class Stage:
 class Recipe:
     """A whole recipe.
 
-    `training` and `loss` are the first stage, `stages` are those that follow. `log` names further
-    loggers, `folder` is where relative paths start.
+    `training` and `loss` are the first stage, `stages` are those that follow. `start` is a rule set
+    whose weights the run begins with: a preset, a file or an address on the hub; rules of the same
+    names go on from what they are there. `log` names further loggers, `folder` is where relative
+    paths start.
     """
 
     name: str
@@ -163,6 +165,7 @@ class Recipe:
     guide: GuideRecipe = field(default_factory=GuideRecipe)
     stages: tuple[Stage, ...] = ()
     seed: int = 0
+    start: str = ""
     log: tuple[str, ...] = ()
     folder: Path = Path()
 
@@ -198,6 +201,9 @@ class Recipe:
             return path if where == self.folder.absolute() else _relative(self.folder / path, where)
 
         data: dict[str, Any] = {"format": FORMAT, "name": self.name, "seed": self.seed}
+        if self.start:
+            file = (self.folder / self.start).is_file()
+            data["start"] = moved(self.start) if file else self.start
         if self.log:
             data["log"] = list(self.log)
         data["rule"] = []

@@ -22,7 +22,7 @@ from PIL import Image
 from ncavideo.engines import choose_device
 from ncavideo.errors import OutputError, UserError
 from ncavideo.events import event
-from ncavideo.ruleset import RuleSet
+from ncavideo.ruleset import RuleSet, open_ruleset
 from ncavideo.training.animation import save_animation
 from ncavideo.training.loggers import folder as log
 from ncavideo.training.loggers import open_logger
@@ -71,10 +71,14 @@ def train(
     trainer = make_trainer(recipe, where)
     for text in trainer.guide.notes if trainer.guide else ():
         note(text)
+    checkpoint = folder / CHECKPOINT
+    resume = resume and checkpoint.exists()
+    if recipe.start and not resume:
+        file = recipe.folder / recipe.start
+        trainer.begin_with(open_ruleset(str(file) if file.is_file() else recipe.start))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        checkpoint = folder / CHECKPOINT
-        if resume and checkpoint.exists():
+        if resume:
             _restore(trainer, checkpoint)
             log.cut(folder, trainer.iteration)
         else:
@@ -300,6 +304,7 @@ def to_ruleset(trainer: Trainer) -> RuleSet:
     provenance = {
         "recipe": _without_paths(trainer.recipe.to_json()),
         "iterations": trainer.iteration,
+        **({"start": trainer.started_from} if trainer.started_from else {}),
         "guide": trainer.guide.name if trainer.guide else "none",
         "style_features": vgg.name,
         "light_scale": [trainer.style.dark, trainer.style.bright],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -17,7 +18,7 @@ from torch import Tensor
 from ncavideo import engines
 from ncavideo.engines.base import Snapshot
 from ncavideo.errors import UserError
-from ncavideo.nca import NCA, Edge, to_rgb
+from ncavideo.nca import FILTERS, NCA, Edge, to_rgb
 from ncavideo.pictures import read_picture
 from ncavideo.ruleset import LIGHT, Rule, RuleSet
 from ncavideo.training.conditions import disc, draw_condition
@@ -93,6 +94,7 @@ class Trainer:
         self.iteration = 0
         self.steps_taken = 0
         self.slowed = 1.0  # of the recipe's rate, after the loss was not finite
+        self.started_from: dict[str, str] = {}  # the rule set that the run began with
         self.dtype = _matmul_dtype(training.precision, device)
 
     def _new_pool(self, training: TrainingRecipe) -> Pool:
@@ -103,11 +105,37 @@ class Trainer:
     def progress(self) -> tuple[Stage, float, float]:
         """The coming iteration's stage, the share of it that is done, and how ripe the run is.
 
-        The run ripens in its first stage: what comes in late there is in from the start later.
+        The run ripens in its first stage: what comes in late there is in from the start later, as
+        it is in a run that began with another's weights.
         """
         stage, begin = self.recipe.stage_at(self.iteration)
         share = (self.iteration - begin) / stage.training.iterations
-        return stage, share, share if begin == 0 else 1.0
+        return stage, share, 1.0 if begin or self.started_from else share
+
+    def begin_with(self, ruleset: RuleSet) -> None:
+        """Take over the weights of a rule set: the cells', and each input channel's of its name.
+
+        Raises `UserError` for a network of another shape.
+        """
+        model = self.recipe.model
+        if (ruleset.channels, ruleset.hidden) != (model.channels, model.hidden):
+            raise UserError(
+                f"`start`: {ruleset.name} has {ruleset.channels} channels and {ruleset.hidden}"
+                f" hidden units, and the recipe {model.channels} and {model.hidden}: set"
+                " `model.channels` and `model.hidden` (--channels, --hidden) to the same"
+            )
+        seen, update = FILTERS * model.channels, self.nca.update
+        names = [rule.name for rule in self.recipe.rules] + [LIGHT] * model.light
+        with torch.no_grad():
+            w1 = torch.from_numpy(ruleset.w1)
+            update.w1[:, :seen] = w1[:, :seen]
+            for column, name in enumerate(names):
+                if name in ruleset.inputs:
+                    update.w1[:, seen + column] = w1[:, seen + ruleset.inputs.index(name)]
+            update.b1.copy_(torch.from_numpy(ruleset.b1))
+            update.w2.copy_(torch.from_numpy(ruleset.w2))
+        digest = hashlib.sha256(b"".join(a.tobytes() for a in (ruleset.w1, ruleset.b1, ruleset.w2)))
+        self.started_from = {"name": ruleset.name, "weights_sha256": digest.hexdigest()}
 
     def rate(self) -> float:
         """Return the learning rate of the coming iteration: a short rise, then the schedule.
@@ -346,6 +374,7 @@ class Trainer:
             "generator": self.generator.get_state(),
             "torch": torch.get_rng_state(),
             "slowed": self.slowed,
+            "started_from": self.started_from,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -363,6 +392,7 @@ class Trainer:
         self.generator.set_state(state["generator"])
         torch.set_rng_state(state["torch"])
         self.slowed = state["slowed"]
+        self.started_from = state["started_from"]
 
 
 def _means(names: list[str], values: list[float]) -> dict[str, float]:

@@ -297,7 +297,8 @@ class RenderTab:
                     name = known
                     break
             else:
-                name = find_ruleset(values["rules"], name or None).name
+                path_of = session.ruleset_path(name) if name else None
+                name = find_ruleset(values["rules"], path_of).name
             rules = list(session.ruleset(name).rule_names)
             pictures = await self._service.samples(session.ruleset_path(name))
         except UserError as error:
