@@ -67,7 +67,7 @@ class Page {
       const label = document.createElement("label");
       const box = document.createElement("input");
       Object.assign(box, { type: "checkbox", value: String(index), checked: true });
-      box.addEventListener("change", () => this.let(index, box));
+      box.addEventListener("change", () => this.admit(index, box));
       const text = document.createElement("span");
       text.textContent = rule.name;
       label.append(box, text);
@@ -86,7 +86,7 @@ class Page {
   }
 
   // Let a rule take part in what a source drives, or not; one has to.
-  let(index, box) {
+  admit(index, box) {
     const taking = this.taking.filter((rule) => rule !== index);
     if (box.checked) taking.push(index);
     if (!taking.length) {
