@@ -430,6 +430,16 @@ def test_it_says_what_it_cannot_do(tmp_path: Path) -> None:
         )  # fmt: skip
     assert refused.returncode == 2
     assert refused.stderr == f"ncavideo: port {port} is taken: give another --port\n"
+    # An address of nobody (RFC 5737), and a name of nobody (RFC 6761).
+    for host in ("192.0.2.1", "nosuch.invalid"):
+        refused = subprocess.run(
+            [sys.executable, "-m", "ncavideo.cli", "ui", "--no-open", "--port", "0",
+             "--host", host, "--login", "me:open sesame"],
+            capture_output=True, text=True, env={**os.environ, "TMPDIR": str(tmp_path)},
+        )  # fmt: skip
+        assert refused.returncode == 2
+        assert refused.stderr.startswith(f"ncavideo: one cannot listen at {host}, port 0: ")
+        assert "taken" not in refused.stderr and refused.stderr.count("\n") == 1
     assert list(tmp_path.glob("ncavideo-ui-*")) == []
 
 
