@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ncavideo.errors import UserError
-from ncavideo.ruleset import LIGHT
+from ncavideo.ruleset import LIGHT, RuleSet, presets
 from ncavideo.training.recipe import (
     FORMAT,
     LossRecipe,
@@ -523,3 +524,25 @@ def test_fuzz_values(changes: list[tuple[int, str]]) -> None:
         line = assigned[index % len(assigned)]
         lines[line] = lines[line].split("=")[0] + "= " + value
     only_user_errors("\n".join(lines))
+
+
+@pytest.mark.parametrize("name", presets())
+def test_a_presets_recipe_is_what_it_was_trained_with(name: str) -> None:
+    """Its file says the same as its provenance, but for keys that are newer than it."""
+    path = presets()[name]
+    ruleset, recipe = RuleSet.load(path), load_recipe(path.with_suffix(".toml"))
+    told, said = ruleset.provenance["recipe"], json.loads(json.dumps(recipe.to_json()))
+    assert ruleset.provenance["iterations"] == recipe.iterations
+    for key in ("name", "seed", "model", "rules", "guide"):
+        assert told[key] == said[key], key
+    stages = [told, *told.get("stages", ())], [said, *said["stages"]]
+    assert len(stages[0]) == len(stages[1])
+    for theirs, ours in zip(*stages, strict=True):
+        # Without a rule that moves the weight of motion says nothing; its default has changed.
+        assert theirs["loss"] == {**ours["loss"], "motion": theirs["loss"]["motion"]}
+        newer = {
+            key: ours["training"].pop(key) for key in {*ours["training"]} - {*theirs["training"]}
+        }
+        assert theirs["training"] == ours["training"]
+        assert newer in ({}, {"favour": ""})
+    assert not any(rule["motion"] for rule in said["rules"])

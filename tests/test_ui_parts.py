@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ncavideo.command_line import render_command
+from ncavideo.control.spec import parse_control
 from ncavideo.errors import UserError
 from ncavideo.look import load_look, save_look
 from ncavideo.options import RenderOptions
@@ -64,8 +65,6 @@ def test_an_untouched_form_asks_for_the_defaults() -> None:
 
 
 def test_every_choice_is_a_control_that_there_is(tmp_path: Path) -> None:
-    from ncavideo.control.spec import parse_control
-
     for texts in (CONTROLS, OWN_CONTROLS, FIELD_CONTROLS):
         for text in texts.values():
             asked_options(form(control=text), "elements", MASK)
@@ -87,13 +86,22 @@ def test_what_is_asked_for_arrives() -> None:
 
 
 def test_a_rule_may_be_called_like_a_control() -> None:
-    values = form(rules=["damask", "mask"], own=["mask", "mask,blur=2", *[AS_ALL] * 6])
+    values = form(rules=["damask", "mask"], own=[" mask", "mask , blur=2", *[AS_ALL] * 6])
     options = asked_options(values, "elements", MASK)
     assert options.control == (f"damask=mask:{MASK}", f"mask=mask:{MASK},blur=2")
     assert shown_options(replace(options, ruleset=None), {}).control == (
         "damask=mask:a mask.png",
         "mask=mask:a mask.png,blur=2",
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["edges", "fire=edges:2,smooth=0.15,blur=1.5,weight=1.3", "mask:a=b, c.png,invert", "a=mask"],
+)
+def test_a_control_is_written_as_it_is_read(text: str) -> None:
+    spec = parse_control(text)
+    assert parse_control(str(spec)) == spec
 
 
 @pytest.mark.parametrize("look", sorted(LOOKS.glob("*.toml")), ids=lambda path: path.stem)

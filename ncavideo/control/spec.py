@@ -37,6 +37,14 @@ class ControlSpec:
         """The control in the user's words, without its options."""
         return f"{self.name}:{self.argument}" if self.argument else self.name
 
+    def __str__(self) -> str:
+        """Return the control as `parse_control` takes it."""
+        text = self.label if self.rule is None else f"{self.rule}={self.label}"
+        for key, default in (("weight", 1.0), ("smooth", 0.0), ("blur", 0.0)):
+            if (value := getattr(self, key)) != default:
+                text += f",{key}={repr(value).removesuffix('.0')}"
+        return text + (",invert" if self.invert else "")
+
 
 RANGES = {"weight": MOST_WEIGHT, "smooth": MOST_SMOOTH, "blur": MOST_BLUR}
 

@@ -89,8 +89,8 @@ def parse_recipe(data: dict[str, Any], path: str, folder: Path, name: str) -> Re
             f"{path}: `format` must be {FORMAT}, the recipe format this ncavideo reads"
             f" (found {_shown(version)})" + (": install a newer ncavideo" if newer else "")
         )
-    known = {"name", "seed", "start", "log", "style", "rule", "model", "training", "loss", "guide"}
-    known.add("stage")
+    tables = {"rule", "model", "training", "loss", "guide", "stage"}
+    known = {"name", "seed", "start", "log", "style"} | tables
     _no_unknown(path, "", data, known)
     name = _text(path, "name", data.get("name", name))
     if not NAME.fullmatch(name):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ncavideo.control.spec import ControlSpec, parse_control
+from ncavideo.control.spec import parse_control
 from ncavideo.errors import UserError
 from ncavideo.options import RenderOptions
 
@@ -147,7 +147,7 @@ def _control(text: str, mask: Path | None) -> str:
     if spec.name == "mask" and not spec.argument:
         if mask is None:
             raise UserError("drop a picture or a clip for the mask")
-        return with_argument(text, spec, str(mask))
+        return str(dataclasses.replace(spec, argument=str(mask)))
     if spec.name in ("mask", "labels") or "@" in spec.argument:
         raise UserError(f"{spec.label} reads a file: use the command line for that")
     return text
@@ -157,11 +157,4 @@ def _named(text: str) -> str:
     spec = parse_control(text)
     if spec.name != "mask":
         return text
-    return with_argument(text, spec, Path(spec.argument).name)
-
-
-def with_argument(text: str, spec: ControlSpec, argument: str) -> str:
-    """Return a control's text with another argument; its options stay."""
-    rule = "" if spec.rule is None else f"{spec.rule}="
-    options = text.strip().removeprefix(rule).removeprefix(spec.label)
-    return f"{rule}{spec.name}{':' if argument else ''}{argument}{options}"
+    return str(dataclasses.replace(spec, argument=Path(spec.argument).name))

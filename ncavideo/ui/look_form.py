@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from ncavideo.control.spec import parse_control
 from ncavideo.errors import UserError
 from ncavideo.options import RenderOptions
 from ncavideo.ruleset import SUFFIX
-from ncavideo.ui.form import AS_ALL, AUTOMATIC, MOST_RULES, PLAIN, with_argument
+from ncavideo.ui.form import AS_ALL, AUTOMATIC, MOST_RULES, PLAIN
 
 
 def form_of(look: Mapping[str, Any], known: list[str]) -> tuple[dict[str, Any], str]:
@@ -55,7 +56,7 @@ def _here(control: str) -> str:
     spec = parse_control(control) if control else None
     if spec is None or spec.name != "mask":
         return control
-    return with_argument(control, spec, "")
+    return str(replace(spec, argument=""))
 
 
 def _place(rules: tuple[str, ...], rule: str) -> int:
