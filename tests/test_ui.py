@@ -319,6 +319,9 @@ def test_what_is_finished_stays_and_leaving_is_asked_about(
     download.value.save_as(tmp_path / "kept.mp4")
     assert download.value.suggested_filename == "my clip.fire-moss.mp4"
     assert (tmp_path / "kept.mp4").stat().st_size > 0
+    # And what it was made of is still shown beside it.
+    for source in tab.eval_on_selector_all("#result video", "all => all.map(v => v.src)"):
+        assert urllib.request.urlopen(source).status == 200
 
 
 def workers(server: Server) -> list[str]:

@@ -247,7 +247,8 @@ class RenderTab:
             found = await self._service.moments.run(moments.facts, clip)
         except UserError as error:
             return gr.update(visible=False), _bad(session, error), *nothing
-        if not session.busy("render"):  # which may be reading the one before
+        # A render may be reading the one before, and what it made is shown beside it.
+        if not session.busy("render") and session.last_render is None:
             session.keep_only("clip", clip.parent)
         session.clip = clip
         # The very end of a clip has no frame any more.
