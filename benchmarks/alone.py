@@ -3,7 +3,8 @@
     python benchmarks/alone.py presets/elements.toml [RULE ...] --dir alone [--stages 2]
 
 A rule of four is asked for in a quarter of the samples, so its lone set takes a quarter of each
-stage's iterations. Writes `DIR/RULE-alone.safetensors`; what is there is not trained again, and a
+stage's iterations. All stages, or the first few: the later ones make a rule last, which can cost it
+its first steps. Writes `DIR/RULE-alone.safetensors`; what is there is not trained again, and a
 run that was cut short goes on. About a quarter of an hour a rule on one core (OMP_NUM_THREADS=1).
 """
 
@@ -19,8 +20,8 @@ from ncavideo.training.recipe_file import load_recipe
 from ncavideo.training.run import train
 
 
-def lone(recipe: Recipe, rule: str, stages: int) -> Recipe:
-    """Return the recipe with only one of its rules, and its share of the first `stages` stages."""
+def lone(recipe: Recipe, rule: str, stages: int | None = None) -> Recipe:
+    """Return the recipe with only one of its rules, and its share of the first `stages` (or all)."""
     every = (Stage(recipe.training, recipe.loss), *recipe.stages)[:stages]
     first, *later = (
         dataclasses.replace(
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("rules", nargs="*")
     parser.add_argument("--dir", type=Path, required=True)
-    parser.add_argument("--stages", type=int, default=2)
+    parser.add_argument("--stages", type=int)
     arguments = parser.parse_intermixed_args()
     arguments.dir.mkdir(parents=True, exist_ok=True)
     recipe = load_recipe(arguments.recipe)
