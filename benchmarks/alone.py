@@ -21,7 +21,7 @@ from ncavideo.training.run import train
 
 
 def lone(recipe: Recipe, rule: str, stages: int | None = None) -> Recipe:
-    """Return the recipe with only one of its rules, and its share of the first `stages` (or all)."""
+    """Return the recipe with one of its rules, and its share of the first (or all) `stages`."""
     every = (Stage(recipe.training, recipe.loss), *recipe.stages)[:stages]
     first, *later = (
         dataclasses.replace(

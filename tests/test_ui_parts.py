@@ -50,7 +50,8 @@ def form(**changes: Any) -> dict[str, Any]:
         "keep": "none", "matte": False, "tempo": 0, "keys": "", "opacity_control": "",
         "light_control": "", "flow": False,
         "on_cut": "keep", "steps": 0, "cell": 0, "upscale": "auto", "edge": "reflect",
-        "warmup": 240, "seed": 0, "begin": 0, "end": 0, "format": "As the clip", **changes,
+        "warmup": 240, "seed": 0, "begin": 0, "end": 0, "before": 0, "after": 0,
+        "loop": 0, "format": "As the clip", **changes,
     }  # fmt: skip
 
 
@@ -75,12 +76,15 @@ def test_every_choice_is_a_control_that_there_is(tmp_path: Path) -> None:
 
 def test_what_is_asked_for_arrives() -> None:
     values = form(
-        own=["mask", *[AS_ALL] * 7], contrast=3, steps=5.0, begin=1, end=2.5, seed=None, warmup=None
-    )
+        own=["mask", *[AS_ALL] * 7], contrast=3, steps=5.0, begin=1, end=2.5, seed=None,
+        warmup=None, before=2, after=0.5,
+    )  # fmt: skip
     options = asked_options(values, "elements", MASK)
     assert options.control == (f"fire=mask:{MASK}",)
     assert (options.contrast, options.steps, type(options.steps)) == (3.0, 5, int)
     assert (options.start, options.duration, options.seed, options.warmup) == (1.0, 1.5, 0, 240)
+    assert (options.before, options.after, options.loop) == (2.0, 0.5, None)
+    assert asked_options(form(loop=0.8), "elements", None).loop == 0.8
     command = render_command("a.mp4", shown_options(options, presets()))
     assert "'fire=mask:a mask.png'" in command and "secret" not in command
 
@@ -157,6 +161,7 @@ def test_a_look_that_the_form_cannot_show(look: dict[str, Any], says: str) -> No
         ({"own": ["labels:/etc/passwd"]}, "command line"),
         ({"light_control": "segment:car@/tmp/weights.pth"}, "command line"),
         ({"begin": 3, "end": 2}, "must come after"),
+        ({"before": 1, "loop": 0.5}, "leave out --before and --after"),
         ({"steps": 2.5}, "whole number"),
         ({"seed": -1}, "between"),
     ],

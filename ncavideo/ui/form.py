@@ -54,6 +54,8 @@ FORMATS = {
 }
 # Fields of the options that the form has a number for, where 0 stands for automatic.
 AUTOMATIC = ("contrast", "steps", "tempo", "cell")
+# The clip's ends, which no look sets: seconds, where 0 stands for none.
+ENDS = ("before", "after", "loop")
 PLAIN = (
     ("by_brightness", "light", "shade", "blend", "opacity", "keep", "matte", "flow", "on_cut")
     + ("warmup", "seed", "edge", "upscale")
@@ -81,6 +83,8 @@ def asked_options(values: Mapping[str, Any], ruleset: str, mask: Path | None) ->
         name: _plain(name, values[name]) for name in PLAIN if values[name] is not None
     }
     asked |= {name: _plain(name, values[name]) or None for name in AUTOMATIC}
+    # Without seconds, what the option is by default: 0 for some, None for others.
+    asked |= {name: _plain(name, values[name]) for name in ENDS if values[name]}
     for name in ("light_control", "opacity_control"):
         asked[name] = _control(values[name], mask) if values[name] else None
     begin, end = (_plain(name, values[name]) or 0.0 for name in ("begin", "end"))

@@ -155,6 +155,9 @@ class RenderTab:
             with gr.Row():
                 add("begin", gr.Number(0, label="From second", minimum=0, min_width=100))
                 add("end", gr.Number(0, label="To second (0: the end)", minimum=0, min_width=100))
+            add("before", _number("Hold the first frame for so many seconds", 0, 10, 0.1))
+            add("after", _number("Hold the last frame for so many seconds", 0, 10, 0.1))
+            add("loop", _number("Or a loop: the end becomes the beginning in seconds", 0, 5, 0.1))
             add(
                 "format",
                 gr.Dropdown(list(FORMATS), value="As the clip", label="Format", elem_id="format"),
