@@ -178,8 +178,12 @@ def test_drop_preview_render_and_download(
     tab.click("#own-controls button")
     choose(tab, "#own-1", "Edges")
     until(lambda: "aurora=edges" in tab.input_value("#command textarea"))
+    tab.click("#part > button")
+    tab.fill("#before input[type=number]", "0.2")
+    tab.keyboard.press("Enter")
+    until(lambda: "--before 0.2" in tab.input_value("#command textarea"))
     tab.click("#render")
-    assert "12 frames" in said(tab, "#news", "my clip.nebula-aurora.mp4")
+    assert "14 frames" in said(tab, "#news", "my clip.nebula-aurora.mp4")
     assert tab.locator("#result video").count() == 2
     tab.wait_for_function(
         "() => [...document.querySelectorAll('#result video')].every(v => v.readyState >= 2)"
@@ -192,7 +196,7 @@ def test_drop_preview_render_and_download(
     with av.open(str(saved)) as container:
         stream = container.streams.video[0]
         assert (stream.width, stream.height, stream.codec_context.name) == (160, 90, "h264")
-        assert sum(1 for _ in container.decode(stream)) == 12
+        assert sum(1 for _ in container.decode(stream)) == 12 + 2
     # What can be copied gives the very same file.
     shutil.copy(clip, tmp_path)
     monkeypatch.chdir(tmp_path)

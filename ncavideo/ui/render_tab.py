@@ -151,13 +151,16 @@ class RenderTab:
                 ),
             )
             add("seed", gr.Number(DEFAULT.seed, label="Seed", precision=0, minimum=0))
-        with gr.Accordion("Part and format", open=False):
+        with gr.Accordion("Part and format", open=False, elem_id="part"):
             with gr.Row():
                 add("begin", gr.Number(0, label="From second", minimum=0, min_width=100))
                 add("end", gr.Number(0, label="To second (0: the end)", minimum=0, min_width=100))
-            add("before", _number("Hold the first frame for so many seconds", 0, 10, 0.1))
-            add("after", _number("Hold the last frame for so many seconds", 0, 10, 0.1))
-            add("loop", _number("Or a loop: the end becomes the beginning in seconds", 0, 5, 0.1))
+            for name, label in (
+                ("before", "Hold the first frame for so many seconds"),
+                ("after", "Hold the last frame for so many seconds"),
+                ("loop", "Or a loop: seconds in which the end becomes the beginning"),
+            ):
+                add(name, gr.Slider(0, 10, 0, step=0.1, label=label, elem_id=name))
             add(
                 "format",
                 gr.Dropdown(list(FORMATS), value="As the clip", label="Format", elem_id="format"),
