@@ -11,6 +11,7 @@ from typing import Any
 
 from ncavideo.errors import OutputError, UserError
 from ncavideo.options import RenderOptions
+from ncavideo.outputs import replacing
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -118,11 +119,8 @@ def save_look(path: Path, options: RenderOptions, overwrite: bool = False) -> No
         value = values[field.name]
         if field.name == "rules" or value != field.default:
             data[field.name] = list(value) if isinstance(value, tuple) else value
-    partial = path.with_name(f".{path.name}.part")
     try:
-        partial.write_text(tomli_w.dumps(data), "utf-8")
-        partial.replace(path)
+        with replacing(path) as partial:
+            partial.write_text(tomli_w.dumps(data), "utf-8")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)

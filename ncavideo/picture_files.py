@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ncavideo.errors import OutputError, UserError
-from ncavideo.outputs import check_output
+from ncavideo.outputs import check_output, replacing
 
 DEPTHS = {".png": (8, 16), ".tif": (8, 16), ".tiff": (8, 16), ".jpg": (8,), ".jpeg": (8,),
           ".webp": (8,), ".exr": (32,)}  # fmt: skip
@@ -44,23 +44,20 @@ def save_picture(
     import cv2
 
     suffix = output.suffix.lower()
-    partial = output.with_name(f".{output.name}.part{suffix}")
     try:
-        if suffix == ".exr":
-            _save_exr(linear(rgb), partial)
-        elif depth == 16:
-            _save_deep(suffix, rgb, partial)
-        else:
-            image = Image.fromarray(((rgb.astype(np.uint32) + 128) // 257).astype(np.uint8))
-            image.save(partial, quality=92)
-        if suffix == ".png":
-            _add_settings(partial, settings)
-        partial.replace(output)
+        with replacing(output) as partial:
+            if suffix == ".exr":
+                _save_exr(linear(rgb), partial)
+            elif depth == 16:
+                _save_deep(suffix, rgb, partial)
+            else:
+                image = Image.fromarray(((rgb.astype(np.uint32) + 128) // 257).astype(np.uint8))
+                image.save(partial, quality=92)
+            if suffix == ".png":
+                _add_settings(partial, settings)
     except (OSError, cv2.error) as error:
         said = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise OutputError(f"cannot write {output}: {said}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def linear(rgb: np.ndarray) -> np.ndarray:

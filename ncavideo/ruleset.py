@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ncavideo.errors import UserError
+from ncavideo.outputs import replacing
 
 if TYPE_CHECKING:
     from ncavideo.nca import Edge
@@ -179,12 +180,8 @@ class RuleSet:
         arrays = {"w1": self.w1, "b1": self.b1, "w2": self.w2}
         text = json.dumps(document, ensure_ascii=False, sort_keys=True)
         data = save({k: np.ascontiguousarray(v) for k, v in arrays.items()}, {"ncavideo": text})
-        partial = path.with_name(f".{path.name}.part")
-        try:
+        with replacing(path) as partial:
             partial.write_bytes(data)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: Path) -> RuleSet:

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from ncavideo import engines
 from ncavideo.control.mix import inputs_for
 from ncavideo.errors import OutputError, UserError
+from ncavideo.outputs import replacing
 from ncavideo.picture_files import check_picture_output, save_picture
 from ncavideo.ruleset import RuleSet, find_ruleset, open_ruleset, presets
 from ncavideo.upscale import find_upscaler
@@ -264,11 +265,8 @@ def to_deep(picture: np.ndarray) -> np.ndarray:
 
 def save_png(image: Image.Image, output: Path, info: PngImagePlugin.PngInfo | None = None) -> None:
     """Write a PNG that appears under its name only when it is complete."""
-    partial = output.with_name(f".{output.name}.part")
     try:
-        image.save(partial, "PNG", pnginfo=info)
-        partial.replace(output)
+        with replacing(output) as partial:
+            image.save(partial, "PNG", pnginfo=info)
     except OSError as error:
         raise OutputError(f"cannot write {output}: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from ncavideo.errors import OutputError
-from ncavideo.outputs import check_output
+from ncavideo.outputs import check_output, replacing
 
 FPS = 30
 MOST_SIDE = 1280  # pixels of the clip's longer side
@@ -31,20 +31,16 @@ def save_zoom(rgb: np.ndarray, output: Path, seconds: float) -> None:
     """
     every = frames(rgb, round(seconds * FPS))
     first = next(every)
-    partial = output.with_name(f".{output.name}.part{output.suffix}")
     try:
-        with av.open(str(partial), "w") as container:
+        with replacing(output) as partial, av.open(str(partial), "w") as container:
             stream = container.add_stream("libx264", rate=Fraction(FPS), options={"crf": "18"})
             stream.pix_fmt = "yuv420p"
             stream.height, stream.width = first.shape[:2]
             for frame in chain([first], every):
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
             container.mux(stream.encode())
-        partial.replace(output)
     except (OSError, av.error.FFmpegError) as error:
         raise OutputError(f"cannot write {output}: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def frames(rgb: np.ndarray, count: int) -> Iterator[np.ndarray]:

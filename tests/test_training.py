@@ -681,7 +681,7 @@ def test_killed_and_resumed_is_uninterrupted(folder: Path) -> None:
     assert torch.equal(states[0]["torch"], states[1]["torch"])
     lines = [json.loads(line) for line in (halting / "run" / LOG).read_text().splitlines()]
     assert [line["iteration"] for line in lines] == [10]
-    assert not list(folder.rglob("*.part"))
+    assert not list(folder.rglob("*.part*"))
 
 
 def test_a_finished_run_runs_no_further(folder: Path) -> None:
@@ -898,7 +898,7 @@ def test_ctrl_c_saves_a_checkpoint(folder: Path) -> None:
     assert state["iteration"] == last
     assert last < 100
     assert not output.exists()
-    assert not list(folder.rglob("*.part"))
+    assert not list(folder.rglob("*.part*"))
     # And the checkpoint is one that a run goes on from.
     seen: list[int] = []
 

@@ -16,6 +16,7 @@ from ncavideo.batching.places import hidden
 from ncavideo.commands.common import EXIT_FAILED, grid_options, one_sentence_errors
 from ncavideo.commands.look import asked_values, look_options
 from ncavideo.errors import UserError
+from ncavideo.outputs import replacing
 
 if TYPE_CHECKING:
     from ncavideo.batching.jobs import Job
@@ -183,11 +184,8 @@ def plain(name: object) -> str:
 
 
 def _write(path: Path, report: BatchReport) -> None:
-    partial = path.with_name(f".{path.name}.part")
     try:
-        partial.write_text(json.dumps(report.as_json(), indent=1), "utf-8")
-        partial.replace(path)
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(report.as_json(), indent=1), "utf-8")
     except OSError as error:
         raise UserError(f"the report {path} cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ import av
 import numpy as np
 
 from ncavideo import engines
+from ncavideo.outputs import replacing
 from ncavideo.ruleset import RuleSet
 from ncavideo.training.sheet import rule_inputs
 
@@ -51,20 +52,15 @@ def frames(ruleset: RuleSet, device: str = "cpu") -> Iterator[np.ndarray]:
 
 def save_animation(ruleset: RuleSet, path: Path, device: str = "cpu") -> None:
     """Write the clip as H.264 in MP4; it appears under its name when it is complete."""
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        with av.open(str(partial), "w", format="mp4") as clip:
-            stream = None
-            for index, rgb in enumerate(frames(ruleset, device)):
-                if stream is None:
-                    stream = clip.add_stream("libx264", RATE, options={"crf": "20"})
-                    stream.pix_fmt = "yuv420p"
-                    stream.height, stream.width = rgb.shape[:2]
-                frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
-                frame.pts, frame.time_base = index, Fraction(1, RATE)
-                clip.mux(stream.encode(frame))
-            if stream is not None:
-                clip.mux(stream.encode())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, av.open(str(partial), "w", format="mp4") as clip:
+        stream = None
+        for index, rgb in enumerate(frames(ruleset, device)):
+            if stream is None:
+                stream = clip.add_stream("libx264", RATE, options={"crf": "20"})
+                stream.pix_fmt = "yuv420p"
+                stream.height, stream.width = rgb.shape[:2]
+            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, RATE)
+            clip.mux(stream.encode(frame))
+        if stream is not None:
+            clip.mux(stream.encode())

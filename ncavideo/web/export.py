@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ncavideo.errors import OutputError
-from ncavideo.outputs import check_output
+from ncavideo.outputs import check_output, replacing
 from ncavideo.ruleset import RuleSet
 
 SCRIPTS = ("engine.js", "control.js", "page.js")
@@ -43,14 +43,11 @@ def export(ruleset: RuleSet, output: Path, overwrite: bool = False) -> int:
     """
     check_output(output, (".html", ".htm"), overwrite)
     data = page(ruleset).encode()
-    partial = output.with_name(f".{output.name}.part")
     try:
-        partial.write_bytes(data)
-        partial.replace(output)
+        with replacing(output) as partial:
+            partial.write_bytes(data)
     except OSError as error:
         raise OutputError(f"cannot write {output}: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return len(data)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ncavideo.errors import OutputError, UserError
+from ncavideo.outputs import replacing
 from ncavideo.ruleset import RuleSet
 from ncavideo.web.export import digest, export, part
 
@@ -40,14 +41,11 @@ def gallery(rulesets: Sequence[RuleSet], folder: Path, overwrite: bool = False) 
             raise UserError(f"{file} exists: name another folder or give --overwrite")
     for ruleset, file in zip(rulesets, files[1:], strict=True):
         export(ruleset, file, overwrite)
-    partial = index.with_name(f".{INDEX}.part")
     try:
-        partial.write_text(_index(rulesets), "utf-8")
-        partial.replace(index)
+        with replacing(index) as partial:
+            partial.write_text(_index(rulesets), "utf-8")
     except OSError as error:
         raise OutputError(f"cannot write {index}: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return files
 
 
