@@ -1,7 +1,7 @@
 """Rule sets on the Hugging Face hub: `hf://user/repo`, and sending one there.
 
-A repository holds `ruleset.safetensors`, and beside it a model card, the recipe and a sheet. A rule
-set from the hub is checked like any file: loading it never runs code.
+A repository holds `ruleset.safetensors`, and beside it a model card and a sheet; the recipe is in
+the file. A rule set from the hub is checked like any file: loading it never runs code.
 """
 
 from __future__ import annotations
@@ -51,6 +51,9 @@ def fetch(address: str) -> Path:
                 file = _only_ruleset(hub, address, repo, revision)
         return _download(hub, repo, file, revision)
     except LocalEntryNotFoundError as error:
+        cached = _cached(hub, repo, revision) if file is None else None
+        if cached is not None:
+            return cached
         raise UserError(
             f"{address} is not here yet and the hub cannot be reached: go online once"
         ) from error
@@ -148,6 +151,16 @@ def _download(hub: Any, repo: str, file: str, revision: str | None) -> Path:
         if about is not None and (about.size or 0) > MAX_FILE_BYTES:
             raise UserError(f"{repo}/{file} is far too large for a rule set: {about.size >> 20} MB")
     return Path(hub.hf_hub_download(repo, file, revision=revision))
+
+
+def _cached(hub: Any, repo: str, revision: str | None) -> Path | None:
+    """Return the only rule set that is here of a repository without a `ruleset.safetensors`."""
+    try:
+        folder = hub.snapshot_download(repo, revision=revision, local_files_only=True)
+    except Exception:  # nothing of it is here
+        return None
+    found = list(Path(folder).rglob(f"*{SUFFIX}"))
+    return found[0] if len(found) == 1 else None
 
 
 def _only_ruleset(hub: Any, address: str, repo: str, revision: str | None) -> str:

@@ -15,13 +15,13 @@ def check_output(output: Path, suffixes: Iterable[str], overwrite: bool) -> None
         raise UserError(f"{output} must end in {', '.join(suffixes)}")
     if not output.absolute().parent.is_dir():
         raise UserError(f"there is no folder {output.absolute().parent} to write {output.name} in")
-    if output.is_dir():
-        raise UserError(f"{output} is a folder")
     try:
-        there, _ = output.exists(), _partial(output).exists()
+        _partial(output).exists()
     except OSError as error:
         raise UserError(f"{output.name} cannot be a file: {error.strerror}") from error
-    if there and not overwrite:
+    if output.is_dir():
+        raise UserError(f"{output} is a folder")
+    if output.exists() and not overwrite:
         raise UserError(f"{output} exists: name another output or give --overwrite")
 
 

@@ -71,6 +71,10 @@ class RuleSet:
         names = self.rule_names
         if not names or self.inputs[: len(names)] != names:
             raise ValueError("its input channels do not start with its rules")
+        if LIGHT in names:
+            raise ValueError(f"a rule is called {LIGHT!r}, as the channel of light is")
+        if len(self.inputs) > MAX_INPUTS:
+            raise ValueError(f"it has {len(self.inputs)} input channels")
         if len(set(self.inputs)) != len(self.inputs):
             raise ValueError("an input channel is named twice")
         for name in (self.name, *self.inputs):

@@ -16,14 +16,12 @@ import av
 import numpy as np
 
 from ncavideo.engines.base import Snapshot
-from ncavideo.errors import BusyError, UserError
+from ncavideo.errors import UserError
+from ncavideo.lock import Lock, is_locked
 from ncavideo.options import RenderOptions
 from ncavideo.remember import Memory
 from ncavideo.ruleset import RuleSet
 from ncavideo.version import __version__
-
-if os.name == "posix":
-    import fcntl
 
 SEGMENT = 250  # frames: x264's longest distance between two key frames
 SUFFIX = ".work"
@@ -53,27 +51,14 @@ class Work:
         if fresh and self.folder.is_dir():
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(exist_ok=True)
-        self._lock = self._locked(output)
+        busy = f"another render is at work on {output}: wait for it, or end it"
+        self._lock = Lock(self.folder / LOCK, busy)
         job = self.folder / JOB
         if not job.exists():
             job.write_text(json.dumps(about, default=str), "utf-8")
         for leftover in self.folder.glob("*.part*"):
             leftover.unlink()
         self.segments = self._closed()
-
-    def _locked(self, output: Path) -> int | None:
-        """Keep others out; the lock goes with the process, however it ends."""
-        if os.name != "posix":
-            return None
-        handle = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(handle)
-            raise BusyError(
-                f"another render is at work on {output}: wait for it, or end it"
-            ) from error
-        return handle
 
     def _closed(self) -> int:
         """Return how many whole segments there are, with a state to go on from."""
@@ -129,9 +114,7 @@ class Work:
         else:
             for leftover in self.folder.glob("*.part*"):
                 leftover.unlink(missing_ok=True)
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._lock.release()
 
 
 @dataclass(frozen=True)
@@ -148,7 +131,7 @@ def unfinished(folder: Path) -> list[Unfinished]:
     """Return the renders in `folder` that nobody is at work on, and that were not finished."""
     found = []
     for work in sorted(folder.glob(f".*{SUFFIX}")):
-        if not (work / JOB).is_file() or _is_locked(work):
+        if not (work / JOB).is_file() or is_locked(work / LOCK):
             continue
         try:
             job = json.loads((work / JOB).read_text("utf-8"))
@@ -159,22 +142,6 @@ def unfinished(folder: Path) -> list[Unfinished]:
         size = sum(path.stat().st_size for path in work.iterdir())
         found.append(Unfinished(work, output, frames, size))
     return found
-
-
-def _is_locked(work: Path) -> bool:
-    if os.name != "posix":
-        return False
-    try:
-        handle = os.open(work / LOCK, os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def fingerprint(clip: Path, ruleset: RuleSet, options: RenderOptions) -> str:

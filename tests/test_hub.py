@@ -199,6 +199,12 @@ def test_addresses_with_a_file_a_revision_or_neither(
         done = ncavideo("presets", "show", address)
         assert done.returncode == 0, done.stderr
         assert "fire" in done.stdout
+    # What is here needs no hub, whatever it is called.
+    for away in ({"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}):
+        done = ncavideo("presets", "show", "hf://you/one", **away)
+        assert done.returncode == 0, done.stderr
+        done = ncavideo("presets", "show", "hf://you/two", **away)
+        assert (done.returncode, "go online once" in done.stderr) == (2, True), done.stderr
 
 
 def test_every_way_it_can_fail_is_one_sentence(hub: Hub, ncavideo: Run) -> None:

@@ -23,6 +23,7 @@ from ncavideo.training.recipe import (
     TrainingRecipe,
 )
 from ncavideo.training.recipe_file import (
+    MOST_RULES,
     load_recipe,
     recipe_from_options,
     with_iterations,
@@ -176,6 +177,9 @@ MISTAKES = [
     ("[loss]", "[guide]\ncutouts = 0\n[loss]", "`guide.cutouts`"),
     ("seed = 7", 'seed = 7\nlog = "mlflow"', "`log`"),
     ("seed = 7", "seed = 7\nlog = [1]", "`log`"),
+    ("seed = 7", 'seed = 7\nlog = [["wandb"]]', "`log`"),
+    ("seed = 7", "seed = 7\nlog = {a = 1}", "`log`"),
+    ("rate = 2e-3", "rate = 2e-3\nlong_steps = 0", "`training.long_steps`"),
     ("rate = 2e-3", 'rate = 2e-3\noptimiser = "sgd"', "`training.optimiser`"),
     ("rate = 2e-3", 'rate = 2e-3\nschedule = "step"', "`training.schedule`"),
     ("overflow = 2.5", 'metric = "l2"', "`loss.metric`"),
@@ -247,9 +251,19 @@ def test_each_mistake_is_named(tmp_path: Path, old: str, new: str, named: str) -
     assert named in refusal(tmp_path, GOOD.replace(old, new))
 
 
-def test_a_rule_must_not_take_the_light_channels_name(tmp_path: Path) -> None:
-    text = GOOD.replace('"moss"', f'"{LIGHT}"').replace("light = false", "light = true")
+@pytest.mark.parametrize("has_light", ["true", "false"])
+def test_a_rule_must_not_take_the_light_channels_name(tmp_path: Path, has_light: str) -> None:
+    text = GOOD.replace('"moss"', f'"{LIGHT}"').replace("light = false", f"light = {has_light}")
     assert f"'{LIGHT}'" in refusal(tmp_path, text)
+
+
+def test_there_are_so_many_rules_and_no_more(tmp_path: Path) -> None:
+    rules = [f"{{name = 'r{i}', style = 'a.png'}}" for i in range(MOST_RULES + 1)]
+    assert f"at most {MOST_RULES} rules" in refusal(
+        tmp_path, f"format = 1\nrule = [{', '.join(rules)}]"
+    )
+    (tmp_path / "many.toml").write_text(f"format = 1\nrule = [{', '.join(rules[1:])}]")
+    assert len(load_recipe(tmp_path / "many.toml").rules) == MOST_RULES
 
 
 @pytest.mark.parametrize(
@@ -546,3 +560,18 @@ def test_a_presets_recipe_is_what_it_was_trained_with(name: str) -> None:
         assert theirs["training"] == ours["training"]
         assert newer in ({}, {"favour": ""})
     assert not any(rule["motion"] for rule in said["rules"])
+
+
+def test_a_prompt_is_not_a_path_and_paths_stay_here(tmp_path: Path) -> None:
+    prompt = "/imagine a fire / at night"
+    text = GOOD.replace("tongues of flame", prompt).replace('"fire.png"', '"/home/ada/fire.png"')
+    told = load(tmp_path, text + '[guide]\nmodel = "/home/ada/vit.json"\n').without_paths()
+    assert told["rules"][0]["prompt"] == (prompt,)
+    assert told["rules"][0]["style"][0]["path"] == "fire.png"
+    assert told["guide"]["model"] == "vit.json" and "home" not in json.dumps(told)
+
+
+def test_prompts_to_stay_away_from_want_a_guide_too() -> None:
+    recipe = recipe_from_options("a", ["fire"], ["f.png"], ["fire=smoke"])
+    assert recipe.guide.kind == "open_clip"
+    assert recipe_from_options("a", ["fire"], ["f.png"]).guide.kind == "none"

@@ -24,7 +24,7 @@ from PIL import Image
 from torch import Tensor
 
 from ncavideo.cli import main
-from ncavideo.errors import OutputError, UserError
+from ncavideo.errors import BusyError, OutputError, UserError
 from ncavideo.ruleset import RuleSet
 from ncavideo.training.loggers.folder import LOG, PLOT, read
 from ncavideo.training.motion import carried, velocity
@@ -303,11 +303,8 @@ def test_it_gives_up_when_nothing_helps(folder: Path, monkeypatch: pytest.Monkey
     ("batch", "error", "said"),
     [
         (2, torch.OutOfMemoryError("CUDA out of memory. Tried"), "`training.batch` from 2 to 1"),
-        (
-            1,
-            RuntimeError("DefaultCPUAllocator: not enough memory"),
-            "`training.size` from 32 to 32",
-        ),
+        (1, RuntimeError("DefaultCPUAllocator: not enough memory"), "`training.steps`"),
+        (1, MemoryError(), "`training.steps`"),
     ],
 )
 def test_too_little_memory_says_what_to_lower(
@@ -319,6 +316,93 @@ def test_too_little_memory_says_what_to_lower(
     monkeypatch.setattr(Trainer, "step", step)
     with pytest.raises(OutputError, match=said):
         go(small(folder, batch=batch), folder)
+
+
+def test_a_pool_that_does_not_fit_is_told_before_the_first_iteration(folder: Path) -> None:
+    with pytest.raises(OutputError, match=r"`training\.pool` from 60000 to 30000"):
+        go(small(folder, size=1024, pool=60_000), folder)
+    with pytest.raises(RuntimeError, match="illegal"):
+        raise_in_a_run(folder, RuntimeError("CUDA error: an illegal memory access"))
+
+
+def raise_in_a_run(folder: Path, error: Exception) -> None:
+    def step(self: Trainer) -> Progress:
+        raise error
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "step", step)
+        go(small(folder), folder)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+def test_two_runs_in_one_folder_keep_out_of_each_others_way(folder: Path) -> None:
+    """The second one is told, and costs the first nothing."""
+    refused = []
+
+    def meanwhile(news: Progress) -> None:
+        if news.iteration == 3:
+            with pytest.raises(BusyError, match="another training is at work"):
+                go(small(folder), folder)
+            refused.append(news.iteration)
+
+    go(small(folder), folder, report=meanwhile)
+    assert refused == [3]
+    assert [line["iteration"] for line in read(folder / "run")] == [10, 20]
+    go(small(folder), folder)  # it lets go of the folder at its end
+
+
+def test_a_fresh_run_has_nothing_of_the_one_before(folder: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    recipe = dataclasses.replace(small(folder, iterations=20), log=("tensorboard",))
+    go(recipe, folder, sheet_every=5)
+    (folder / "run" / "sheet-of-mine.png").write_bytes(b"mine")
+    shorter = dataclasses.replace(small(folder, iterations=10), log=("tensorboard",))
+    go(shorter, folder, resume=False)
+    events = EventAccumulator(str(folder / "run" / "tensorboard")).Reload()
+    assert [point.step for point in events.Scalars("loss/total")] == [10]
+    assert sorted(path.name for path in (folder / "run").glob("sheet-*")) == [
+        "sheet-000010.png", "sheet-of-mine.png",
+    ]  # fmt: skip
+
+
+def test_what_a_resumed_run_does_again_is_shown_once(folder: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    recipe = dataclasses.replace(small(folder, iterations=30), log=("tensorboard",))
+
+    class StopError(Exception):
+        pass
+
+    def stop(news: Progress) -> None:
+        if news.iteration == 25:
+            raise StopError
+
+    with pytest.raises(StopError):
+        go(recipe, folder, checkpoint_every=15, report=stop)
+    go(recipe, folder, checkpoint_every=15)
+    events = EventAccumulator(str(folder / "run" / "tensorboard")).Reload()
+    assert [point.step for point in events.Scalars("loss/total")] == [10, 20, 30]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits file sizes")
+def test_a_log_that_cannot_be_cut_is_kept(folder: Path) -> None:
+    go(small(folder), folder)
+    before = (folder / "run" / LOG).read_bytes()
+    script = """
+import resource, signal, sys
+from pathlib import Path
+from ncavideo.training.loggers.folder import cut
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+cut(Path(sys.argv[1]), 10)
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(folder / "run")], capture_output=True)
+    assert done.returncode != 0 and b"File too large" in done.stderr
+    assert (folder / "run" / LOG).read_bytes() == before
+    assert not list((folder / "run").rglob("*.part*"))
 
 
 def test_another_recipes_checkpoint_says_what_differs(folder: Path) -> None:
@@ -450,7 +534,7 @@ def test_the_motion_loss_is_for_rules_that_move(folder: Path) -> None:
     def terms(
         after: torch.Tensor, ripe: float = 1.0, calm: torch.Tensor = calm
     ) -> dict[str, float]:
-        found = trainer._held(recipe.loss, before, after, weights, calm, "wrap", ripe)
+        found = trainer._held(recipe.loss, before, after, 8, weights, calm, "wrap", ripe)
         return {name: float(value) for name, value in found.items()}
 
     for rule, still, moving in ((0, 0.0, 0.0), (1, 1 / 3, 0.0)):
@@ -466,6 +550,9 @@ def test_the_motion_loss_is_for_rules_that_move(folder: Path) -> None:
     assert terms(before, calm=0 * calm)["motion"] == 0
     before = 0.5 + 0.02 * before
     assert terms(before)["motion"] == pytest.approx(1, rel=1e-3)
+    # Of fewer steps only so much is asked.
+    fewer = trainer._held(recipe.loss, before, before.roll(1, 3), 4, weights, calm, "wrap", 1.0)
+    assert float(fewer["motion"]) == pytest.approx(0, abs=1e-3)
 
 
 # Weights from files
@@ -616,6 +703,23 @@ def test_prompts_without_weights_say_how_to_go_on(
         (["--rule", "fire", "--style", "fire.png"], "-o my.safetensors"),
         (["tiny.toml", "--rule", "fire"], "--rule"),
         (["tiny.toml", "--clip-model", "RN50"], "--clip-model"),
+        (["tiny.toml", "--clip-weights", "openai"], "--clip-weights,"),
+        (["tiny.toml", "--channels", "8"], "--channels,"),
+        (["tiny.toml", "-o", "x" * 300 + ".safetensors"], "cannot be a file"),
+        (["tiny.toml", "-o", "."], "must end in .safetensors"),
+        (["tiny.toml", "-o", "out.png"], "must end in .safetensors"),
+        (["tiny.toml", "-o", "folder.safetensors", "--overwrite"], "is a folder"),
+        (["tiny.toml", "--folder", "tiny.toml"], "cannot be the run's folder"),
+        (["tiny.toml", "--folder", "x" * 300], "cannot be the run's folder"),
+        (
+            ["--rule", "fire", "--style", "fire.png", "-o", "a.safetensors", "--vgg", "x" * 300],
+            "unknown VGG weights",
+        ),
+        (
+            ["--rule", "fire", "--style", "fire.png", "-o", "a.safetensors", "--from", "x" * 300],
+            "no rule set",
+        ),
+        (["--rule", "fire=a", "--clip-model", "x" * 300, "-o", "a.safetensors"], "no model"),
         (["--rule", "fire", "--style", "none.png", "-o", "a.safetensors"], "none.png"),
         (["--rule", "fire", "--style", "fire.png", "-o", "x/y.safetensors"], "folder"),
         (["tiny.toml", "--log", "excel"], "--log"),
@@ -629,11 +733,12 @@ def test_wrong_usage_is_one_sentence(
 ) -> None:
     monkeypatch.chdir(folder)
     (folder / "tiny.toml").write_text(RECIPE_TEXT)
+    (folder / "folder.safetensors").mkdir()
     done = ncavideo("train", *arguments, "--device", "cpu", "--quiet")
     assert done.exit_code == 2, done.output
     assert said in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
-    assert not list(folder.rglob("*.safetensors"))
+    assert not [path for path in folder.rglob("*.safetensors") if path.is_file()]
 
 
 def test_progress_says_whether_it_can_be_built_on() -> None:

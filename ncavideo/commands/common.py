@@ -17,6 +17,7 @@ import click
 from ncavideo.engines import ENGINES
 from ncavideo.errors import OutputError, UserError
 from ncavideo.events import crash, event, log_to
+from ncavideo.memory import ran_out
 from ncavideo.version import __version__
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -61,19 +62,13 @@ def one_sentence_errors() -> Iterator[None]:
         fail(str(error), EXIT_USAGE)
     except OutputError as error:
         fail(str(error), EXIT_FAILED)
-    except MemoryError:
-        fail("there is not enough memory: try a larger --cell", EXIT_FAILED)
     except KeyboardInterrupt:
         fail("interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:
         sys.exit(EXIT_FAILED)
-    except RuntimeError as error:
-        # torch reports memory that it cannot get as a RuntimeError, on every device.
-        if "memory" in str(error).lower():
+    except Exception as error:
+        if ran_out(error):
             fail("there is not enough memory: try a larger --cell or --device cpu", EXIT_FAILED)
-        crash("crashed")
-        raise
-    except Exception:
         crash("crashed")
         raise
 

@@ -10,9 +10,16 @@ import click
 
 from ncavideo.commands.common import one_sentence_errors, progress_bar
 from ncavideo.errors import UserError
+from ncavideo.outputs import check_output
+from ncavideo.ruleset import SUFFIX
 
 if TYPE_CHECKING:
     from ncavideo.training.recipe import Recipe
+
+# Options that are not called as their parameter.
+SPELLED = {
+    "rules": "--rule", "styles": "--style", "negatives": "--negative", "start": "--from",
+}  # fmt: skip
 
 
 @click.command("train")
@@ -97,9 +104,7 @@ def train_command(
         if recipe is not None:
             given = [name for name, value in options.items() if value not in (None, ())]
             if given:
-                option = {"start": "--from"}.get(
-                    given[0], "--" + given[0].removesuffix("s").replace("_", "-")
-                )
+                option = SPELLED.get(given[0], "--" + given[0].replace("_", "-"))
                 raise UserError(f"give either a RECIPE or {option}, not both: the recipe says it")
             parsed = load_recipe(recipe)
         else:
@@ -110,8 +115,7 @@ def train_command(
         if recipe is None and not quiet and not as_json:
             click.echo(parsed.to_toml())
         target = output or Path(f"{parsed.name}.safetensors")
-        if target.exists() and not overwrite:
-            raise UserError(f"{target} exists: name another output or give --overwrite")
+        check_output(target, (SUFFIX,), overwrite)
         if sheet_every < 1:
             raise UserError(f"--sheet-every must be at least 1, not {sheet_every}")
         where = folder or Path("runs") / parsed.name

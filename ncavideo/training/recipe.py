@@ -10,6 +10,8 @@ from typing import Any
 
 import tomli_w
 
+from ncavideo.outputs import is_file
+
 FORMAT = 1
 
 
@@ -189,6 +191,20 @@ class Recipe:
         del data["folder"], data["log"]
         return data
 
+    def without_paths(self) -> dict[str, Any]:
+        """Return `to_json` with absolute paths cut to their names: nobody's business elsewhere."""
+        data = self.to_json()
+        data["start"] = _named(data["start"])
+        data["training"]["vgg"] = _named(data["training"]["vgg"])
+        for stage in data["stages"]:
+            stage["training"]["vgg"] = _named(stage["training"]["vgg"])
+        for key in ("model", "pretrained"):
+            data["guide"][key] = _named(data["guide"][key])
+        for rule in data["rules"]:
+            for picture in rule["style"]:
+                picture["path"] = _named(picture["path"])
+        return data
+
     def to_toml(self, folder: Path | None = None) -> str:
         """Return the recipe as a file's text: `load_recipe` of it gives the same recipe.
 
@@ -202,7 +218,7 @@ class Recipe:
 
         data: dict[str, Any] = {"format": FORMAT, "name": self.name, "seed": self.seed}
         if self.start:
-            file = (self.folder / self.start).is_file()
+            file = is_file(self.folder / self.start)
             data["start"] = moved(self.start) if file else self.start
         if self.log:
             data["log"] = list(self.log)
@@ -224,9 +240,9 @@ class Recipe:
             changes = _changes(getattr(self, section))
             if section == "guide":
                 for key in ("model", "pretrained"):
-                    if (self.folder / str(changes.get(key))).is_file():
+                    if is_file(self.folder / str(changes.get(key))):
                         changes[key] = moved(changes[key])
-            if section == "training" and (self.folder / self.training.vgg).is_file():
+            if section == "training" and is_file(self.folder / self.training.vgg):
                 changes["vgg"] = moved(self.training.vgg)
             if changes:
                 data[section] = changes
@@ -253,6 +269,10 @@ def _changes(part: Any) -> dict[str, Any]:
         if value != f.default:
             found[f.name] = list(value) if isinstance(value, tuple) else value
     return found
+
+
+def _named(path: str) -> str:
+    return Path(path).name if Path(path).is_absolute() else path
 
 
 def _relative(path: Path, folder: Path) -> str:

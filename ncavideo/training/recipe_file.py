@@ -40,7 +40,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "batch": (1, 256),
     "pool": (1, 65536),
     "rate": (1e-7, 1),
-    "long_steps": (0, 100_000),
+    "long_steps": (1, 100_000),
     "seed": (0, 2**32 - 1),
     "weight": (1e-6, 1e6),
     "scale": (0.05, 20),
@@ -55,6 +55,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     ),
     **dict.fromkeys(("still", "still_from"), (0, 1)),
 }
+MOST_RULES = 64  # side by side in the samples, and what one small network can hold
 _CHOICES = {
     "precision": ("auto", "float32", "bfloat16"),
     "optimiser": ("adam", "adamw"),
@@ -101,6 +102,8 @@ def parse_recipe(data: dict[str, Any], path: str, folder: Path, name: str) -> Re
     rules = data.get("rule")
     if not isinstance(rules, list) or not rules:
         raise UserError(f"{path}: a recipe needs at least one [[rule]] table")
+    if len(rules) > MOST_RULES:
+        raise UserError(f"{path}: a recipe has at most {MOST_RULES} rules, not {len(rules)}")
     shared = _styles(path, "style", data["style"]) if "style" in data else ()
     parsed = tuple(_rule(path, i, rule, shared) for i, rule in enumerate(rules))
     names = [rule.name for rule in parsed]
@@ -115,10 +118,9 @@ def parse_recipe(data: dict[str, Any], path: str, folder: Path, name: str) -> Re
                 " a prompt and a [guide]"
             )
     model = _table(path, "model", data.get("model", {}), ModelRecipe)
-    if model.light and LIGHT in names:
+    if LIGHT in names:
         raise UserError(
-            f"{path}: no rule may be called {LIGHT!r} beside the channel of that name: rename it or"
-            " set `model.light` to false"
+            f"{path}: no rule may be called {LIGHT!r}, as the channel of light is: rename it"
         )
     training = _table(path, "training", data.get("training", {}), TrainingRecipe)
     loss = _table(path, "loss", data.get("loss", {}), LossRecipe)
@@ -254,7 +256,7 @@ def _styles(path: str, key: str, value: object) -> tuple[StylePicture, ...]:
 def _loggers(path: str, value: object) -> tuple[str, ...]:
     names = value if isinstance(value, list) else [value]
     for name in names:
-        if name not in LOGGERS:
+        if not isinstance(name, str) or name not in LOGGERS:
             raise UserError(
                 f"{path}: `log` may name {', '.join(LOGGERS)}, not {_shown(name)}; the run's"
                 " folder always has a log"
@@ -338,8 +340,9 @@ def recipe_from_options(
 
     `rules` are NAME=PROMPT or NAME, `styles` NAME=PATH or PATH (for every rule), `negatives`
     NAME=PROMPT; a rule named again has one more prompt. `sections` holds the tables' keys, where
-    None stands for the default. A guide is used when any rule has a prompt and `guide.kind` is not
-    given. `name` may be any text; what no name can have becomes a dash. Raises `UserError`.
+    None stands for the default. A guide is used when any rule has a prompt, wanted or not, and
+    `guide.kind` is not given. `name` may be any text; what no name can have becomes a dash. Raises
+    `UserError`.
     """
     where = "the command line"
     name = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:32]
@@ -367,6 +370,6 @@ def recipe_from_options(
         entries[rule_name].setdefault("negative", []).append(prompt.strip())
     for section, values in (sections or {}).items():
         data[section] = {key: value for key, value in values.items() if value is not None}
-    if any("prompt" in entry for entry in entries.values()):
+    if any("prompt" in entry or "negative" in entry for entry in entries.values()):
         data.setdefault("guide", {}).setdefault("kind", "open_clip")
     return parse_recipe(data, where, Path.cwd(), name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import logging
 import platform
@@ -14,20 +13,23 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from ncavideo.engines import choose_device
 from ncavideo.errors import OutputError, UserError
 from ncavideo.events import event
-from ncavideo.ruleset import RuleSet, open_ruleset
+from ncavideo.lock import Lock
+from ncavideo.memory import ran_out
+from ncavideo.outputs import check_output, is_file, replacing
+from ncavideo.ruleset import SUFFIX, RuleSet, open_ruleset
 from ncavideo.training.animation import save_animation
 from ncavideo.training.loggers import folder as log
 from ncavideo.training.loggers import open_logger
 from ncavideo.training.loggers.base import Logger
-from ncavideo.training.recipe import Recipe, RuleRecipe
+from ncavideo.training.recipe import Recipe, StylePicture
 from ncavideo.training.sheet import sample_sheet
 from ncavideo.training.style import Exemplar, StyleLoss
 from ncavideo.training.text import OpenClipGuide, Prompts, TextGuide
@@ -36,10 +38,13 @@ from ncavideo.training.vgg import load_vgg
 from ncavideo.version import __version__
 
 CHECKPOINT = "checkpoint.pt"
+LOCK = ".lock"
 RECIPE = "recipe.toml"
+SHEET = "sheet-{}.png"
 ANIMATION = "sample.mp4"
 FLAT_STYLE = 0.004  # deviation of all channels, 0..1, below which a picture shows nothing
-LEAST_STYLE, MOST_STYLE = 64, 2048  # pixels a side
+LEAST_STYLE = 64  # pixels a side
+LEAST_SIZE = 32  # cells a side of a training grid
 LOG_EVERY = 10  # iterations a line of the log is the mean of
 SLOWER = 0.5  # what the rate is multiplied by when the loss was not finite
 MOST_RETRIES = 6  # times that may happen before the run gives up
@@ -65,48 +70,75 @@ def train(
     Raises `UserError` for unusable pictures or a checkpoint of another recipe, `OutputError` when
     the disk is full, memory runs out or the loss overflows again and again.
     """
-    if not output.absolute().parent.is_dir():
-        raise UserError(f"there is no folder {output.absolute().parent} to write {output.name} in")
+    check_output(output, (SUFFIX,), overwrite=True)
+    if not _is_folder(folder):
+        raise UserError(f"{folder} cannot be the run's folder: it is something else")
     where = torch.device(choose_device(device))
-    trainer = make_trainer(recipe, where)
-    for text in trainer.guide.notes if trainer.guide else ():
-        note(text)
-    checkpoint = folder / CHECKPOINT
-    resume = resume and checkpoint.exists()
-    if recipe.start and not resume:
-        file = recipe.folder / recipe.start
-        trainer.begin_with(open_ruleset(str(file) if file.is_file() else recipe.start))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if resume:
-            _restore(trainer, checkpoint)
-            log.cut(folder, trainer.iteration)
-        else:
-            (folder / log.LOG).unlink(missing_ok=True)
-            _save_checkpoint(trainer, checkpoint)
-        (folder / RECIPE).write_text(recipe.to_toml(folder), encoding="utf-8")
-        with ExitStack() as closing:
-            loggers = [open_logger(name, recipe, folder) for name in recipe.log]
-            for logger in loggers:
-                closing.callback(logger.close)
-            run = _Run(trainer, folder, loggers, sheet_every, checkpoint_every, report, note)
-            event(
-                "train.begin", name=recipe.name, folder=folder, iteration=trainer.iteration,
-                iterations=recipe.iterations, device=str(where),
-            )  # fmt: skip
-            run.finish()
-        ruleset = to_ruleset(trainer)
-        ruleset.save(output)
-        event("train.done", output=output, iterations=trainer.iteration)
-    except RuntimeError as error:
-        if "memory" not in str(error):  # torch has no other sign of it on a processor
-            raise
-        raise OutputError(
-            f"there is not enough memory on {where}: {_smaller(recipe)}, or use --device cpu"
-        ) from error
+        trainer = make_trainer(recipe, where, note)
+        resume = resume and (folder / CHECKPOINT).exists()
+        if recipe.start and not resume:
+            file = recipe.folder / recipe.start
+            trainer.begin_with(open_ruleset(str(file) if is_file(file) else recipe.start))
+        with _own_folder(folder):
+            _begin(trainer, folder, resume)
+            with replacing(folder / RECIPE) as partial:
+                partial.write_text(recipe.to_toml(folder), encoding="utf-8")
+            with ExitStack() as closing:
+                done = trainer.iteration
+                loggers = [open_logger(name, recipe, folder, done) for name in recipe.log]
+                for logger in loggers:
+                    closing.callback(logger.close)
+                run = _Run(trainer, folder, loggers, sheet_every, checkpoint_every, report, note)
+                event(
+                    "train.begin", name=recipe.name, folder=folder, iteration=trainer.iteration,
+                    iterations=recipe.iterations, device=str(where),
+                )  # fmt: skip
+                run.finish()
+            ruleset = to_ruleset(trainer)
+            ruleset.save(output)
+            event("train.done", output=output, iterations=trainer.iteration)
     except OSError as error:
         raise OutputError(f"cannot write the run: {error.strerror or error}") from error
+    except Exception as error:
+        if ran_out(error):
+            raise OutputError(
+                f"there is not enough memory on {where}: {_smaller(recipe, where)}"
+            ) from error
+        raise
     return ruleset
+
+
+def _begin(trainer: Trainer, folder: Path, resume: bool) -> None:
+    """Go on from the folder's checkpoint, or begin anew without what another run left there."""
+    if resume:
+        _restore(trainer, folder / CHECKPOINT)
+        log.cut(folder, trainer.iteration)
+        return
+    if (folder / log.LOG).exists():
+        for leftover in (folder / log.LOG, *folder.glob(SHEET.format("[0-9]" * 6))):
+            leftover.unlink()
+    _save_checkpoint(trainer, folder / CHECKPOINT)
+
+
+def _is_folder(path: Path) -> bool:
+    """Return whether there is a folder of that name, or one can be."""
+    try:
+        return path.is_dir() or not path.exists()
+    except (OSError, ValueError):  # a name too long, or with a zero byte
+        return False
+
+
+@contextmanager
+def _own_folder(folder: Path) -> Iterator[None]:
+    """Make the run's folder, and keep other runs out of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    busy = f"another training is at work in {folder}: wait for it, or name another --folder"
+    lock = Lock(folder / LOCK, busy)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def save_so_far(recipe: Recipe, output: Path, folder: Path, *, device: str = "auto") -> int:
@@ -125,25 +157,47 @@ def save_so_far(recipe: Recipe, output: Path, folder: Path, *, device: str = "au
     return trainer.iteration
 
 
-def _smaller(recipe: Recipe) -> str:
-    """Say which setting to lower, and to what, for a run that needs half of the memory."""
+def _smaller(recipe: Recipe, device: torch.device) -> str:
+    """Say which settings to lower, and to what, for a run that needs half of the memory."""
     training, guide = recipe.training, recipe.guide
-    if training.batch > 1:
-        advice = f"lower `training.batch` from {training.batch} to {training.batch // 2}"
+    # Where it does not fit before the first iteration, the pool is what is large.
+    pool = training.pool * training.size**2 * recipe.model.channels
+    batch = training.batch * training.steps[1] * training.size**2 * recipe.model.hidden
+    advice = []
+    if pool > batch and training.pool > 1:
+        advice.append(f"`training.pool` from {training.pool} to {training.pool // 2}")
+    elif training.batch > 1:
+        advice.append(f"`training.batch` from {training.batch} to {training.batch // 2}")
+    elif training.size > LEAST_SIZE:
+        size = max(LEAST_SIZE, training.size * 7 // 10)
+        advice.append(f"`training.size` from {training.size} to {size}")
     else:
-        advice = f"lower `training.size` from {training.size} to {max(32, training.size * 7 // 10)}"
+        advice.append(f"`training.steps`, whose most is {training.steps[1]}")
     if guide.kind != "none" and guide.cutouts > 1:
-        advice += f", or `guide.cutouts` from {guide.cutouts} to {guide.cutouts // 2}"
-    return advice
+        advice.append(f"`guide.cutouts` from {guide.cutouts} to {guide.cutouts // 2}")
+    text = "lower " + ", or ".join(advice)
+    return text if device.type == "cpu" else f"{text}, or use --device cpu"
 
 
-def make_trainer(recipe: Recipe, device: torch.device) -> Trainer:
+def make_trainer(
+    recipe: Recipe, device: torch.device, note: Callable[[str], None] = lambda text: None
+) -> Trainer:
     """Load what the recipe names, pictures and networks, and return its trainer."""
-    exemplars = [_exemplars(recipe, rule, device) for rule in recipe.rules]
+    pictures: dict[StylePicture, Tensor] = {}  # rules may share one
+    for rule in recipe.rules:
+        for picture in rule.style:
+            if picture not in pictures:
+                pictures[picture] = _picture(recipe, picture, note).to(device)
+    exemplars = [
+        [Exemplar(pictures[picture], picture.weight) for picture in rule.style]
+        for rule in recipe.rules
+    ]
     precise = torch.bfloat16 if fast_bfloat16(device) else torch.float32
     weights = recipe.folder / recipe.training.vgg
-    vgg = load_vgg(str(weights) if weights.is_file() else recipe.training.vgg, device, precise)
+    vgg = load_vgg(str(weights) if is_file(weights) else recipe.training.vgg, device, precise)
     guide = _guide(recipe, device, precise)
+    for text in guide.notes if guide else ():
+        note(text)
     return Trainer(recipe, StyleLoss(vgg, exemplars, recipe.loss.metric), device, guide)
 
 
@@ -228,8 +282,12 @@ class _Run:
     def _show(self, iteration: int) -> None:
         """Save a sheet, the animation and the plot."""
         ruleset, device = self.trainer.ruleset(), str(self.trainer.device)
-        sheet, animation = self.folder / f"sheet-{iteration:06d}.png", self.folder / ANIMATION
-        Image.fromarray(sample_sheet(ruleset, device=device)).save(sheet)
+        sheet, animation = (
+            self.folder / SHEET.format(f"{iteration:06d}"),
+            self.folder / ANIMATION,
+        )
+        with replacing(sheet) as partial:
+            Image.fromarray(sample_sheet(ruleset, device=device)).save(partial)
         save_animation(ruleset, animation, device)
         log.plot(self.folder)
         for logger in self.loggers:
@@ -259,28 +317,18 @@ def _interrupts() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _exemplars(recipe: Recipe, rule: RuleRecipe, device: torch.device) -> list[Exemplar]:
-    """Load a rule's style pictures. Raises `UserError` for one that nothing can be learnt from."""
-    exemplars = []
-    for picture in rule.style:
-        rgb = load_style(recipe.folder / picture.path, picture.scale).to(device)
-        height, width = rgb.shape[1:]
-        if min(height, width) < LEAST_STYLE:
-            raise UserError(
-                f"the style picture {picture.path} is too small: it has {width}x{height} px, and"
-                f" at least {LEAST_STYLE}x{LEAST_STYLE} are needed"
-            )
-        if height * width > MOST_STYLE**2:
-            raise UserError(
-                f"the style picture {picture.path} is too large ({width}x{height} px): give it a"
-                f" `scale` of {MOST_STYLE / max(height, width):.2f} or less"
-            )
-        if float(rgb.flatten(1).std(1).max()) < FLAT_STYLE:
-            raise UserError(
-                f"the style picture {picture.path} is one flat colour: nothing to learn"
-            )
-        exemplars.append(Exemplar(rgb, picture.weight))
-    return exemplars
+def _picture(recipe: Recipe, picture: StylePicture, note: Callable[[str], None]) -> Tensor:
+    """Load a style picture. Raises `UserError` for one that nothing can be learnt from."""
+    rgb = load_style(recipe.folder / picture.path, picture.scale, note)
+    height, width = rgb.shape[1:]
+    if min(height, width) < LEAST_STYLE:
+        raise UserError(
+            f"the style picture {picture.path} is too small: it has {width}x{height} px, and at"
+            f" least {LEAST_STYLE}x{LEAST_STYLE} are needed"
+        )
+    if float(rgb.flatten(1).std(1).max()) < FLAT_STYLE:
+        raise UserError(f"the style picture {picture.path} is one flat colour: nothing to learn")
+    return rgb
 
 
 def _guide(recipe: Recipe, device: torch.device, dtype: torch.dtype) -> TextGuide | None:
@@ -289,7 +337,7 @@ def _guide(recipe: Recipe, device: torch.device, dtype: torch.dtype) -> TextGuid
         return None
     files = [recipe.folder / asked.model, recipe.folder / asked.pretrained]
     model, pretrained = (
-        str(file) if file.is_file() else name
+        str(file) if is_file(file) else name
         for file, name in zip(files, (asked.model, asked.pretrained), strict=True)
     )
     prompts = [Prompts(rule.prompt, rule.negative) for rule in recipe.rules]
@@ -302,7 +350,7 @@ def to_ruleset(trainer: Trainer) -> RuleSet:
     """Return the trained network with its full provenance."""
     vgg = trainer.style.vgg
     provenance = {
-        "recipe": _without_paths(trainer.recipe.to_json()),
+        "recipe": trainer.recipe.without_paths(),
         "iterations": trainer.iteration,
         **({"start": trainer.started_from} if trainer.started_from else {}),
         "guide": trainer.guide.name if trainer.guide else "none",
@@ -321,16 +369,6 @@ def to_ruleset(trainer: Trainer) -> RuleSet:
         "date": datetime.date.today().isoformat(),
     }
     return trainer.ruleset(provenance)
-
-
-def _without_paths(value: Any) -> Any:
-    """Return plain data with absolute paths cut to their names: nobody's business elsewhere."""
-    if isinstance(value, dict):
-        return {key: _without_paths(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_paths(item) for item in value]
-    absolute = isinstance(value, str) and Path(value).is_absolute()
-    return Path(value).name if absolute else value
 
 
 def _restore(trainer: Trainer, path: Path) -> None:
@@ -358,14 +396,10 @@ def _restore(trainer: Trainer, path: Path) -> None:
 
 def _save_checkpoint(trainer: Trainer, path: Path) -> None:
     """Write beside the last checkpoint, then replace it: a full disk costs no saved work."""
-    partial = path.with_suffix(".part")
     try:
-        torch.save(trainer.state_dict(), partial)
-        partial.replace(path)
+        with replacing(path) as partial:
+            torch.save(trainer.state_dict(), partial)
     except (OSError, RuntimeError) as error:
         # torch's own writer reports a full disk as a RuntimeError, with its source line.
         reason = error.strerror if isinstance(error, OSError) else "the disk may be full"
         raise OutputError(f"cannot save the checkpoint {path}: {reason}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)

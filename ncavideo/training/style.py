@@ -30,6 +30,7 @@ LIGHT_SPREAD = 0.08  # of the light scale: how far a counterpart's light may lie
 LIGHT_WEIGHT = 2.5  # the light coordinate's weight beside features of deviation 1
 RULE_WEIGHT = 2.0  # the same for the rule coordinates
 POSITIONS = 2304  # positions compared on large maps: a fresh random choice every time
+KEPT = 1 << 16  # positions kept of each of an exemplar's maps, evenly over its lights
 LIGHT_SCALE = (0.08, 0.72)  # blurred luminance that light 0 and 1 stand for, without exemplars
 SEAM = 2.5  # a jump across a picture's edge by this much more than inside is a seam
 QUANTILE_LIMIT = 1 << 24  # torch's quantile takes no more numbers
@@ -101,25 +102,46 @@ def seamless(rgb: Tensor) -> bool:
     return True
 
 
-def _even_choice(
-    maps: list[Tensor], lights: list[Tensor], weights: list[float], count: int
-) -> tuple[Tensor, Tensor]:
-    """Choose `count` positions from one rule's maps `[F, h, w]`, shared out by weight.
+@dataclass(frozen=True)
+class _Map:
+    """What is kept of one map: features `[N, F]` and blurred luminance `[N]`, ordered by light.
 
-    From each map they are spread evenly over its lights. Returns the features `[count, F]` and
-    the lights `[count]`, both ordered by light.
+    `variance` is the mean over features of the whole map's.
+    """
+
+    features: Tensor
+    light: Tensor
+    variance: Tensor
+
+
+def _kept(feature_map: Tensor, light: Tensor) -> _Map:
+    """Return what is kept of a map `[F, h, w]` under a picture's blurred luminance `[1, H, W]`."""
+    local = F.adaptive_avg_pool2d(
+        light[None], (feature_map.shape[1], feature_map.shape[2])
+    ).flatten()
+    order = local.argsort()
+    if len(order) > KEPT:
+        order = order[torch.arange(KEPT, device=order.device) * len(order) // KEPT]
+    flat = feature_map.flatten(1)
+    return _Map(flat.t()[order], local[order], flat.var(1).mean())
+
+
+def _even_choice(maps: list[_Map], weights: list[float], count: int) -> tuple[Tensor, Tensor]:
+    """Choose `count` positions from the same map of one rule's exemplars, shared out by weight.
+
+    From each they are spread evenly over its lights. Returns the features `[count, F]` and the
+    lights `[count]`, both ordered by light.
     """
     total, ends, start = sum(weights), [], 0.0
     for weight in weights:
         start += weight / total * count
         ends.append(round(start))
     features, found, begin = [], [], 0
-    for m, light, end in zip(maps, lights, ends, strict=True):
-        local = F.adaptive_avg_pool2d(light[None], (m.shape[1], m.shape[2])).flatten()
-        order = local.argsort()
-        places = torch.arange(end - begin, device=m.device) * len(order) // max(end - begin, 1)
-        features.append(m.flatten(1).t()[order[places]])
-        found.append(local[order[places]])
+    for m, end in zip(maps, ends, strict=True):
+        places = torch.arange(end - begin, device=m.light.device)
+        places = places * len(m.light) // max(end - begin, 1)
+        features.append(m.features[places])
+        found.append(m.light[places])
         begin = end
     together = torch.cat(found)
     order = together.argsort(stable=True)
@@ -162,38 +184,32 @@ class StyleLoss:
     ) -> None:
         self.vgg, self.metric, self.rules = vgg, METRICS[metric], len(rules)
         pictures = [[Exemplar(r)] if isinstance(r, Tensor) else list(r) for r in rules]
-        self.judged = torch.tensor([bool(group) for group in pictures])
+        self.judged = torch.tensor([bool(group) for group in pictures], device=vgg.device)
         self.dark, self.bright = LIGHT_SCALE
-        self.corner = torch.full((self.rules,), DEFAULT_CORNER)
+        self.corner = torch.full((self.rules,), DEFAULT_CORNER, device=vgg.device)
         self.scales: list[float] = []
         self.brightness: list[float | None] = [None] * self.rules  # mean luminance, linear light
         self._layers: list[_Layer] = []
-        first = next((group[0].rgb for group in pictures if group), None)
-        if first is None:
-            return
-        self.judged, self.corner = self.judged.to(first.device), self.corner.to(first.device)
-        with torch.no_grad():
-            self._measure(pictures)
+        if any(pictures):
+            with torch.no_grad():
+                self._measure(pictures)
 
     def _measure(self, pictures: list[list[Exemplar]]) -> None:
         """Take the exemplars' features and lights."""
-        ends, maps, lights = [], [], []
+        ends: list[Tensor] = []
+        measured: dict[int, tuple[list[_Map], Tensor]] = {}  # several rules may share a picture
+        maps: list[list[list[_Map]]] = []
         for rule, group in enumerate(pictures):
             edges: list[Edge] = ["wrap" if seamless(e.rgb) else "reflect" for e in group]
-            maps.append(
-                [
-                    [m[0] for m in feature_maps(self.vgg, e.rgb[None], edge)]
-                    for e, edge in zip(group, edges, strict=True)
-                ]
-            )
-            lights.append(
-                [
-                    blur(luminance(e.rgb[None]), LIGHT_BLUR, edge)
-                    for e, edge in zip(group, edges, strict=True)
-                ]
-            )
+            for e, edge in zip(group, edges, strict=True):
+                if id(e.rgb) not in measured:
+                    light = blur(luminance(e.rgb[None]), LIGHT_BLUR, edge)
+                    found = feature_maps(self.vgg, e.rgb[None], edge)
+                    measured[id(e.rgb)] = [_kept(m[0], light) for m in found], light
+            maps.append([measured[id(e.rgb)][0] for e in group])
             if group:
-                everything = torch.cat([light.flatten()[::7] for light in lights[-1]])
+                lights = [measured[id(e.rgb)][1] for e in group]
+                everything = torch.cat([light.flatten()[::7] for light in lights])
                 share = torch.tensor([0.04, 0.96], device=everything.device)
                 ends.append(torch.quantile(everything[-QUANTILE_LIMIT:], share))
                 energies = [
@@ -205,19 +221,19 @@ class StyleLoss:
                 self.brightness[rule] = float(torch.stack(shining).mean())
         self.dark, self.bright = torch.stack(ends).mean(0).tolist()
         for index in range(len(next(m for m in maps if m)[0])):
-            group_maps = [[m[index] for m in of_rule] for of_rule in maps]
-            every = [m for of_rule in group_maps for m in of_rule]
-            variance = torch.stack([m.flatten(1).var(1).mean() for m in every]).mean()
-            self.scales.append(float(variance.sqrt()))
-            count = max(m[0].numel() for m in every)
+            of_rules = [[m[index] for m in of_rule] for of_rule in maps]
+            every = [m for of_rule in of_rules for m in of_rule]
+            self.scales.append(float(torch.stack([m.variance for m in every]).mean().sqrt()))
+            count = max(len(m.light) for m in every)
             features, ordered = [], []
-            for group, of_rule, of_light in zip(pictures, group_maps, lights, strict=True):
+            for group, of_rule in zip(pictures, of_rules, strict=True):
                 if not group:
-                    features.append(every[0].new_zeros(count, len(every[0])))
-                    ordered.append(every[0].new_zeros(count))
+                    width = every[0].features.shape[1]
+                    features.append(every[0].features.new_zeros(count, width))
+                    ordered.append(every[0].light.new_zeros(count))
                     continue
-                found, light = _even_choice(of_rule, of_light, [e.weight for e in group], count)
-                features.append(found / self.scales[-1])
+                chosen, light = _even_choice(of_rule, [e.weight for e in group], count)
+                features.append(chosen / self.scales[-1])
                 ordered.append(light)
             self._layers.append(_Layer(torch.cat(features), torch.stack(ordered)))
 
@@ -296,10 +312,9 @@ class StyleLoss:
             conditions.append(LIGHT_WEIGHT * lights[..., None])
             wanted = (lights + LIGHT_SPREAD * noise).abs()
             wanted = self.target_luminance(1 - (1 - wanted).abs())
-            rank = torch.empty_like(wanted)
-            for rule in range(self.rules):
-                theirs = asked == rule
-                rank[theirs] = torch.searchsorted(layer.light[rule], wanted[theirs]).float()
+            # In every rule's order at once, then each position's own: no waiting for the device.
+            ranks = torch.searchsorted(layer.light, wanted.flatten().repeat(self.rules, 1))
+            rank = ranks.gather(0, asked.flatten()[None]).view_as(wanted).float()
             # Equal lights are common on coarse maps: spread over the neighbours in rank.
             rank = rank + (uniform - 0.5) * (0.02 * available + 1)
         place = asked * available + rank.long().clamp(0, available - 1)

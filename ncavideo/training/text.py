@@ -7,6 +7,8 @@ and from afar, and a model that sees many crops is harder to fool than one that 
 
 from __future__ import annotations
 
+import json
+import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ncavideo.errors import UserError
+from ncavideo.memory import ran_out
 from ncavideo.nca import Edge
+from ncavideo.outputs import is_file
 
 SMALLEST_CUT = 0.4  # share of the picture's side
 JITTER = 0.08  # how far brightness, contrast and saturation of a cut-out may change
@@ -207,33 +211,91 @@ def load_open_clip(model: str, pretrained: str, device: torch.device | str) -> t
             "a text guide needs open_clip: pip install 'ncavideo[text]', or train from style"
             ' pictures alone: `guide.kind` "none" or --guide none'
         ) from error
-    if Path(model).suffix == ".json":
-        if not Path(model).is_file():
-            raise UserError(f"there is no CLIP architecture {model}")
-        open_clip.add_model_config(Path(model))
-        model = Path(model).stem
+    own = Path(model) if Path(model).suffix == ".json" else None
+    if own is not None:
+        model = _add_architecture(open_clip, own)
     if model not in open_clip.list_models():
         raise UserError(f"open_clip has no model {model!r}: try ViT-B-32 (open_clip.list_models())")
-    is_file = Path(pretrained).suffix in (".pt", ".pth", ".bin", ".safetensors")
-    if is_file and not Path(pretrained).is_file():
+    is_weights = Path(pretrained).suffix in (".pt", ".pth", ".bin", ".safetensors")
+    if is_weights and not is_file(Path(pretrained)):
         raise UserError(f"there is no CLIP checkpoint {pretrained}")
-    if not is_file and pretrained not in open_clip.list_pretrained_tags_by_model(model):
+    if not is_weights and pretrained not in open_clip.list_pretrained_tags_by_model(model):
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "none: give a file"
         raise UserError(f"open_clip has no weights {pretrained!r} for {model}; it has {tags}")
+    # OpenAI's weights, and some others, were trained with another activation than the architecture
+    # of the same name says, and open_clip only warns of that.
+    tag = {} if is_weights else open_clip.get_pretrained_cfg(model, pretrained)
     try:
         network, _, _ = open_clip.create_model_and_transforms(
-            model, pretrained=pretrained, device=device
+            model,
+            pretrained=pretrained,
+            device=device,
+            force_quick_gelu=bool(tag.get("quick_gelu")),
         )
-    except (OSError, RuntimeError, ValueError) as error:
-        if is_file:
-            raise UserError(f"{pretrained} holds no weights of {model}") from error
-        raise UserError(
-            f"the weights {pretrained} of {model} could not be downloaded: go online once, give a"
-            " file as `guide.pretrained` or --clip-weights, or train without text: `guide.kind`"
-            ' "none" or --guide none'
-        ) from error
+        tokenizer = open_clip.get_tokenizer(model)
+    except Exception as error:  # whatever a file, a network or a library of its own makes it say
+        if own is not None:
+            _try_architecture(open_clip, own)
+        raise _cannot_load(model, pretrained, is_weights, error) from error
     network.eval().requires_grad_(False)
-    return network, open_clip.get_tokenizer(model)
+    return network, tokenizer
+
+
+def _add_architecture(open_clip: Any, path: Path) -> str:
+    """Make an architecture's file known to open_clip; return its name there.
+
+    What open_clip cannot read would stay in its list, and spoil every later model.
+    """
+    if not is_file(path):
+        raise UserError(f"there is no CLIP architecture {path}")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"the CLIP architecture {path} cannot be read as JSON: {error}") from error
+    needed = ("embed_dim", "vision_cfg", "text_cfg")
+    if not isinstance(found, dict) or not all(key in found for key in needed):
+        raise UserError(f"{path} is no CLIP architecture: it must have {', '.join(needed)}")
+    open_clip.add_model_config(path)
+    return path.stem
+
+
+def _try_architecture(open_clip: Any, path: Path) -> None:
+    """Build a file's architecture without weights. Raises `UserError` if it cannot be."""
+    try:
+        open_clip.create_model(path.stem, pretrained=None)
+    except Exception as error:  # whatever its values make torch say
+        if ran_out(error):
+            raise
+        said = " ".join(str(error).split())
+        raise UserError(f"the CLIP architecture {path} cannot be built: {said}") from error
+
+
+def _cannot_load(model: str, pretrained: str, is_weights: bool, error: Exception) -> Exception:
+    """Return the sentence for what went wrong: the package, the file or the network."""
+    if ran_out(error):
+        return error
+    if isinstance(error, ImportError):
+        return UserError(f"{model} needs another package: pip install {error.name}")
+    if is_weights and _is_torchscript(Path(pretrained)):
+        return UserError(
+            f"{pretrained} is TorchScript, which is code: give the tag openai, or save its weights"
+            " alone (torch.save of its state_dict())"
+        )
+    if is_weights:
+        return UserError(f"{pretrained} holds no weights of {model}")
+    return UserError(
+        f"the weights {pretrained} of {model} could not be downloaded: go online once, give a"
+        " file as `guide.pretrained` or --clip-weights, or train without text: `guide.kind`"
+        ' "none" or --guide none'
+    )
+
+
+def _is_torchscript(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _is_cut(tokenizer: Any, text: str) -> bool:

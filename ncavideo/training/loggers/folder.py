@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ncavideo.outputs import replacing
+
 LOG = "log.jsonl"
 PLOT = "loss.png"
 NOT_LOSSES = ("iteration", "rate", "seconds", "kinds", "histories")
@@ -29,7 +31,8 @@ def cut(folder: Path, iteration: int) -> None:
     kept = [line for line in read(folder) if line["iteration"] <= iteration]
     if (folder / LOG).exists():
         text = "".join(json.dumps(line) + "\n" for line in kept)
-        (folder / LOG).write_text(text, encoding="utf-8")
+        with replacing(folder / LOG) as partial:
+            partial.write_text(text, encoding="utf-8")
 
 
 def plot(folder: Path) -> None:
@@ -48,9 +51,7 @@ def plot(folder: Path) -> None:
     figure = Figure(figsize=(13, 4.5), dpi=100, layout="constrained")
     panels = figure.subplots(1, 3)
     at = [line["iteration"] for line in lines]
-    terms = [
-        k for k in lines[-1] if k not in ("iteration", "rate", "seconds", "kinds", "histories")
-    ]
+    terms = [k for k in lines[-1] if k not in NOT_LOSSES]
     for term in terms:
         values = [line.get(term) for line in lines]
         # Logarithmic: a term that is zero, as it should be, leaves a gap.
@@ -68,7 +69,8 @@ def plot(folder: Path) -> None:
         panel.set_xlabel("iteration")
         panel.grid(alpha=0.25)
         panel.legend(fontsize=7)
-    figure.savefig(folder / PLOT)
+    with replacing(folder / PLOT) as partial:
+        figure.savefig(partial)
 
 
 def _smooth(values: list[float]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,12 +54,18 @@ class TensorBoardLogger(Logger):
         self._writer.close()
 
 
-def open_logger(recipe: Recipe, folder: Path) -> Logger:
-    """Start an event file; a resumed run's is read by TensorBoard as one with the one before."""
+def open_logger(recipe: Recipe, folder: Path, iteration: int) -> Logger:
+    """Start an event file; a resumed run's is read by TensorBoard as one with the one before.
+
+    What that had beyond `iteration` is done again, and no longer shown.
+    """
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise UserError(
             "--log tensorboard needs tensorboard: pip install 'ncavideo[tensorboard]'"
         ) from error
-    return TensorBoardLogger(SummaryWriter(str(folder / FOLDER)))
+    if not iteration:
+        shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    writer = SummaryWriter(str(folder / FOLDER), purge_step=iteration + 1 if iteration else None)
+    return TensorBoardLogger(writer)

@@ -38,14 +38,15 @@ class WandbLogger(Logger):
         self._run.finish()
 
 
-def open_logger(recipe: Recipe, folder: Path) -> Logger:
-    """Start or go on with a wandb run."""
+def open_logger(recipe: Recipe, folder: Path, iteration: int) -> Logger:
+    """Start a wandb run, or go on with it: one that has ended takes no earlier iterations."""
     try:
         import wandb
     except ImportError as error:
         raise UserError("--log wandb needs wandb: pip install 'ncavideo[wandb]'") from error
     known = folder / RUN_ID
-    name = known.read_text().strip() if known.exists() else uuid.uuid4().hex[:8]
+    resumed = iteration and known.exists()
+    name = known.read_text().strip() if resumed else uuid.uuid4().hex[:8]
     try:
         run = wandb.init(
             project=PROJECT,
@@ -53,7 +54,7 @@ def open_logger(recipe: Recipe, folder: Path) -> Logger:
             id=name,
             resume="allow",
             dir=str(folder),
-            config=recipe.to_json(),
+            config=recipe.without_paths(),
             settings=wandb.Settings(silent=True, console="off"),
         )
     except (wandb.errors.Error, OSError) as error:
