@@ -1,5 +1,8 @@
 """Errors whose text is meant for the person at the keyboard."""
 
+# torch has no other sign of it on a processor, and its libraries for cards say it in their ways.
+RAN_OUT = ("out of memory", "not enough memory", "allocate memory", "alloc_failed")
+
 
 class UserError(Exception):
     """Wrong usage or unusable input: one clear sentence that says what to do. Exit code 2."""
@@ -11,3 +14,11 @@ class OutputError(Exception):
 
 class BusyError(UserError):
     """Somebody else is at work on the same output; it may be free later."""
+
+
+def ran_out(error: BaseException) -> bool:
+    """Return whether an error says that there is no more memory, on whatever device."""
+    if isinstance(error, MemoryError):
+        return True
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in said for words in RAN_OUT)

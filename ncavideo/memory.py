@@ -11,8 +11,6 @@ from ncavideo.video.reader import ClipInfo
 BASE = 230e6
 PER_PIXEL, PER_CELL = 260, 300  # bytes; cells beside pixels
 COMFORT = 0.9  # of what is free
-# torch has no other sign of it on a processor, and its libraries for cards say it in their ways.
-RAN_OUT = ("out of memory", "not enough memory", "allocate memory", "alloc_failed")
 
 
 def estimate(info: ClipInfo, cells: tuple[int, int], options: RenderOptions) -> float:
@@ -24,14 +22,6 @@ def estimate(info: ClipInfo, cells: tuple[int, int], options: RenderOptions) -> 
         # Those of the beginning and those of the end.
         total += 2 * options.loop * float(info.average_rate or 25) * pixels * 3 * deep
     return total
-
-
-def ran_out(error: BaseException) -> bool:
-    """Return whether an error says that there is no more memory, on whatever device."""
-    if isinstance(error, MemoryError):
-        return True
-    said = str(error).lower()
-    return isinstance(error, RuntimeError) and any(words in said for words in RAN_OUT)
 
 
 def free() -> float | None:

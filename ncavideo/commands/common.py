@@ -15,9 +15,8 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from ncavideo.engines import ENGINES
-from ncavideo.errors import OutputError, UserError
+from ncavideo.errors import OutputError, UserError, ran_out
 from ncavideo.events import crash, event, log_to
-from ncavideo.memory import ran_out
 from ncavideo.version import __version__
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130

@@ -19,10 +19,9 @@ from PIL import Image
 from torch import Tensor
 
 from ncavideo.engines import choose_device
-from ncavideo.errors import OutputError, UserError
+from ncavideo.errors import OutputError, UserError, ran_out
 from ncavideo.events import event
 from ncavideo.lock import Lock
-from ncavideo.memory import ran_out
 from ncavideo.outputs import check_output, is_file, replacing
 from ncavideo.ruleset import SUFFIX, RuleSet, open_ruleset
 from ncavideo.training.animation import save_animation

@@ -19,8 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ncavideo.errors import UserError
-from ncavideo.memory import ran_out
+from ncavideo.errors import UserError, ran_out
 from ncavideo.nca import Edge
 from ncavideo.outputs import is_file
 
