@@ -308,3 +308,15 @@ def test_driver_memory_is_plain() -> None:
     driver.weights(make_view(np.zeros((16, 16, 3), np.uint8), 16, 16, 0.0))
     memory = driver.memory()
     assert json.dumps(memory, default=lambda value: value.tolist())
+
+
+def test_an_interrupt_while_it_begins_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ncavideo.work.json.dumps", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Work(tmp_path / "out.mp4", "0" * 12, {}, fresh=False)
+    assert not list(tmp_path.iterdir())
