@@ -155,9 +155,11 @@ def _download(hub: Any, repo: str, file: str, revision: str | None) -> Path:
 
 def _cached(hub: Any, repo: str, revision: str | None) -> Path | None:
     """Return the only rule set that is here of a repository without a `ruleset.safetensors`."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
     try:
         folder = hub.snapshot_download(repo, revision=revision, local_files_only=True)
-    except Exception:  # nothing of it is here
+    except LocalEntryNotFoundError:
         return None
     found = list(Path(folder).rglob(f"*{SUFFIX}"))
     return found[0] if len(found) == 1 else None

@@ -52,8 +52,8 @@ class Work:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(exist_ok=True)
         busy = f"another render is at work on {output}: wait for it, or end it"
+        self._lock = Lock(self.folder / LOCK, busy)
         try:
-            self._lock = Lock(self.folder / LOCK, busy)
             job = self.folder / JOB
             if not job.exists():
                 job.write_text(json.dumps(about, default=str), "utf-8")
@@ -61,8 +61,7 @@ class Work:
                 leftover.unlink()
             self.segments = self._closed()
         except KeyboardInterrupt:  # before there is anybody who would let go of the folder
-            if not self._closed():
-                shutil.rmtree(self.folder, ignore_errors=True)
+            self.release(done=False)
             raise
 
     def _closed(self) -> int:
