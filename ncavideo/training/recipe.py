@@ -13,6 +13,7 @@ import tomli_w
 from ncavideo.outputs import is_file
 
 FORMAT = 1
+LEAST_SIZE = 32  # cells a side of a training grid
 
 
 @dataclass(frozen=True)

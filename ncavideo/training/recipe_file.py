@@ -14,6 +14,7 @@ from ncavideo.ruleset import LIGHT, NAME
 from ncavideo.training.loggers import LOGGERS
 from ncavideo.training.recipe import (
     FORMAT,
+    LEAST_SIZE,
     GuideRecipe,
     LossRecipe,
     ModelRecipe,
@@ -36,7 +37,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "hidden": (1, 1024),
     "fire_rate": (0.01, 1),
     "iterations": (1, 10_000_000),
-    "size": (32, 1024),
+    "size": (LEAST_SIZE, 1024),
     "batch": (1, 256),
     "pool": (1, 65536),
     "rate": (1e-7, 1),

@@ -28,7 +28,7 @@ from ncavideo.training.animation import save_animation
 from ncavideo.training.loggers import folder as log
 from ncavideo.training.loggers import open_logger
 from ncavideo.training.loggers.base import Logger
-from ncavideo.training.recipe import Recipe, StylePicture
+from ncavideo.training.recipe import LEAST_SIZE, Recipe, StylePicture
 from ncavideo.training.sheet import sample_sheet
 from ncavideo.training.style import Exemplar, StyleLoss
 from ncavideo.training.text import OpenClipGuide, Prompts, TextGuide
@@ -43,7 +43,6 @@ SHEET = "sheet-{}.png"
 ANIMATION = "sample.mp4"
 FLAT_STYLE = 0.004  # deviation of all channels, 0..1, below which a picture shows nothing
 LEAST_STYLE = 64  # pixels a side
-LEAST_SIZE = 32  # cells a side of a training grid
 LOG_EVERY = 10  # iterations a line of the log is the mean of
 SLOWER = 0.5  # what the rate is multiplied by when the loss was not finite
 MOST_RETRIES = 6  # times that may happen before the run gives up
