@@ -1,9 +1,10 @@
 """What each part of the curriculum buys: the same small training without it.
 
-    python benchmarks/curriculum.py [--iterations 1500] [--only NAME ...] [--folder DIR]
+    python benchmarks/curriculum.py [--iterations 1500] [--seeds 1] [--only NAME ...] [--folder DIR]
 
 Trains a two-rule set (fire and stone, 64 hidden units, grids of 64x64) with everything, and then
-once for each part left out. All are measured alike, the mean of both rules:
+once for each part left out. All are measured alike, the mean of both rules; with several seeds, the
+mean over trainings and their standard deviation:
 
 *style*: the style distance after 300 steps under a light from dark to bright and back. *sharp*: the
 same under a light in sharp-edged discs. *weak*: the same with the rule at half strength. *drift*:
@@ -50,6 +51,8 @@ from ncavideo.training.vgg import load_vgg
 STYLES = Path(__file__).parent.parent / "examples" / "styles"
 NAMES = ("fire", "stone")
 SIZE, RIM = 128, 16
+FIRST_SEED = 5
+WHOLE = ("healed", "take-over", "border")  # columns of steps and cells
 WITHOUT: dict[str, tuple[str, dict[str, object]]] = {
     "everything": ("training", {}),
     "no switches": ("training", {"change": 0.0, "reseed": 0.1}),
@@ -67,7 +70,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def recipe_without(part: str, iterations: int) -> Recipe:
+def recipe_without(part: str, iterations: int, seed: int) -> Recipe:
     """Return the small recipe with one part of the curriculum left out."""
     section, changes = WITHOUT[part]
     base = Recipe(
@@ -76,7 +79,7 @@ def recipe_without(part: str, iterations: int) -> Recipe:
         ModelRecipe(channels=12, hidden=64),
         TrainingRecipe(iterations=iterations, size=64, rate=2e-3),
         LossRecipe(),
-        seed=5,
+        seed=seed,
         folder=STYLES,
     )
     changed = dataclasses.replace(getattr(base, section), **changes)
@@ -148,6 +151,7 @@ def main() -> None:
     """Train what is missing, measure all, print a row each."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--iterations", type=int, default=1500)
+    parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--only", nargs="+", choices=WITHOUT)
     parser.add_argument("--folder", type=Path, default=Path("runs/curriculum"))
     args = parser.parse_args()
@@ -157,19 +161,29 @@ def main() -> None:
     print("| |" + "".join(f" {name} |" for name in COLUMNS))
     print("| --- |" + " --- |" * len(COLUMNS))
     for part in args.only or WITHOUT:
-        place = args.folder / part.replace(" ", "-")
-        place.mkdir(parents=True, exist_ok=True)
-        path = place / "set.safetensors"
-        if path.exists():
-            ruleset = RuleSet.load(path)
-        else:
-            ruleset = train(recipe_without(part, args.iterations), path, place, sheet_every=10**6)
-        values = measure(ruleset, style, patches)
-        cells = [
-            f"{value:.0f}" if name in ("healed", "take-over", "border") else f"{value:.3f}"
-            for name, value in zip(COLUMNS, values, strict=True)
+        runs = [
+            measure(trained(part, args.iterations, seed, args.folder), style, patches)
+            for seed in range(FIRST_SEED, FIRST_SEED + args.seeds)
         ]
-        print(f"| {part} |" + "".join(f" {cell} |" for cell in cells), flush=True)
+        cells = [cell(*column) for column in zip(COLUMNS, zip(*runs, strict=True), strict=True)]
+        print(f"| {part} |" + "".join(f" {text} |" for text in cells), flush=True)
+
+
+def trained(part: str, iterations: int, seed: int, folder: Path) -> RuleSet:
+    """Return a rule set from the folder, trained first if it is not there."""
+    place = folder / f"{part.replace(' ', '-')}-{seed}"
+    place.mkdir(parents=True, exist_ok=True)
+    path = place / "set.safetensors"
+    if path.exists():
+        return RuleSet.load(path)
+    return train(recipe_without(part, iterations, seed), path, place, sheet_every=10**6)
+
+
+def cell(name: str, values: Sequence[float]) -> str:
+    """Return a column's mean over trainings, with its deviation where there are several."""
+    digits = 0 if name in WHOLE else 3 if name == "moves" else 2
+    text = f"{statistics.mean(values):.{digits}f}"
+    return f"{text} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else text
 
 
 if __name__ == "__main__":
