@@ -207,6 +207,8 @@ MISTAKES = [
     ("[loss]", "[[stage]]\niterations = 5\nfavour = 'ash'\n[loss]", "`stage[0].favour`"),
     ("rate = 2e-3", "rate = 2e-3\nfavour = 'ash'", "`training.favour`"),
     ("rate = 2e-3", "rate = 2e-3\nfavour_young = 'ash'", "`training.favour_young`"),
+    ("rate = 2e-3", "rate = 2e-3\nkeep = 0.5", "`training.keep` needs a `start`"),
+    ("[loss]", "[[stage]]\niterations = 5\nkeep = 1.5\n[loss]", "`stage[0].keep`"),
     ("[loss]", "[[stage]]\niterations = 5\nlong = 2\n[loss]", "`stage[0].long`"),
     ("[loss]", "[stage]\niterations = 5\n[loss]", "`stage`"),
     # Out of range.

@@ -35,6 +35,7 @@ from ncavideo.training.recipe import (
     ModelRecipe,
     Recipe,
     RuleRecipe,
+    Stage,
     StylePicture,
     TrainingRecipe,
 )
@@ -94,6 +95,12 @@ def folder(tmp_path: Path, exemplars: list[Tensor]) -> Path:
         pixels = (exemplar.permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / name)
     return tmp_path
+
+
+def with_stage(recipe: Recipe, **training: object) -> Recipe:
+    """Return the recipe with one more stage."""
+    stage = Stage(dataclasses.replace(recipe.training, **training), recipe.loss)
+    return dataclasses.replace(recipe, stages=(stage,))
 
 
 def tiny(folder: Path, light: bool = False, **training: object) -> Recipe:
@@ -746,9 +753,10 @@ def test_the_seed_decides(folder: Path, style: StyleLoss) -> None:
 @pytest.mark.parametrize("light", [False, True])
 def test_a_checkpoint_is_complete(folder: Path, style: StyleLoss, light: bool) -> None:
     """Stopped after any iteration and loaded elsewhere, a run ends the same, bit for bit."""
-    recipe = tiny(folder, light, iterations=7)
+    recipe = tiny(folder, light, iterations=4)
+    recipe = with_stage(recipe, iterations=3, keep=0.4)
     whole, news = collected(recipe, style)
-    for stop in (1, 5):
+    for stop in (1, 4, 5, 6):
         halting = Trainer(recipe, style, torch.device("cpu"))
         for _ in range(stop):
             halting.step()
@@ -763,6 +771,23 @@ def test_a_checkpoint_is_complete(folder: Path, style: StyleLoss, light: bool) -
             assert torch.equal(a, b)
         for name in ("states", "weights", "light", "ages"):
             assert torch.equal(getattr(whole.pool, name), getattr(resumed.pool, name)), name
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.4, 1.0])
+def test_a_stage_keeps_a_share_of_what_it_began_with(
+    folder: Path, style: StyleLoss, keep: float
+) -> None:
+    base = tiny(folder, iterations=3)
+    plain, _ = collected(with_stage(base, iterations=2), style)
+    trainer = Trainer(with_stage(base, iterations=2, keep=keep), style, torch.device("cpu"))
+    for _ in range(3):
+        trainer.step()
+    begun = [p.detach().clone() for p in trainer.nca.parameters()]
+    list(trainer.run())
+    triples = zip(begun, plain.nca.parameters(), trainer.nca.parameters(), strict=True)
+    for first, last, found in triples:
+        torch.testing.assert_close(found, keep * first + (1 - keep) * last)
+    assert not trainer.kept
 
 
 def test_style_pictures_must_match_the_rules(folder: Path, vgg: VGGFeatures) -> None:

@@ -91,7 +91,8 @@ class TrainingRecipe:
     `reflect` runs with reflecting edges, `long` first lives on, unjudged, for up to `long_steps`
     steps. `favour` names a rule that is asked for as often as all others together, `favour_young`
     one of which that holds among samples from the seed only. `rate` is the learning rate's peak;
-    `schedule` says how it falls. `vgg` is where VGG16's weights come from, or their file.
+    `schedule` says how it falls. `keep` is the share of the weights it began with in the mean that
+    a stage ends with. `vgg` is where VGG16's weights come from, or their file.
     """
 
     iterations: int = 6000
@@ -113,6 +114,7 @@ class TrainingRecipe:
     long_steps: int = 4000
     favour: str = ""
     favour_young: str = ""
+    keep: float = 0.0
     precision: str = "auto"
     vgg: str = "auto"
 
@@ -186,6 +188,10 @@ class Recipe:
                 break
             begin, stage = begin + stage.training.iterations, following
         return stage, begin
+
+    def ends_stage(self, iteration: int) -> bool:
+        """Return whether a stage ends with this many iterations."""
+        return iteration == self.iterations or self.stage_at(iteration)[1] == iteration > 0
 
     def to_json(self) -> dict[str, Any]:
         """Return what makes the rule set what it is as plain data, for its provenance."""

@@ -49,7 +49,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "angle": (-360, 360),
     "speed": (0, 1),
     **dict.fromkeys(
-        ("reseed", "change", "mixed", "weak", "light_maps", "damage", "reflect", "long"), (0, 1)
+        ("reseed", "change", "mixed", "weak", "light_maps", "damage", "reflect", "long", "keep"),
+        (0, 1),
     ),
     **dict.fromkeys(
         ("style", "text", "overflow", "brightness", "corner", "stillness", "motion"), (0, 1e6)
@@ -136,6 +137,11 @@ def parse_recipe(data: dict[str, Any], path: str, folder: Path, name: str) -> Re
                     f"{path}: `{where}.{key}` must be a rule ({', '.join(names)}),"
                     f" not {_shown(favoured)}"
                 )
+    start = _text(path, "start", data.get("start", ""))
+    if training.keep and not start:
+        raise UserError(
+            f"{path}: `training.keep` needs a `start`: random weights are not worth keeping"
+        )
     return Recipe(
         name,
         parsed,
@@ -145,7 +151,7 @@ def parse_recipe(data: dict[str, Any], path: str, folder: Path, name: str) -> Re
         guide,
         stages,
         int(seed),
-        _text(path, "start", data.get("start", "")),
+        start,
         _loggers(path, data.get("log", [])),
         folder,
     )
