@@ -370,6 +370,8 @@ def test_presets_and_doctor() -> None:
     assert shown["provenance"]["guide"] == "none"
     assert {rule["name"] for rule in shown["rules"]} >= {"fire", "moss", "water", "magma"}
     assert all(rule["prompt"] for rule in shown["rules"])
+    assert "note" not in run("presets", "show", "elements").stdout
+    assert "note: the weights are a mean" in run("presets", "show", "earth").stdout
     doctor = run("doctor")
     assert doctor.exit_code == 0, doctor.stdout
 

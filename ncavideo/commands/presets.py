@@ -66,6 +66,8 @@ def presets_show(name: str, as_json: bool) -> None:
         f" style features: {origin.get('style_features', 'unknown')},"
         f" text guide: {origin.get('guide', 'unknown')}"
     )
+    if "note" in origin:
+        click.echo(f"note: {origin['note']}")
 
 
 @presets_group.command("sheet")

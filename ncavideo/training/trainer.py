@@ -237,9 +237,9 @@ class Trainer:
     def _keep(self, share: float) -> None:
         """Mix this share of the weights that the stage began with into those that it ends with.
 
-        What a stage teaches one rule it takes from others; half-way between, most of the gain is
-        there and little of the loss (Wortsman et al. 2022, "Robust fine-tuning of zero-shot
-        models").
+        Between a network and its fine-tuned self lies what is between them in skill, too (Wortsman
+        et al. 2022, "Robust fine-tuning of zero-shot models"): a stage that teaches one rule at the
+        cost of others gives part of both back.
         """
         with torch.no_grad():
             for weights, first in zip(self.nca.parameters(), self.kept, strict=False):
