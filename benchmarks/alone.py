@@ -1,11 +1,12 @@
 """Train each rule of a recipe alone, with the same settings: what `rule_set.py --alone` compares.
 
-    python benchmarks/alone.py presets/elements.toml [RULE ...] --dir alone [--stages 2]
+    python benchmarks/alone.py presets/elements.toml [RULE ...] [--dir DIR] [--stages 2]
 
 A rule of four is asked for in a quarter of the samples, so its lone set takes a quarter of each
 stage's iterations. All stages, or the first few: the later ones make a rule last, which can cost it
-its first steps. Writes `DIR/RULE-alone.safetensors`; what is there is not trained again, and a
-run that was cut short goes on. About a quarter of an hour a rule on one core (OMP_NUM_THREADS=1).
+its first steps. Writes `DIR/RULE.safetensors` (in `benchmarks/alone` without `--dir`); what is
+there is not trained again, and a run that was cut short goes on (from `runs/alone/RULE`). Half an
+hour to an hour a rule on one core (OMP_NUM_THREADS=1).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pathlib import Path
 from ncavideo.training.recipe import Recipe, Stage
 from ncavideo.training.recipe_file import load_recipe
 from ncavideo.training.run import train
+
+ALONE = Path(__file__).parent / "alone"
 
 
 def lone(recipe: Recipe, rule: str, stages: int | None = None) -> Recipe:
@@ -50,18 +53,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipe", type=Path)
     parser.add_argument("rules", nargs="*")
-    parser.add_argument("--dir", type=Path, required=True)
+    parser.add_argument("--dir", type=Path, default=ALONE)
     parser.add_argument("--stages", type=int)
     arguments = parser.parse_intermixed_args()
     arguments.dir.mkdir(parents=True, exist_ok=True)
     recipe = load_recipe(arguments.recipe)
     for name in arguments.rules or [rule.name for rule in recipe.rules]:
-        output = arguments.dir / f"{name}-alone.safetensors"
+        output = arguments.dir / f"{name}.safetensors"
         if output.exists():
             continue
         started = time.monotonic()
         single = lone(recipe, name, arguments.stages)
-        train(single, output, arguments.dir / f"{name}-run", sheet_every=10**9)
+        train(single, output, Path("runs/alone") / name, sheet_every=10**9)
         print(f"{output}: {single.iterations} iterations, {time.monotonic() - started:.0f} s")
 
 

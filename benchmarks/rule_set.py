@@ -1,7 +1,7 @@
 """What a rule set promises: lasting, healing, taking over, clean borders, no checkerboard.
 
     python benchmarks/rule_set.py [RULESET] [--size 192] [--long 20000] [--skip-long]
-                                  [--seeds 3] [--alone DIR]
+                                  [--seeds 3] [--alone benchmarks/alone]
 
 One line a rule:
 
@@ -12,9 +12,9 @@ half to its left half, for scale. *drift*: the last over the first, with its sta
 seeds; the goal is 1.15. *Nyquist*: luminance energy above 0.4 cycles a cell in both axes, over the
 exemplar's; the goal is 2. *healed*: steps until a hole of 40 cells is filled again, in the middle
 of its patches within 1.15 times of what they measured before; the goal is 200. *moves*: mean change
-of RGB over 8 steps at rest. With `--alone`, *alone*: the first column over the same distance of a
-rule set that was trained for this rule only, with the same settings (`DIR/RULE-alone.safetensors`,
-where there is one); the goal is 1.1.
+of RGB over 8 steps at rest. *alone*: the same distances after 300 and 2,000 steps of a rule set
+that was trained for this rule only, with the same settings (`DIR/RULE.safetensors`, where there is
+one; `alone.py` makes them). *shared/alone*: the first columns over these; the goal is 1.1.
 
 Then for each ordered pair of rules *take-over*: steps until a grid whose rule is changed is nearer
 to the new one than to the old (median over patches, `ncavideo/training/patches.py`); the goal is
@@ -32,6 +32,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from alone import ALONE
 from long_run import distance, light_field, nyquist_share
 
 from ncavideo import engines
@@ -45,7 +46,7 @@ from ncavideo.training.vgg import load_vgg
 STYLES = Path(__file__).parent.parent / "examples" / "styles"
 HOLE = 20  # cells, radius
 HEALED = 1.15
-FIRST = 300  # steps after which a rule is first measured
+EARLY = (300, 2000)  # steps after which a rule is first measured, and compared with a lone one
 SETTLED = 400  # steps after which a rule counts as grown
 
 
@@ -93,15 +94,15 @@ def distances(
 
 def alone(
     folder: Path, style: StyleLoss, rule: str, index: int, light: np.ndarray, seeds: int
-) -> float | None:
-    """Return the style distance of the rule set that has only this rule, None if there is none."""
-    path = folder / f"{rule}-alone.safetensors"
+) -> np.ndarray | None:
+    """Return the distances of the rule set that has only this rule at `EARLY`, None without one."""
+    path = folder / f"{rule}.safetensors"
     if not path.exists():
         return None
     single = open_ruleset(str(path))
     inputs = one_rule(single, 0, light)
-    return statistics.mean(
-        distances(style, single, index, inputs, light, [FIRST], seed)[0][0] for seed in range(seeds)
+    return np.mean(
+        [distances(style, single, index, inputs, light, EARLY, seed)[0] for seed in range(seeds)], 0
     )
 
 
@@ -179,18 +180,19 @@ def main() -> None:
     parser.add_argument("--long", type=int, default=20_000)
     parser.add_argument("--skip-long", action="store_true")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--alone", type=Path)
+    parser.add_argument("--alone", type=Path, default=ALONE)
     arguments = parser.parse_args()
     ruleset, size = open_ruleset(arguments.ruleset), arguments.size
     exemplars = [load_style(STYLES / rule.style) for rule in ruleset.rules]
     vgg = load_vgg("auto")
     style, patches = StyleLoss(vgg, exemplars), Patches(vgg, exemplars)
     light = light_field(size)
-    ages = [FIRST, 2000] + ([] if arguments.skip_long else [arguments.long])
+    ages = [*EARLY] + ([] if arguments.skip_long else [arguments.long])
     header = "".join(f" {age:,} |" for age in ages)
-    last = " alone |" if arguments.alone else ""
-    print(f"| rule |{header} halves | drift | Nyquist | healed | moves |{last}")
-    print("| --- |" + " --- |" * (len(ages) + 5 + bool(arguments.alone)))
+    print(
+        f"| rule |{header} halves | drift | Nyquist | healed | moves | alone | shared/alone |\n"
+        "| --- |" + " --- |" * (len(ages) + 7)
+    )
     for index, rule in enumerate(ruleset.rules):
         inputs = one_rule(ruleset, index, light)
         runs = []
@@ -209,10 +211,11 @@ def main() -> None:
         if arguments.seeds > 1:
             drifts = np.array(runs)[:, -1] / means[0]
             drift += f" ± {drifts.std(ddof=1) / arguments.seeds**0.5:.2f}"
-        beside = ""
-        if arguments.alone:
-            single = alone(arguments.alone, style, rule.name, index, light, arguments.seeds)
-            beside = f" {means[0] / single:.2f} |" if single else " - |"
+        single = alone(arguments.alone, style, rule.name, index, light, arguments.seeds)
+        beside = " - | - |"
+        if single is not None:
+            ratio = means[: len(EARLY)] / single
+            beside = f" {single[0]:.3f}, {single[1]:.3f} | {ratio[0]:.2f}, {ratio[1]:.2f} |"
         print(
             f"| {rule.name} |{cells} {halves(vgg, exemplars[index]):.3f} | {drift}"
             f" | {checker:.1f} | {healed or 'over 400'} | {moves:.3f} |{beside}",
