@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import tempfile
 from pathlib import Path
@@ -31,7 +32,10 @@ from ncavideo.training.recipe_file import (
 )
 from ncavideo.training.trainer import load_style
 
-SHIPPED = sorted((Path(__file__).parent.parent / "presets").glob("*.toml"))
+REPOSITORY = Path(__file__).parent.parent
+SHIPPED = sorted((REPOSITORY / "presets").glob("*.toml"))
+BENCHMARKS = REPOSITORY / "benchmarks"
+LONE = sorted(BENCHMARKS.glob("alone/*.safetensors"))
 
 GOOD = """
 format = 1
@@ -545,9 +549,25 @@ def test_fuzz_values(changes: list[tuple[int, str]]) -> None:
 
 @pytest.mark.parametrize("name", presets())
 def test_a_presets_recipe_is_what_it_was_trained_with(name: str) -> None:
-    """Its file says the same as its provenance, but for keys that are newer than it."""
     path = presets()[name]
-    ruleset, recipe = RuleSet.load(path), load_recipe(path.with_suffix(".toml"))
+    assert_trained_with(RuleSet.load(path), load_recipe(path.with_suffix(".toml")))
+
+
+@pytest.mark.parametrize(
+    "path", sorted(BENCHMARKS.glob("alone/*.safetensors")), ids=lambda p: p.stem
+)
+def test_a_lone_rule_was_trained_with_its_presets_settings(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    lone = importlib.import_module("alone").lone
+    recipes = [load_recipe(preset.with_suffix(".toml")) for preset in presets().values()]
+    (shared,) = (r for r in recipes if path.stem in [rule.name for rule in r.rules])
+    assert_trained_with(RuleSet.load(path), lone(shared, path.stem))
+
+
+def assert_trained_with(ruleset: RuleSet, recipe: Recipe) -> None:
+    """The recipe says the same as the file's provenance, but for keys that are newer than it."""
     told, said = ruleset.provenance["recipe"], json.loads(json.dumps(recipe.to_json()))
     assert ruleset.provenance["iterations"] == recipe.iterations
     for key in ("name", "seed", "model", "rules", "guide"):
