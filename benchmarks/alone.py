@@ -5,7 +5,7 @@
 A rule of four is asked for in a quarter of the samples, so its lone set takes a quarter of each
 stage's iterations. All stages, or the first few: the later ones make a rule last, which can cost it
 its first steps. Writes `DIR/RULE.safetensors` (in `benchmarks/alone` without `--dir`); what is
-there is not trained again, and a run that was cut short goes on (from `runs/alone/RULE`). Half an
+there is not trained again, and a run that was cut short goes on (from `runs/alone/RULE-STAGES`). Half an
 hour to an hour a rule on one core (OMP_NUM_THREADS=1).
 """
 
@@ -64,7 +64,8 @@ def main() -> None:
             continue
         started = time.monotonic()
         single = lone(recipe, name, arguments.stages)
-        train(single, output, Path("runs/alone") / name, sheet_every=10**9)
+        folder = Path("runs/alone") / f"{name}-{len(single.stages) + 1}"
+        train(single, output, folder, sheet_every=10**9)
         print(f"{output}: {single.iterations} iterations, {time.monotonic() - started:.0f} s")
 
 
