@@ -5,8 +5,8 @@
 A rule of four is asked for in a quarter of the samples, so its lone set takes a quarter of each
 stage's iterations. All stages, or the first few: the later ones make a rule last, which can cost it
 its first steps. Writes `DIR/RULE.safetensors` (in `benchmarks/alone` without `--dir`); what is
-there is not trained again, and a run that was cut short goes on (from `runs/alone/RULE-STAGES`). Half an
-hour to an hour a rule on one core (OMP_NUM_THREADS=1).
+there is not trained again, and a run that was cut short goes on (from
+`runs/alone/RULE-STAGES`). Half an hour to an hour a rule on one core (OMP_NUM_THREADS=1).
 """
 
 from __future__ import annotations
