@@ -553,9 +553,7 @@ def test_a_presets_recipe_is_what_it_was_trained_with(name: str) -> None:
     assert_trained_with(RuleSet.load(path), load_recipe(path.with_suffix(".toml")))
 
 
-@pytest.mark.parametrize(
-    "path", sorted(BENCHMARKS.glob("alone/*.safetensors")), ids=lambda p: p.stem
-)
+@pytest.mark.parametrize("path", LONE, ids=[path.stem for path in LONE])
 def test_a_lone_rule_was_trained_with_its_presets_settings(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
