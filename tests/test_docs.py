@@ -131,6 +131,26 @@ def parsed(line: str) -> None:
     command.make_context(str(command.name), words, parent=context)
 
 
+def helps(command: click.Command, *names: str) -> list[str]:
+    """The help of a command and of all below it."""
+    shown = CliRunner().invoke(main, [*names, "--help"]).output
+    below = command.commands.items() if isinstance(command, click.Group) else ()
+    return [shown, *(text for name, sub in below for text in helps(sub, *names, name))]
+
+
+def test_examples_in_a_commands_help_stand_on_their_lines_and_parse() -> None:
+    texts = helps(main)
+    assert not [text for text in texts if "\\b" in text]
+    examples = [
+        line
+        for text in texts
+        for line in re.findall(r"^  (ncavideo .+)", text.replace("\\\n", " "), re.M)
+    ]
+    assert {line.split()[1] for line in examples} >= {"batch", "still", "train"}
+    for line in examples:
+        parsed(line)
+
+
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path / "site")],

@@ -76,13 +76,13 @@ def batch_command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    r"""Render many clips; goes on where it stopped, and one bad clip does not stop the rest.
+    """Render many clips; goes on where it stopped, and one bad clip does not stop the rest.
 
     \b
     ncavideo batch clips/ --out-dir out --rules fire,moss
     ncavideo batch "rushes/*.mov" list.csv --out-dir out --look dusk.toml
     ncavideo batch s3://shoot/day1 --out-dir s3://shoot/burnt --rules fire --ray auto
-    """
+    """  # noqa: D301
     with one_sentence_errors():
         from ncavideo.batching.cluster import Needs
         from ncavideo.batching.jobs import find_jobs

@@ -90,13 +90,13 @@ def train_command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    r"""Train a rule set, as RECIPE or --rule and --style say; goes on where it stopped.
+    """Train a rule set, as RECIPE or --rule and --style say; goes on where it stopped.
 
     \b
     ncavideo train elements.toml
-    ncavideo train --rule "fire=red flames" --rule "moss=mossy stones" \
+    ncavideo train --rule "fire=red flames" --rule "moss=mossy stones" \\
         --style leaves.jpg -o my.safetensors
-    """
+    """  # noqa: D301
     with one_sentence_errors():
         from ncavideo.training.recipe_file import load_recipe, with_iterations, with_loggers
         from ncavideo.training.run import train
