@@ -14,7 +14,6 @@ SUFFIXES = (".jpg", ".png")
 AFTER_TOUR = "What you can rely on"
 # Pages that are parts of the README, by their headings there.
 PAGES = {
-    "train.md": "Train your own",
     "promises.md": "What you can rely on",
     "how.md": "How it works",
     "figures.md": "Figures",
@@ -51,6 +50,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     if page.file.src_uri == "index.md":
         readme = (ROOT / "README.md").read_text("utf-8")
         markdown = _linked(readme.split(f"## {AFTER_TOUR}")[0])
+    markdown = markdown.replace("](../benchmarks/NOTES.md)", "](notes.md)")
     return re.sub(r"\]\(\.\./(examples|presets)/", r"](\1/", markdown)
 
 

@@ -32,9 +32,9 @@ def commands(page: Path) -> list[str]:
     return [line.split(" #")[0].rstrip("`| ") for line in lines]
 
 
-# What is run by other tests, since it needs a cluster, a server for files, or a browser; and one
-# that stands for many.
-ELSEWHERE = ("--ray", "s3://", "ncavideo ui", "SOURCE...")
+# What is run by other tests, since it needs a cluster, a server for files, a hub or a browser; and
+# one that stands for many.
+ELSEWHERE = ("--ray", "s3://", "presets push", "ncavideo ui", "SOURCE...")
 EVERY = [(page.relative_to(ROOT).as_posix(), line) for page in PAGES for line in commands(page)]
 
 

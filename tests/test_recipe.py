@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,19 @@ from ncavideo.errors import UserError
 from ncavideo.ruleset import LIGHT, RuleSet, presets
 from ncavideo.training.recipe import (
     FORMAT,
+    GuideRecipe,
     LossRecipe,
+    ModelRecipe,
     MotionRecipe,
     Recipe,
+    RuleRecipe,
     StylePicture,
     TrainingRecipe,
 )
 from ncavideo.training.recipe_file import (
+    CHOICES,
     MOST_RULES,
+    RANGES,
     load_recipe,
     recipe_from_options,
     with_iterations,
@@ -34,6 +40,7 @@ from ncavideo.training.trainer import load_style
 
 REPOSITORY = Path(__file__).parent.parent
 SHIPPED = sorted((REPOSITORY / "presets").glob("*.toml"))
+PAGE = REPOSITORY / "docs" / "train.md"
 BENCHMARKS = REPOSITORY / "benchmarks"
 LONE = sorted(BENCHMARKS.glob("alone/*.safetensors"))
 
@@ -596,3 +603,52 @@ def test_prompts_to_stay_away_from_want_a_guide_too() -> None:
     recipe = recipe_from_options("a", ["fire"], ["f.png"], ["fire=smoke"])
     assert recipe.guide.kind == "open_clip"
     assert recipe_from_options("a", ["fire"], ["f.png"]).guide.kind == "none"
+
+
+def documented(section: str) -> dict[str, tuple[str, str]]:
+    """The keys that docs/train.md lists under a table's heading, with default and range."""
+    part = PAGE.read_text("utf-8").split(f"\n### `{section}`\n")[1].split("\n#")[0]
+    rows = re.findall(r"^\| (`.+?) \| (.*?) ?\| (.*?) \|", part, re.M)
+    return {
+        key: (default, allowed) for keys, default, allowed in rows
+        for key in re.findall(r"`(\w+)`", keys)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("section", "kind"),
+    [
+        ("[model]", ModelRecipe),
+        ("[training]", TrainingRecipe),
+        ("[loss]", LossRecipe),
+        ("[guide]", GuideRecipe),
+    ],
+)
+def test_the_page_lists_every_key_with_its_default_and_range(section: str, kind: type) -> None:
+    rows = documented(section)
+    assert sorted(rows) == sorted(f.name for f in dataclasses.fields(kind))
+    for f in dataclasses.fields(kind):
+        default, allowed = rows[f.name]
+        if isinstance(f.default, tuple):
+            assert default == str(list(f.default))
+        elif isinstance(f.default, bool):
+            assert default == str(f.default).lower()
+        elif isinstance(f.default, str):
+            assert default == f.default
+            assert f.name not in CHOICES or allowed == ", ".join(CHOICES[f.name])
+        else:
+            low, high = RANGES[f.name]
+            assert float(default) == f.default, f.name
+            assert [float(number) for number in allowed.split(" to ")] == [low, high], f.name
+
+
+def test_the_page_lists_every_key_of_a_rule() -> None:
+    assert sorted(documented("[[rule]]")) == sorted(f.name for f in dataclasses.fields(RuleRecipe))
+
+
+def test_the_pages_recipe_is_one(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```toml\n(.+?)```", PAGE.read_text("utf-8"), re.S)
+    recipe = load(tmp_path, text)
+    assert recipe.rules[0].motion == MotionRecipe(90, 0.05)
+    assert recipe.start == "elements"
+    assert recipe.iterations == 8000

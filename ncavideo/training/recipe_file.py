@@ -32,7 +32,7 @@ else:
     import tomli as tomllib
 
 # The least and the most that each number may be.
-_RANGES: dict[str, tuple[float, float]] = {
+RANGES: dict[str, tuple[float, float]] = {
     "channels": (3, 64),
     "hidden": (1, 1024),
     "fire_rate": (0.01, 1),
@@ -58,7 +58,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("still", "still_from"), (0, 1)),
 }
 MOST_RULES = 64  # side by side in the samples, and what one small network can hold
-_CHOICES = {
+CHOICES = {
     "precision": ("auto", "float32", "bfloat16"),
     "optimiser": ("adam", "adamw"),
     "schedule": ("cosine", "constant"),
@@ -195,7 +195,7 @@ def _text(path: str, key: str, value: object) -> str:
 
 def _number(path: str, key: str, value: object, kind: type, name: str) -> float:
     good = isinstance(value, int) or (kind is float and isinstance(value, float))
-    low, high = _RANGES[name]
+    low, high = RANGES[name]
     if isinstance(value, bool) or not good or not low <= value <= high:  # type: ignore[operator]
         what = "a whole number" if kind is int else "a number"
         raise UserError(
@@ -315,12 +315,12 @@ def _table(path: str, section: str, values: object, kind: type) -> Any:
             if not isinstance(value, bool):
                 raise UserError(f"{path}: `{key}` must be true or false, not {_shown(value)}")
             checked[name] = value
-        elif isinstance(default, str) and name not in _CHOICES:
+        elif isinstance(default, str) and name not in CHOICES:
             checked[name] = _text(path, key, value)
         elif isinstance(default, str):
-            if value not in _CHOICES[name]:
+            if value not in CHOICES[name]:
                 raise UserError(
-                    f"{path}: `{key}` must be one of {', '.join(_CHOICES[name])},"
+                    f"{path}: `{key}` must be one of {', '.join(CHOICES[name])},"
                     f" not {_shown(value)}"
                 )
             checked[name] = value
