@@ -144,7 +144,7 @@ def test_examples_in_a_commands_help_stand_on_their_lines_and_parse() -> None:
     examples = [
         line
         for text in texts
-        for line in re.findall(r"^  (ncavideo .+)", text.replace("\\\n", " "), re.M)
+        for line in re.findall(r"^ +(ncavideo .+)", text.replace("\\\n", " "), re.M)
     ]
     assert {line.split()[1] for line in examples} >= {"batch", "still", "train"}
     for line in examples:

@@ -79,9 +79,9 @@ def batch_command(
     """Render many clips; goes on where it stopped, and one bad clip does not stop the rest.
 
     \b
-    ncavideo batch clips/ --out-dir out --rules fire,moss
-    ncavideo batch "rushes/*.mov" list.csv --out-dir out --look dusk.toml
-    ncavideo batch s3://shoot/day1 --out-dir s3://shoot/burnt --rules fire --ray auto
+        ncavideo batch clips/ --out-dir out --rules fire,moss
+        ncavideo batch "rushes/*.mov" list.csv --out-dir out --look dusk.toml
+        ncavideo batch s3://shoot/day1 --out-dir s3://shoot/burnt --rules fire --ray auto
     """  # noqa: D301
     with one_sentence_errors():
         from ncavideo.batching.cluster import Needs

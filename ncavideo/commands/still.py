@@ -67,8 +67,8 @@ def still_command(
     """Grow one picture: of a rule, of several mixed, a fractal, or of a photograph.
 
     \b
-    ncavideo still --rules magma --fractal 3 --scale 3 --size 3840x2160 -o magma.png
-    ncavideo still --rules fire,moss --picture portrait.jpg -o portrait.png
+        ncavideo still --rules magma --fractal 3 --scale 3 --size 3840x2160 -o magma.png
+        ncavideo still --rules fire,moss --picture portrait.jpg -o portrait.png
     """  # noqa: D301
     with one_sentence_errors():
         from ncavideo.still import StillOptions, parse_size, parse_weights, still, still_of

@@ -93,9 +93,9 @@ def train_command(
     """Train a rule set, as RECIPE or --rule and --style say; goes on where it stopped.
 
     \b
-    ncavideo train elements.toml
-    ncavideo train --rule "fire=red flames" --rule "moss=mossy stones" \\
-        --style leaves.jpg -o my.safetensors
+        ncavideo train elements.toml
+        ncavideo train --rule "fire=red flames" --rule "moss=mossy stones" \\
+            --style leaves.jpg -o my.safetensors
     """  # noqa: D301
     with one_sentence_errors():
         from ncavideo.training.recipe_file import load_recipe, with_iterations, with_loggers
