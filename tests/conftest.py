@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 
 import numpy as np
@@ -14,6 +15,9 @@ from ncavideo.ruleset import Rule, RuleSet
 # Examples take as long as the machine lets them, and leave no folder behind.
 settings.register_profile("plain", deadline=None, database=None)
 settings.load_profile("plain")
+
+# A shell's background jobs ignore Ctrl-C, and what they start inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
