@@ -8,13 +8,16 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +206,52 @@ def test_drop_preview_render_and_download(
     words = shlex.split(tab.input_value("#command textarea"))
     assert CliRunner().invoke(main, words[1:]).exit_code == 0
     assert (tmp_path / "my clip.nebula-aurora.mp4").read_bytes() == saved.read_bytes()
+
+
+def test_an_answer_comes_however_late_word_of_the_last_stream_is(
+    browser: Any, server: Server, clip: Path
+) -> None:
+    address = urllib.parse.urlsplit(server.address)
+    with slow_to_close(address.port) as port:
+        context = browser.new_context()
+        tab = context.new_page()
+        tab.set_default_timeout(PATIENCE)
+        tab.goto(f"http://127.0.0.1:{port}")
+        tab.wait_for_selector("#strip img")
+        previewed(tab, clip)
+        tab.click("#part > button")
+        for held in ("0.2", "0.4", "0.6"):
+            tab.fill("#before input[type=number]", held)
+            tab.keyboard.press("Enter")
+            until(lambda held=held: f"--before {held}" in tab.input_value("#command textarea"))
+        context.close()
+
+
+@contextmanager
+def slow_to_close(port: int | None, late: float = 0.5) -> Iterator[int]:
+    """Forward to a port; the word that a stream of answers is closed comes that late."""
+
+    def forward(source: socket.socket, target: socket.socket, late: float) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                time.sleep(late if b"close_stream" in data else 0)
+                target.sendall(data)
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def listen() -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.create_connection(("127.0.0.1", port))
+                for ends in ((near, far, 0.0), (far, near, late)):
+                    threading.Thread(target=forward, args=ends, daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=listen, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_bad_file_is_told_in_one_sentence(

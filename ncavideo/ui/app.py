@@ -110,6 +110,10 @@ def make_page(service: Service) -> gr.Blocks:
         with gr.Tab("Train"):
             TrainTab(service, render.ruleset)
         render.on_load(made)
+        made.load(
+            service.stay, None, None, concurrency_limit=None, show_progress="hidden",
+            api_visibility="private",
+        )  # fmt: skip
         made.unload(service.end)
     page: gr.Blocks = made
     return page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from ncavideo.ui import moments
 from ncavideo.ui.line import Line
 from ncavideo.ui.moments import Moments
 from ncavideo.ui.sessions import Session, Sessions
+
+PATIENCE = 1.0  # seconds between two looks at whether a tab is still open
 
 
 class Service:
@@ -27,6 +30,16 @@ class Service:
     def session(self, request: gr.Request) -> Session:
         """Return the session of whoever asks."""
         return self.sessions.get(request.session_hash)
+
+    async def stay(self, request: gr.Request) -> None:
+        """Take as long as the tab is open.
+
+        Gradio closes a tab's stream of answers whenever none is awaited. The answer to what is
+        asked between that and the word of it, which may be late, would never arrive.
+        """
+        session = self.session(request)
+        while not session.closed:
+            await asyncio.sleep(PATIENCE)
 
     def end(self, request: gr.Request) -> None:
         """End the session of a tab that was closed."""
