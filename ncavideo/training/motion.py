@@ -25,14 +25,15 @@ def velocity(motion: MotionRecipe | None) -> tuple[float, float]:
     return motion.speed * math.cos(angle), -motion.speed * math.sin(angle)
 
 
-def carried(rgb: Tensor, shift: Tensor, edge: Edge) -> tuple[Tensor, Tensor]:
+def carried(rgb: Tensor, shift: Tensor, most: float, edge: Edge) -> tuple[Tensor, Tensor]:
     """Return pictures `[B, 3, H, W]` moved by `shift` `[B, 2, H, W]`, and where that is known.
 
-    `shift` is in cells, to the right and downwards, at the place where things arrive. The second
-    result `[B, H, W]` is 0 where they would come from beyond an edge that does not wrap.
+    `shift` is in cells, to the right and downwards, at the place where things arrive, and nowhere
+    more than `most`: to look for its largest value would be to wait for the device. The second
+    result `[B, H, W]` is 0 where things would come from beyond an edge that does not wrap.
     """
     _, _, height, width = rgb.shape
-    rim = math.ceil(float(shift.abs().max())) + 2
+    rim = math.ceil(most) + 2
     mode = "circular" if edge == "wrap" else "replicate"
     # A rim wider than the grid itself cannot be copied from it; no sane speed needs one.
     rim = min(rim, height, width)

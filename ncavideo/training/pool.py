@@ -17,13 +17,18 @@ from torch import Tensor
 
 @dataclass
 class Pool:
-    """`states` `[N, C, S, S]`, `weights` `[N, R, S, S]`, `light` `[N, S, S]`, `ages` `[N]`."""
+    """`states` `[N, C, S, S]`, `weights` `[N, R, S, S]`, `light` `[N, S, S]`, `ages` `[N]`.
+
+    `rules`: the one rule that an entry shows, None for none yet or two. It, the ages and the kinds
+    are known to the processor, so that nothing that depends on them waits for the device.
+    """
 
     states: Tensor
     weights: Tensor
     light: Tensor
     ages: Tensor
     kinds: list[str]
+    rules: list[int | None]
 
     @classmethod
     def empty(
@@ -36,6 +41,7 @@ class Pool:
             torch.full((entries, size, size), 0.5, device=device),
             torch.zeros(entries, dtype=torch.int64),
             [""] * entries,
+            [None] * entries,
         )
 
     def __len__(self) -> int:
@@ -49,7 +55,12 @@ class Pool:
     def from_state(cls, state: dict[str, Any], device: torch.device | str) -> Pool:
         """Return the pool of a checkpoint, on `device`. The ages stay on the processor."""
         on_device = {key: state[key].to(device) for key in ("states", "weights", "light")}
-        return cls(**on_device, ages=state["ages"], kinds=list(state["kinds"]))
+        return cls(
+            **on_device,
+            ages=state["ages"],
+            kinds=list(state["kinds"]),
+            rules=list(state["rules"]),
+        )
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Return `count` different entries' indices."""

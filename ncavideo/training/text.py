@@ -53,7 +53,7 @@ class TextGuide(ABC):
         """Return the distance of each sample to its rule's prompts, `[B]`, differentiable.
 
         `rgb` `[B, 3, H, W]`, 0..1 where in range; `rule` `[B]` the index of the rule that each
-        sample shows.
+        sample shows, on the processor wherever the pictures are.
         """
 
 
@@ -97,7 +97,8 @@ def cut_outs(
     cut = (grey + (cut - grey) * saturation) * brightness
     # Noise on all of them would teach pictures that are right only with noise on them.
     strength = NOISE * (2 * draw(len(cut), 1, 1, 1) - 1).clamp_min(0).to(cut.device)
-    noise = torch.randn(cut.shape, generator=generator).to(cut.device)
+    where = generator.device if generator else cut.device
+    noise = torch.randn(cut.shape, generator=generator, device=where).to(cut.device)
     return cut + strength * noise
 
 

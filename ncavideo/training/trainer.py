@@ -88,7 +88,10 @@ class Trainer:
         self.nca = NCA(model.channels, self.inputs, model.hidden).to(device)
         self.optimiser = OPTIMISERS[training.optimiser](self.nca.parameters(), lr=training.rate)
         self.pool = self._new_pool(training)
-        self.velocities = torch.tensor([velocity(r.motion) for r in recipe.rules], device=device)
+        velocities = [velocity(r.motion) for r in recipe.rules]
+        self.velocities = torch.tensor(velocities, device=device)
+        self.fastest = max(abs(part) for both in velocities for part in both)
+        self.prompted = [bool(r.prompt or r.negative) for r in recipe.rules]
         self.drifting = torch.tensor([r.motion is not None for r in recipe.rules], device=device)
         self.holding = torch.tensor([r.still for r in recipe.rules], device=device)
         self.generator = torch.Generator().manual_seed(recipe.seed)
@@ -193,7 +196,7 @@ class Trainer:
         overflow = (state - state.clamp(-STATE_LIMIT, STATE_LIMIT)).abs().mean()
         terms = {"style": styles.mean(), "overflow": overflow}
         if self.guide is not None and loss.text:
-            terms["text"] = self._text_loss(self.guide, rgb, weights, edge)
+            terms["text"] = self._text_loss(self.guide, rgb, chosen.tolist(), edge)
         if asked is not None and loss.brightness:
             wanted = self.style.target_luminance(light)
             error = blur(luminance(rgb) - wanted, BRIGHTNESS_BLUR, edge)
@@ -222,7 +225,7 @@ class Trainer:
         if self.recipe.ends_stage(self.iteration):
             self._keep(r.keep)
         # Everything that the log wants crosses from the device at once.
-        numbers = torch.stack([*terms.values(), total, *styles]).detach().tolist()
+        numbers = self._read(torch.stack([*terms.values(), total, *styles]).detach())
         losses = dict(zip([*terms, "total"], numbers, strict=False))
         distances = numbers[len(losses) :]
         kinds = [self.pool.kinds[index] for index in chosen.tolist()]
@@ -233,6 +236,11 @@ class Trainer:
             _means(histories, distances),
             time.perf_counter() - started,
         )
+
+    def _read(self, numbers: Tensor) -> list[float]:
+        """Bring numbers to the processor, which waits for the device until they are there."""
+        found: list[float] = numbers.tolist()
+        return found
 
     def _keep(self, share: float) -> None:
         """Mix this share of the weights that the stage began with into those that it ends with.
@@ -268,7 +276,7 @@ class Trainer:
             terms["stillness"] = ((after - before).abs().mean(1) * counts).mean()
         if loss.motion and any(r.motion for r in self.recipe.rules):
             shift = steps * self.velocities[rule].permute(0, 3, 1, 2)
-            wanted, known = carried(before, shift, edge)
+            wanted, known = carried(before, shift, steps * self.fastest, edge)
             counts = self.drifting[rule] * calm * known
             # In units of what standing still would cost: a faint texture is to move as far.
             still = (wanted - before).abs().mean((1, 2, 3)).detach().clamp(min=FAINTEST)
@@ -276,16 +284,14 @@ class Trainer:
             terms["motion"] = (errors / still).mean()
         return terms
 
-    def _text_loss(self, guide: TextGuide, rgb: Tensor, weights: Tensor, edge: Edge) -> Tensor:
+    def _text_loss(self, guide: TextGuide, rgb: Tensor, chosen: list[int], edge: Edge) -> Tensor:
         """Return the guide's mean distance of the samples that show one rule with a prompt."""
-        rule = weights.argmax(1).flatten(1)
-        prompted = torch.tensor(
-            [bool(r.prompt or r.negative) for r in self.recipe.rules], device=self.device
-        )
-        judged = (rule == rule[:, :1]).all(1) & prompted[rule[:, 0]]
-        if not judged.any():
+        shown = enumerate(self.pool.rules[index] for index in chosen)
+        judged = [(place, r) for place, r in shown if r is not None and self.prompted[r]]
+        if not judged:
             return rgb.new_zeros(())
-        return guide(rgb[judged], rule[judged, 0], edge).mean()
+        places, rules = torch.tensor(judged).unbind(1)
+        return guide(rgb[places], rules, edge).mean()
 
     def _chance(self, share: float) -> bool:
         return bool(torch.rand((), generator=self.generator) < share)
@@ -317,7 +323,7 @@ class Trainer:
             pool.weights[index] = condition.weights
             pool.light[index] = condition.light
             history = "switched" if pool.ages[index] else "from the seed"
-            pool.kinds[index] = condition.kind
+            pool.kinds[index], pool.rules[index] = condition.kind, condition.rule
         if self._chance(r.damage):
             radius = r.size * (0.1 + 0.2 * float(torch.rand((), generator=self.generator)))
             hole = disc(r.size, radius, self.generator).to(self.device)
