@@ -234,13 +234,14 @@ def sheet_picture(sets: Sequence[RuleSet]) -> Image.Image:
 
 def _sheet_row(ruleset: RuleSet, rule: str) -> np.ndarray:
     tiles = []
-    # Without a light channel the columns would all be one picture: only the strip is drawn.
-    for light in SHEET_LIGHTS if ruleset.has_light else ():
+    # Without a light channel all columns would be one picture: the strip takes their place.
+    lights = SHEET_LIGHTS if ruleset.has_light else ()
+    for light in lights:
         field = np.full((SHEET_TILE, SHEET_TILE), light, np.float32)
         options = StillOptions({rule: 1.0}, steps=SHEET_STEPS, edge="wrap")
         tiles.append(grow(ruleset, options, field))
-    ramp = np.linspace(0, 1, 2 * SHEET_TILE, dtype=np.float32)
-    strip = np.broadcast_to(ramp, (SHEET_TILE, 2 * SHEET_TILE))
+    width = (len(SHEET_LIGHTS) - len(lights) + 2) * SHEET_TILE
+    strip = np.broadcast_to(np.linspace(0, 1, width, dtype=np.float32), (SHEET_TILE, width))
     tiles.append(grow(ruleset, StillOptions({rule: 1.0}, steps=SHEET_STEPS), strip))
     picture = to_bytes(np.concatenate(tiles, 1))
     prompt = next(r.prompt for r in ruleset.rules if r.name == rule)

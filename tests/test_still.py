@@ -18,7 +18,7 @@ from ncavideo.errors import UserError
 from ncavideo.fractal import enlarged, grow_fractal, sizes
 from ncavideo.picture_files import linear
 from ncavideo.ruleset import open_ruleset
-from ncavideo.still import StillOptions
+from ncavideo.still import SHEET_LABEL, SHEET_TILE, StillOptions, sheet_picture
 
 
 def run(*arguments: object) -> Result:
@@ -215,3 +215,12 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
         assert result.exit_code == 2, (arguments, result.output)
         assert said in result.stderr, result.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["no.jpg", "there.png"]
+
+
+def test_a_row_of_the_sheet_is_full_without_lights_too() -> None:
+    sheet = np.array(sheet_picture([open_ruleset("tiny")]))
+    height = SHEET_LABEL + SHEET_TILE
+    assert sheet.shape == (3 * height, 6 * SHEET_TILE, 3)
+    for row in range(3):
+        end = sheet[row * height + SHEET_LABEL : (row + 1) * height, -SHEET_TILE:]
+        assert end.std() > 20
