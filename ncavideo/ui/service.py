@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from pathlib import Path
 
 import gradio as gr
@@ -14,7 +15,8 @@ from ncavideo.ui.line import Line
 from ncavideo.ui.moments import Moments
 from ncavideo.ui.sessions import Session, Sessions
 
-PATIENCE = 1.0  # seconds between two looks at whether a tab is still open
+PATIENCE = 0.2  # seconds between two looks at whether a tab is still open
+FAREWELL = 2.0  # seconds that tabs have at most to let go
 
 
 class Service:
@@ -25,6 +27,7 @@ class Service:
         self.sessions = Sessions(root)
         self.moments = Moments()
         self.renders, self.trainings = Line(), Line()
+        self._staying = 0  # tabs that `stay` waits for
         self._samples: dict[str, dict[str, np.ndarray]] = {}
 
     def session(self, request: gr.Request) -> Session:
@@ -38,8 +41,12 @@ class Service:
         asked between that and the word of it, which may be late, would never arrive.
         """
         session = self.session(request)
-        while not session.closed:
-            await asyncio.sleep(PATIENCE)
+        self._staying += 1
+        try:
+            while not session.closed:
+                await asyncio.sleep(PATIENCE)
+        finally:
+            self._staying -= 1
 
     def end(self, request: gr.Request) -> None:
         """End the session of a tab that was closed."""
@@ -59,4 +66,10 @@ class Service:
         """End everything that is going on, and remove all files."""
         self.sessions.end_all()
         self.moments.close()
+        # Gradio's server stops within a moment if no tab awaits an answer, and in seconds if one
+        # does; the last one needs a moment to arrive.
+        deadline = time.monotonic() + FAREWELL
+        while self._staying and time.monotonic() < deadline:
+            time.sleep(PATIENCE / 4)
+        time.sleep(PATIENCE)
         shutil.rmtree(self.root, ignore_errors=True)
