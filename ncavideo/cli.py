@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ncavideo.commands.batch import batch_command
-from ncavideo.commands.common import log_file_option
+from ncavideo.commands.common import log_file_option, spoken_warnings
 from ncavideo.commands.export import export_command
 from ncavideo.commands.gallery import gallery_command
 from ncavideo.commands.machine import bench_command, doctor_command
@@ -20,8 +20,10 @@ from ncavideo.version import __version__
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="ncavideo")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Turn video into living texture with multi-rule neural cellular automata."""
+    context.with_resource(spoken_warnings())
 
 
 for command in (

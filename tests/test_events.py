@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from ncavideo import events
+from ncavideo import engines, events
 from ncavideo.cli import main
 
 QUICK = ["--rules", "fire,moss", "--steps", "1", "--warmup", "2", "--cell", "8", "--quiet"]
@@ -112,3 +113,35 @@ def test_names_of_any_bytes_are_logged(tmp_path: Path) -> None:
     events.event("seen", name="b\udcff\n")
     events.LOGGER.handlers[-1].close()
     assert lines(tmp_path / "log")[0]["name"] == "b\udcff\n"
+
+
+def test_a_warning_is_said_once(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = engines._load
+
+    def without_fused(name: str) -> type[engines.Engine]:
+        if name == "fused":
+            raise RuntimeError("no such\ninstruction")
+        return load(name)
+
+    monkeypatch.setattr(engines, "_refused", set())
+    monkeypatch.setattr(engines, "_load", without_fused)
+    done = run("render", clip, "-o", tmp_path / "out.mp4", *QUICK)
+    assert done.exit_code == 0
+    assert done.stderr == (
+        "ncavideo: the engine fused does not work here (RuntimeError: no such); using a slower"
+        " one\n"
+    )
+    assert events.LOGGER.propagate
+
+
+def test_events_are_not_printed_where_a_library_has_set_up_logging(tmp_path: Path) -> None:
+    code = (
+        "import logging; logging.warning('a library'); from ncavideo.cli import main;"
+        f" main(['render', {str(tmp_path / 'none.mp4')!r}, '--rules', 'fire'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    first, *said = done.stderr.splitlines()
+    assert first == "WARNING:root:a library"
+    assert len(said) == 1 and said[0].startswith("ncavideo: ") and done.returncode == 2

@@ -16,7 +16,7 @@ import click
 
 from ncavideo.engines import ENGINES
 from ncavideo.errors import OutputError, UserError, ran_out
-from ncavideo.events import crash, event, log_to
+from ncavideo.events import LOGGER, crash, event, log_to
 from ncavideo.version import __version__
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -70,6 +70,28 @@ def one_sentence_errors() -> Iterator[None]:
             fail("there is not enough memory: try a larger --cell or --device cpu", EXIT_FAILED)
         crash("crashed")
         raise
+
+
+class _Spoken(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        if not hasattr(record, "facts"):
+            click.echo(f"ncavideo: {' '.join(record.getMessage().split())}", err=True)
+
+
+@contextmanager
+def spoken_warnings() -> Iterator[None]:
+    """Say the package's warnings on stderr, a line each; its events are for the log alone.
+
+    A library that sets up Python's logging, as open_clip does, would print those as well.
+    """
+    handler, before = _Spoken(logging.WARNING), LOGGER.propagate
+    LOGGER.addHandler(handler)
+    LOGGER.propagate = False
+    try:
+        yield
+    finally:
+        LOGGER.propagate = before
+        LOGGER.removeHandler(handler)
 
 
 def log_file_option(command: click.Command) -> None:
