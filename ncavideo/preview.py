@@ -20,7 +20,7 @@ from ncavideo.pixels import as_float, luminance
 from ncavideo.ruleset import RuleSet, find_ruleset
 from ncavideo.still import save_png, to_bytes
 from ncavideo.video.reader import VideoReader
-from ncavideo.video.survey import survey
+from ncavideo.video.survey import clip_length, survey
 
 TILE = 320  # pixels across
 HEAD, SIDE = 26, 56  # pixels: the row of names above, the column of times at the left
@@ -125,11 +125,12 @@ def _before(clip: Path, time: float) -> VideoReader:
 
 def _times(clip: Path, options: RenderOptions, moments: int) -> list[float]:
     """Return times in the middle of as many equal parts of what would be rendered."""
-    with VideoReader(clip, start=options.start, duration=options.duration) as reader:
-        length = reader.info.duration
     begin = options.start or 0.0
-    if not length:
-        return [begin]
+    length = clip_length(clip) - begin
+    if options.duration is not None:
+        length = min(length, options.duration)
+    with VideoReader(clip, start=options.start):
+        pass  # the sentence for a clip that has nothing there
     return [begin + length * (index + 0.5) / moments for index in range(moments)]
 
 

@@ -7,6 +7,8 @@ import random
 import subprocess
 from pathlib import Path
 
+import material
+
 SIZE = "64x48"
 RATE = 25
 LENGTH = "0.6"
@@ -80,8 +82,7 @@ def make_odd(folder: Path) -> None:
            folder / "hdr.mkv")  # fmt: skip
     ffmpeg(*source(), "-vf", "interlace", "-flags", "+ildct+ilme", "-c:v", "mpeg2video",
            folder / "interlaced.mpg")  # fmt: skip
-    ffmpeg("-i", folder / "good.mp4", "-c", "copy", "-metadata:s:v:0", "rotate=90",
-           folder / "turned.mp4")  # fmt: skip
+    material.turn(folder / "good.mp4", folder / "turned.mp4", 90)
     ffmpeg(*source(), "-vf", "format=rgba,colorchannelmixer=aa=0.5", "-c:v", "qtrle",
            folder / "alpha.mov")  # fmt: skip
     ffmpeg(*source(), folder / "palette.gif")

@@ -27,13 +27,17 @@ def run(*arguments: object) -> Result:
 def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`in.mp4` in 8 bits, `deep.mov` in 10, tagged BT.709; `m.png`: a third each 0, 128 and 255."""
     folder = tmp_path_factory.mktemp("alpha")
-    tags = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"]
+    # Not by `-color_primaries` and its like: ffmpeg 7 lets a frame's own tags win.
+    tags = ["-vf", "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709"]
     first, deep = folder / "in.mp4", folder / "deep.mov"
     for command in (
         ["-f", "lavfi", "-i", SOURCE, "-pix_fmt", "yuv420p", *tags, str(first)],
         ["-i", str(first), "-c:v", "prores_ks", "-pix_fmt", "yuv422p10le", str(deep)],
     ):
         subprocess.run(["ffmpeg", "-v", "error", "-y", *command], check=True)
+    for clip in (first, deep):
+        tagged = {probe(clip)[key] for key in ("color_space", "color_primaries", "color_transfer")}
+        assert tagged == {"bt709"}
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[:, WIDTH // 3 : 2 * WIDTH // 3], mask[:, 2 * WIDTH // 3 :] = 128, 255
     Image.fromarray(mask).save(folder / "m.png")

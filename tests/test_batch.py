@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -122,8 +123,17 @@ def test_ctrl_c_ends_its_workers(clip: Path, tmp_path: Path, turn: int) -> None:
     process.communicate(timeout=60)
     assert process.returncode == 130
     assert not list(out.glob("*.mp4"))
-    alive = subprocess.run(["pgrep", "-f", str(out)], capture_output=True, text=True).stdout.split()
-    assert alive == []
+    assert running_with(str(out)) == []
+
+
+def running_with(argument: str) -> list[str]:
+    """Return the command lines of the processes that were started with `argument`."""
+    found = []
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if argument.encode() in (text := line.read_bytes()):
+                found.append(os.fsdecode(text.replace(b"\0", b" ")))
+    return found
 
 
 def test_a_crash_is_tried_again(

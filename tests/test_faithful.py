@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import material
 import numpy as np
 import pytest
 
@@ -138,7 +139,7 @@ def as_rgb(path: Path, width: int, height: int) -> np.ndarray:
 @pytest.mark.parametrize("turn", [90, 180, 270])
 def test_rotation_is_applied(turn: int, clips: Path, tmp_path: Path) -> None:
     clip, out = tmp_path / "turned.mp4", tmp_path / "out.mp4"
-    ffmpeg("-i", clips / "plain.mp4", "-c", "copy", "-metadata:s:v", f"rotate={turn}", clip)
+    material.turn(clips / "plain.mp4", clip, turn)
     through(clip, out, crf=4)
     width, height = (108, 192) if turn % 180 else (192, 108)
     assert (video(out)["width"], video(out)["height"]) == (width, height)

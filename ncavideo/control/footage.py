@@ -17,6 +17,7 @@ from PIL import Image
 from ncavideo.errors import UserError
 from ncavideo.pictures import open_picture, picture_rgb
 from ncavideo.pixels import luminance
+from ncavideo.video.pyav import frame_rate, time_base
 from ncavideo.video.reader import VideoReader, main_video, open_clip
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
@@ -153,7 +154,8 @@ class Footage:
             name = ALPHA_DECODERS.get(stream.codec_context.codec.canonical_name)
             if self._part is ALPHA and name is not None:
                 decoder = av.CodecContext.create(name, "r")
-            usual = 1 / float(stream.average_rate or RATE)
+            usual = 1 / float(frame_rate(stream) or RATE)
+            ticks = time_base(stream)
             start: float | None = None
             try:
                 for packet in container.demux(stream):
@@ -162,10 +164,10 @@ class Footage:
                             continue
                         if self._part is ALPHA and len(frame.format.components) not in (2, 4):
                             raise UserError(f"{self._path} has no alpha channel: leave out #alpha")
-                        base = frame.time_base or stream.time_base
-                        time = float((frame.pts or 0) * (base or 0))
+                        base = time_base(frame) or ticks or 0
+                        time = float((frame.pts or 0) * base)
                         start = time if start is None else start
-                        length = float((frame.duration or 0) * (base or 0)) or usual
+                        length = float((frame.duration or 0) * base) or usual
                         yield time - start, extract(frame), length
             except (av.error.FFmpegError, OSError):
                 return  # what can be decoded of a damaged file has been shown

@@ -95,36 +95,13 @@ def _begin() -> None:
 def facts(clip: Path) -> Facts:
     """Return what a clip is, from its first frame. Raises `UserError` if it cannot be read."""
     from ncavideo.video.reader import VideoReader
+    from ncavideo.video.survey import clip_length
 
     with VideoReader(clip) as reader:
         info = reader.info
         next(iter(reader))
     rate = float(info.average_rate or 25)
-    return Facts(info.width, info.height, float(info.duration or 0) or _length(clip, rate), rate)
-
-
-def _length(clip: Path, rate: float) -> float:
-    """Return the seconds of a clip that does not say them, as of a live recording.
-
-    From its last packet's time, or, where packets have none, from how many there are.
-    """
-    import contextlib
-
-    import av.error
-
-    from ncavideo.video.reader import main_video, open_clip
-
-    begin, end, count = None, 0.0, 0
-    with contextlib.closing(open_clip(clip)) as container:
-        stream = main_video(container, clip)
-        with contextlib.suppress(av.error.FFmpegError, OSError):
-            for packet in container.demux(stream):
-                count += packet.size > 0
-                if packet.pts is not None and packet.time_base:
-                    time = float(packet.pts * packet.time_base)
-                    begin = time if begin is None else min(begin, time)
-                    end = max(end, time)
-    return count / rate if begin is None else end - begin + 1 / rate
+    return Facts(info.width, info.height, clip_length(clip), rate)
 
 
 def moment(clip: Path, options: RenderOptions, time: float, folder: Path) -> dict[str, Path]:

@@ -18,6 +18,7 @@ import av
 from av.packet import Packet
 
 from ncavideo.errors import OutputError
+from ncavideo.video.pyav import DEFAULT_TIME_BASE, time_base
 
 MAGIC = b"ncavideo packets 1 "
 HEAD = struct.Struct("<qqq?I")  # pts, dts, duration, key frame, bytes
@@ -35,7 +36,7 @@ class PacketFile:
 
     def write(self, packet: Packet) -> None:  # type: ignore[type-arg]
         """Add a packet; all must have one time base."""
-        base = Fraction(packet.time_base)
+        base = time_base(packet) or DEFAULT_TIME_BASE
         if self._base is None:
             self._base = base
             self._file.write(MAGIC + f"{base.numerator}/{base.denominator}\n".encode())

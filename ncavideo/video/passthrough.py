@@ -13,6 +13,7 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from ncavideo.video.pyav import DEFAULT_TIME_BASE, time_base
 from ncavideo.video.reader import open_clip
 
 # Facts about the source file that would be untrue of the output.
@@ -100,7 +101,7 @@ class Passthrough:
     @staticmethod
     def _time(packet: Packet[Any]) -> float:
         stamp = packet.dts if packet.dts is not None else packet.pts
-        return float((stamp or 0) * packet.time_base)
+        return float((stamp or 0) * (time_base(packet) or DEFAULT_TIME_BASE))
 
     def copy_until(self, time: float | None) -> None:
         """Copy all packets that belong before `time`, in output seconds; None for the rest."""
@@ -114,7 +115,7 @@ class Passthrough:
                 return
             self._next = None
             if self._shift:
-                ticks = round(self._shift / packet.time_base)
+                ticks = round(self._shift / (time_base(packet) or DEFAULT_TIME_BASE))
                 packet.pts = None if packet.pts is None else packet.pts - ticks
                 packet.dts = None if packet.dts is None else packet.dts - ticks
             packet.stream = self._streams[packet.stream.index]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 
 from ncavideo.errors import UserError
 from ncavideo.video.colour import RESAMPLING, Colour, colour_of, is_rgb
+from ncavideo.video.pyav import DEFAULT_TIME_BASE, frame_rate, open_input, positive, time_base
 
 # A clip that ends this much before its header says is a damaged one; less is rounding.
 SHORT_FRAMES, SHORT_SECONDS = 2.5, 0.1
@@ -91,10 +92,14 @@ class VideoReader:
             self._start, self._errors, self._frames_out = start, 0, 0
             # One for all frames: it keeps its tables and threads from frame to frame.
             self._reformatter = VideoReformatter()
+            self._time_base = time_base(self._stream) or DEFAULT_TIME_BASE
+            self._rate = frame_rate(self._stream)
             self._end: float | None = None
             self.origin = self._stream_origin()
             self._from = None if start is None else self.origin + start
             self._until = None if duration is None else (self._from or self.origin) + duration
+            # Nothing below may ask the container again: it can be closed before its loss is told.
+            self._expected = self._expected_end()
             if self._from is not None and start:
                 with contextlib.suppress(av.error.FFmpegError, OSError):
                     self._container.seek(
@@ -113,10 +118,6 @@ class VideoReader:
             raise
 
     @property
-    def _time_base(self) -> Fraction:
-        return self._stream.time_base or Fraction(1, 90000)
-
-    @property
     def trim(self) -> tuple[float, float | None] | None:
         """The part that was asked for, as container times in seconds, or None for all of it."""
         if self._from is None and self._until is None:
@@ -126,8 +127,8 @@ class VideoReader:
     @property
     def loss(self) -> DecodeLoss | None:
         """After the last frame: what could not be decoded, or None."""
-        expected = self._expected_end()
-        rate = float(self.info.average_rate or 25)
+        expected = self._expected
+        rate = float(self._rate or 25)
         missing = 0.0
         if expected is not None and self._end is not None:
             missing = expected - self._end
@@ -150,13 +151,38 @@ class VideoReader:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file. No further frame comes after it."""
+        # A decode in progress must not go on in a container that is closed.
+        self._decoded.close()
+        self._first = None
         self._container.close()
 
     def __iter__(self) -> Iterator[SourceFrame]:
-        """Yield the frames in the order they are shown, with strictly increasing timestamps."""
-        last: int | None = None
+        """Yield the frames in the order they are shown, with strictly increasing timestamps.
+
+        A frame lasts until the next one. What the file says of a duration only counts for the last:
+        with B-frames at a variable rate FFmpeg's MP4 demuxer gives each packet the gap to the next
+        packet in decoding order.
+        """
         step = self._typical_duration()
+        timed = self._with_times(step)
+        now = next(timed, None)
+        while now is not None:
+            frame, pts = now
+            following = next(timed, None)
+            if following is not None:
+                duration: int | None = following[1] - pts
+            else:
+                duration = frame.duration if frame.duration and frame.duration > 0 else None
+            time = float(pts * self._time_base)
+            self._end = time + float((duration or step) * self._time_base)
+            yield SourceFrame(self._to_rgb(frame), pts, duration, time, self._frames_out)
+            self._frames_out += 1
+            now = following
+
+    def _with_times(self, step: int) -> Iterator[tuple[av.VideoFrame, int]]:
+        """Yield the decoded frames, each with a timestamp after the one before it."""
+        last: int | None = None
         frame, self._first = self._first, None
         while frame is not None:
             pts = frame.pts
@@ -165,15 +191,11 @@ class VideoReader:
             if last is not None and pts <= last:
                 # A timestamp that stands still or goes back cannot be kept; its order can.
                 pts = last + 1
-            duration = frame.duration if frame.duration and frame.duration > 0 else None
-            time = float(pts * self._time_base)
-            self._end = time + float((duration or step) * self._time_base)
-            yield SourceFrame(self._to_rgb(frame), pts, duration, time, self._frames_out)
-            self._frames_out += 1
+            yield frame, pts
             last = pts
             frame = next(self._decoded, None)
 
-    def _decode(self) -> Iterator[av.VideoFrame]:
+    def _decode(self) -> Generator[av.VideoFrame, None, None]:
         """Yield the decoded frames within the trim; count what fails instead of raising."""
         packets = self._container.demux(self._stream)
         while True:
@@ -228,8 +250,7 @@ class VideoReader:
         return 0.0 if first is None else first / av.time_base
 
     def _typical_duration(self) -> int:
-        rate = self._stream.average_rate or self._stream.guessed_rate or Fraction(25)
-        return max(1, round(1 / (rate * self._time_base)))
+        return max(1, round(1 / ((self._rate or Fraction(25)) * self._time_base)))
 
     def _stream_end(self) -> float | None:
         """Return the time at which the file says the video ends, if it says so reliably."""
@@ -258,13 +279,11 @@ class VideoReader:
         stream = self._stream
         rotation = round(frame.rotation / 90) * 90 % 360
         width, height = frame.width, frame.height
-        ratio = Fraction(stream.sample_aspect_ratio or 1)
-        if ratio <= 0:
-            ratio = Fraction(1)
+        ratio = positive(stream.sample_aspect_ratio) or Fraction(1)
         if rotation % 180:
             width, height, ratio = height, width, 1 / ratio
-        rate = stream.average_rate or stream.guessed_rate
-        end, begin = self._expected_end(), float((frame.pts or 0) * self._time_base)
+        rate = self._rate
+        end, begin = self._expected, float((frame.pts or 0) * self._time_base)
         seconds = None if end is None else max(end - begin, 0.0)
         if self.trim is None and stream.frames:
             frames: int | None = stream.frames
@@ -301,9 +320,7 @@ def open_clip(path: Path) -> InputContainer:
         raise UserError(f"cannot open {path}: {error.strerror}") from error
     try:
         # Only local files: a playlist from a stranger must not open connections or other files.
-        return av.open(
-            str(path), "r", metadata_errors="replace", options={"protocol_whitelist": "file"}
-        )
+        return open_input(str(path), options={"protocol_whitelist": "file"})
     except (av.error.FFmpegError, OSError) as error:
         raise UserError(
             f"{path} is not a video that can be read, or it is cut short ({_reason(error)})"

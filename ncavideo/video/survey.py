@@ -1,19 +1,26 @@
-"""A few frames from all over a clip, cheaply: key frames only."""
+"""What is known of a clip at little cost: a few frames from all over it, and how long it is."""
 
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import av.error
 import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
 
+from ncavideo.video.pyav import DEFAULT_TIME_BASE, frame_rate, time_base
 from ncavideo.video.reader import main_video, open_clip
 
 FRAMES = 16
 LEAST = 4  # with fewer key frames than this, ordinary frames are looked at too
 DECODED = 240  # how many of those are decoded at most
+BEGINNING = 20  # packets among which the first frame shown is: B-frames come later than decoded
+BEYOND = 1e9  # seconds: after the end of every clip
 LONGEST_SIDE = 160  # pixels: enough for levels
 
 
@@ -63,3 +70,59 @@ def _small(frame: av.VideoFrame) -> np.ndarray:
     scale = min(1.0, LONGEST_SIDE / max(frame.width, frame.height))
     size = (max(1, round(frame.width * scale)), max(1, round(frame.height * scale)))
     return frame.reformat(*size, "rgb24").to_ndarray()
+
+
+def clip_length(path: Path) -> float:
+    """Return the seconds from a clip's first frame to the end of its last.
+
+    From the last packets' own times. A header is no help: a live recording has none, and FFmpeg
+    sums up an MP4's in decoding order, so that a pause before the last frames is left out. Where
+    packets have no times, from how many there are. Raises `UserError` if the clip cannot be opened.
+    """
+    with contextlib.closing(open_clip(path)) as container:
+        stream = main_video(container, path)
+        first = _span(container, stream, packets=BEGINNING)
+        last = _Span()
+        with contextlib.suppress(av.error.FFmpegError, OSError):
+            ticks = time_base(stream) or DEFAULT_TIME_BASE
+            container.seek(int(BEYOND / ticks), stream=stream)
+            last = _span(container, stream)
+    if first.begin is not None and last.end is not None and last.end > first.begin:
+        return float(last.end - first.begin)
+    # No index to jump by: the whole file is looked through.
+    with contextlib.closing(open_clip(path)) as container:
+        stream = main_video(container, path)
+        whole = _span(container, stream)
+        if whole.begin is None or whole.end is None:
+            return float(whole.packets / (frame_rate(stream) or 25))
+        return float(whole.end - whole.begin)
+
+
+@dataclass
+class _Span:
+    """How many packets there are, when the first begins and when the last ends, in seconds."""
+
+    packets: int = 0
+    begin: Fraction | None = None
+    end: Fraction | None = None
+
+
+def _span(container: InputContainer, stream: VideoStream, packets: int | None = None) -> _Span:
+    """Return the span of the stream's next `packets` packets, or of all to come."""
+    ticks = time_base(stream) or DEFAULT_TIME_BASE
+    usual = 1 / (frame_rate(stream) or Fraction(25))
+    span = _Span()
+    latest: Fraction | None = None
+    with contextlib.suppress(av.error.FFmpegError, OSError):
+        for packet in container.demux(stream):
+            span.packets += packet.size > 0
+            if packet.pts is not None:
+                begin = packet.pts * ticks
+                span.begin = begin if span.begin is None else min(span.begin, begin)
+                # Only of the last one shown: see `VideoReader.__iter__` for what durations are.
+                if latest is None or begin > latest:
+                    latest = begin
+                    span.end = begin + (packet.duration * ticks if packet.duration else usual)
+            if packets is not None and span.packets >= packets:
+                break
+    return span

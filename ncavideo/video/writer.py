@@ -38,11 +38,13 @@ from ncavideo.video.colour import RESAMPLING, RGB
 from ncavideo.video.packets import PacketFile, read_packets
 from ncavideo.video.palette import Palette
 from ncavideo.video.passthrough import Passthrough
+from ncavideo.video.pyav import open_output, time_base
 from ncavideo.video.reader import VideoReader
 from ncavideo.work import State, Work
 
 # How frames lie in memory, by channels and bytes a number.
 LAYOUTS = {(3, 1): "rgb24", (3, 2): "rgb48le", (4, 1): "rgba", (4, 2): "rgba64le"}
+X265_DELAY = 2  # frames by which x265 decodes ahead: its `bframes` with a B-pyramid
 PICTURE_PATTERN = re.compile(r"%0?(\d*)d")
 
 
@@ -208,6 +210,7 @@ class ClipWriter(Writer):
         self._container: OutputContainer | None = None
         self._passthrough: Passthrough | None = None
         self._segment: Segment | None = None
+        self._encoded = 0  # frames given to the encoder at work: a segment's or the clip's
         self._last_dts: int | None = None
         try:
             # Whatever this output cannot be is told now, before any work is done.
@@ -233,7 +236,7 @@ class ClipWriter(Writer):
         options = {"fflags": "+bitexact"}
         if self._kind in ("mp4", "mov"):
             options["movflags"] = "+faststart"
-        self._container = av.open(str(self._partial), "w", format=self._kind, options=options)
+        self._container = open_output(str(self._partial), format=self._kind, options=options)
         self._stream = self._add_video(self._container, self._kind, self._crf, self._pix_fmt)
         if self._kind != "gif":
             shift = float(self._shift * self._info.time_base)
@@ -257,7 +260,7 @@ class ClipWriter(Writer):
         """Start an encoder of its own for a segment; its packets go into a file of their own."""
         assert self.work is not None
         # Never written to: it tells the encoder where the container wants its headers.
-        container = av.open(io.BytesIO(), "w", format=self._kind)
+        container = open_output(io.BytesIO(), format=self._kind)
         stream = self._add_video(container, self._kind, self._crf, self._pix_fmt)
         self._open_encoder(stream, self._pix_fmt)
         return Segment(container, stream, PacketFile(self.work.segment(self._number)))
@@ -389,26 +392,33 @@ class ClipWriter(Writer):
 
     def _encode(self, frame: av.VideoFrame | None) -> None:
         """Encode a frame, or flush the encoder; the packets go into the output or a segment."""
-        if self.work is None:
-            for packet in self._stream.encode(frame):
-                self._mux(self._with_duration(packet))
-            return
-        if self._segment is None:
+        if self.work is not None and self._segment is None:
             self._segment = self._open_segment()
-        for packet in self._segment.stream.encode(frame):
-            self._segment.file.write(self._with_duration(packet))
+            self._encoded = 0
+        self._encoded += frame is not None
+        segment = self._segment
+        for packet in (self._stream if segment is None else segment.stream).encode(frame):
+            self._complete(packet)
+            if segment is None:
+                self._mux(packet)
+            else:
+                segment.file.write(packet)
 
-    def _with_duration(self, packet: Packet[VideoStream]) -> Packet[VideoStream]:
+    def _complete(self, packet: Packet[VideoStream]) -> None:
+        """Set the times that the encoder left out or got wrong."""
         # Not every encoder passes durations on; without them the last frame would be cut.
         if packet.pts in self._durations:
             packet.duration = self._durations.pop(packet.pts)
-        return packet
+        # x265 takes from decoding times a delay that it knows from the third frame on, and before
+        # that whatever its memory held (issue 781 there). Two frames cannot change places.
+        if self._encoded <= X265_DELAY and self._codec.encoder == "libx265":
+            packet.dts = packet.pts
 
     def _mux(self, packet: Packet[VideoStream]) -> None:
         assert self._container is not None
         if self._passthrough is not None:
             stamp = packet.dts if packet.dts is not None else packet.pts
-            self._passthrough.copy_until(float((stamp or 0) * packet.time_base))
+            self._passthrough.copy_until(float((stamp or 0) * (time_base(packet) or 0)))
         self._container.mux_one(packet)
 
     def end_segment(self, state: State | None) -> None:

@@ -1,0 +1,52 @@
+"""Clips that no option of ffmpeg makes alike in all its versions."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+# Where the matrix begins after `tkhd` in a box of version 0 (ISO/IEC 14496-12, 8.3.2).
+MATRIX = 44
+ONE = 1 << 16
+# Clockwise turn in degrees: the matrix' upper left part, by rows.
+TURNS = {90: (0, ONE, -ONE, 0), 180: (-ONE, 0, 0, -ONE), 270: (0, -ONE, ONE, 0)}
+
+
+def turn(clip: Path, out: Path, degrees: int) -> None:
+    """Write a copy of an MP4 whose picture players turn clockwise by 90, 180 or 270 degrees.
+
+    ffmpeg 5 does so by `-metadata rotate`, which ffmpeg 7 ignores.
+    """
+    data = bytearray(clip.read_bytes())
+    place = data.index(b"tkhd")
+    assert data[place + 4] == 0  # the box's version
+    a, b, c, d = TURNS[degrees]
+    width, height = (v / ONE for v in struct.unpack_from(">II", data, place + MATRIX + 36))
+    # What is turned away from the origin is moved back.
+    x = (height if c < 0 else 0) + (width if a < 0 else 0)
+    y = (width if b < 0 else 0) + (height if d < 0 else 0)
+    matrix = struct.pack(">9i", a, b, 0, c, d, 0, int(x * ONE), int(y * ONE), 1 << 30)
+    data[place + MATRIX : place + MATRIX + 36] = matrix
+    out.write_bytes(data)
+    with av.open(str(out)) as container:
+        assert next(container.decode(video=0)).rotation % 360 == -degrees % 360
+
+
+def variable(out: Path, ticks: Sequence[int], *, tick: Fraction = Fraction(1, 25)) -> None:
+    """Write a clip, 64x48 and H.264 with B-frames, whose frames are shown at `ticks`."""
+    noise = np.random.default_rng(1)
+    with av.open(str(out), "w") as container:
+        stream = container.add_stream("libx264", rate=1 / tick)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.time_base = stream.codec_context.time_base = tick
+        for time in ticks:
+            pixels = noise.integers(0, 255, (48, 64, 3)).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(pixels, "rgb24")
+            frame.pts, frame.time_base = time, tick
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
