@@ -65,6 +65,17 @@ class Passthrough:
         copy.disposition = stream.disposition
         self._streams[stream.index] = copy
 
+    @property
+    def begin(self) -> float:
+        """When the first copied stream begins, in output seconds; 0 without one."""
+        assert self._container is not None
+        begins = [
+            float(stream.start_time * (time_base(stream) or DEFAULT_TIME_BASE)) - self._shift
+            for stream in (self._container.streams[index] for index in self._streams)
+            if stream.start_time is not None
+        ]
+        return min(begins, default=0.0)
+
     def _copy_names(self) -> None:
         assert self._container is not None
         for key, value in self._container.metadata.items():

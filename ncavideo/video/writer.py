@@ -44,6 +44,10 @@ from ncavideo.work import State, Work
 
 # How frames lie in memory, by channels and bytes a number.
 LAYOUTS = {(3, 1): "rgb24", (3, 2): "rgb48le", (4, 1): "rgba", (4, 2): "rgba64le"}
+# The samples that prepare an AAC decoder come before 0. FFmpeg 8's Matroska muxer moves the picture
+# and everything else back by them, FFmpeg 9's leaves all where it is.
+MATROSKA_MOVES = av.library_versions["libavformat"][0] < 63
+MATROSKA_EARLIEST = 30.0  # seconds: a block's time is 16 bits of milliseconds around its cluster's
 X265_DELAY = 2  # frames by which x265 decodes ahead: its `bframes` with a B-pyramid
 PICTURE_PATTERN = re.compile(r"%0?(\d*)d")
 
@@ -205,7 +209,7 @@ class ClipWriter(Writer):
         if lead > 0:
             trim = (source.origin if trim is None else begin) + lead, trim[1] if trim else None
         self._kind, self._crf, self._pix_fmt = container, crf, pix_fmt
-        self._source, self._trim = source.path, trim
+        self._source, self._trim, self._begin = source.path, trim, source.first_time
         self._palette = Palette() if container == "gif" else None
         self._container: OutputContainer | None = None
         self._passthrough: Passthrough | None = None
@@ -242,7 +246,14 @@ class ClipWriter(Writer):
             shift = float(self._shift * self._info.time_base)
             self._passthrough = Passthrough(self._source, self._container, self._trim, shift)
             self.notes = list(dict.fromkeys([*self.notes, *self._passthrough.notes]))
+            if MATROSKA_MOVES and self._kind in ("matroska", "webm") and self._sound_leads(shift):
+                self._container.options["avoid_negative_ts"] = "disabled"
         self._open_encoder(self._stream, self._pix_fmt)
+
+    def _sound_leads(self, shift: float) -> bool:
+        """Return whether the picture begins at 0 and sound no earlier than Matroska can say."""
+        assert self._passthrough is not None
+        return abs(self._begin - shift) < 1e-3 and self._passthrough.begin > -MATROSKA_EARLIEST
 
     def _close_output(self) -> None:
         """Let go of the container, and of what it has written."""
