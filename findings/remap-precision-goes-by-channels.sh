@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Versions  OpenCV 5.0.0.93 (headless), NumPy 2.4.6; Python 3.11 or newer; x86-64.
 # Guess     `cv2.remap` and `cv2.warpAffine` treat every channel by itself: how a channel comes out
-#           does not depend on how many others lie beside it. (OpenCV 4 rounded all positions to
+#           does not depend on how many others lie beside it. (OpenCV 4.13 rounds all positions to
 #           1/32 pixel; OpenCV 5 has new, exact linear interpolation.)
 # Behaviour The new code is there for 1, 3 and 4 channels. 2, and 5 and more, still go the old way:
 #           the position is rounded to 1/32 pixel, so that a shift of 0.01 pixel is no shift at all.

@@ -6,9 +6,8 @@
 # Behaviour The first three always do. The fourth has three fates: GIF and AVIF keep 2000 ms, and so
 #           does WebP when FFmpeg's muxer puts single pictures (encoder `libwebp`) together; with
 #           `libwebp_anim`, which hands the whole animation to libwebp, it gets the average of those
-#           before it, 120 ms; APNG gives it that of the one before it, 200 ms. The APNG muxer's
-#           option `final_delay` is the only way to say it there; WebP's takes a picture repeated at
-#           the end.
+#           before it, 120 ms; APNG gives it that of the one before it, 200 ms. For APNG the muxer's
+#           option `final_delay` says it.
 # Output    gif           40 120 200 2000
 #           avif          40 120 200 2000
 #           libwebp       40 120 200 2000
