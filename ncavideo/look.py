@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ncavideo.control import map_paths
 from ncavideo.errors import OutputError, UserError
 from ncavideo.options import RenderOptions
 from ncavideo.outputs import replacing
@@ -26,7 +27,6 @@ ELSEWHERE = frozenset(
 )
 FIELDS = tuple(f for f in dataclasses.fields(RenderOptions) if f.name not in ELSEWHERE)
 MOST_BYTES = 1 << 20
-FILES = ("mask", "labels")  # controls whose argument begins with a path
 
 
 def load_look(path: Path) -> dict[str, Any]:
@@ -92,15 +92,10 @@ def _moved(options: dict[str, Any], move: Callable[[str], str]) -> dict[str, Any
         moved["ruleset"] = move(ruleset)
     for name in ("light_control", "opacity_control"):
         if options.get(name):
-            moved[name] = _moved_control(options[name], move)
+            moved[name] = map_paths(options[name], move)
     if options.get("control"):
-        moved["control"] = tuple(_moved_control(text, move) for text in options["control"])
+        moved["control"] = tuple(map_paths(text, move) for text in options["control"])
     return moved
-
-
-def _moved_control(text: str, move: Callable[[str], str]) -> str:
-    before, colon, path = text.partition(":")
-    return f"{before}:{move(path)}" if colon and before.split("=")[-1] in FILES else text
 
 
 def save_look(path: Path, options: RenderOptions, overwrite: bool = False) -> None:

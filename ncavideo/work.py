@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import av
 import numpy as np
 
+from ncavideo.control import named_files
 from ncavideo.engines.base import Snapshot
 from ncavideo.errors import UserError
 from ncavideo.lock import Lock, is_locked
@@ -154,23 +153,15 @@ def fingerprint(clip: Path, ruleset: RuleSet, options: RenderOptions) -> str:
     for array in (ruleset.w1, ruleset.b1, ruleset.w2):
         weights.update(array.tobytes())
     asked = {k: v for k, v in asdict(options).items() if k not in INDIFFERENT}
-    files = {str(path): _hash(path) for path in named_files(options)}
+    controls = [*options.control, options.light_control, options.opacity_control]
+    named = [path for text in controls if text for path in named_files(text)]
+    files = [(str(path), _hash(path)) for path in named]
     parts = [
         _hash(clip), weights.hexdigest(), list(ruleset.inputs), ruleset.fire_rate,
         ruleset.provenance.get("light_scale"), asked, files, SEGMENT,
         __version__, av.__version__, av.library_versions,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(parts, default=str, sort_keys=True).encode()).hexdigest()
-
-
-def named_files(options: RenderOptions) -> Iterable[Path]:
-    """Yield the files that controls name: masks, label maps, weights."""
-    texts = [*options.control, options.light_control or "", options.opacity_control or ""]
-    for text in texts:
-        for part in re.split(r"[:@=#?]", text) + [text.partition(":")[2]]:
-            path = Path(part)
-            if part and path.is_file():
-                yield path
 
 
 def _hash(path: Path) -> str:

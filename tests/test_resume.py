@@ -303,6 +303,56 @@ def test_what_decides_the_bits_decides_the_folder(clip: Path, tmp_path: Path) ->
         fingerprint(tmp_path / "none.mp4", ruleset, options)
 
 
+# Every control that reads a file, `{f}` being the folder, and the file whose content matters.
+READ = {
+    "mask": ("mask:{f}/m.png", "m.png"),
+    "mask's alpha": ("mask:{f}/m.png#alpha", "m.png"),
+    "a mask that repeats": ("mask:{f}/m.png?loop", "m.png"),
+    "numbered masks": ("mask:{f}/n_%03d.png", "n_002.png"),
+    "numbered masks at a rate": ("mask:{f}/n_%03d.png@12?loop#alpha", "n_001.png"),
+    "a name with commas": ("mask:{f}/a,b=c.png", "a,b=c.png"),
+    "labels": ("labels:{f}/m.png", "m.png"),
+    "one label": ("labels:{f}/m.png:9", "m.png"),
+    "one label of many pictures": ("labels:{f}/n_%03d.png@12:9", "n_002.png"),
+    "weights": ("segment:person@{f}/w.pth", "w.pth"),
+    "named weights": ("segment:person@fcn_resnet50={f}/w.pth", "w.pth"),
+    "a model's folder": ("segment:person@hf:{f}/model", "model/deep/weights.safetensors"),
+}
+OPTIONS = ["", ",blur=3", ",smooth=0.3", ",invert", ",weight=2", ",weight=0.5,invert,blur=1.5"]
+
+
+@pytest.mark.parametrize("what", READ)
+def test_every_file_that_a_control_reads_decides_the_folder(
+    what: str, clip: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "model" / "deep").mkdir(parents=True)
+    for name in ("m.png", "n_001.png", "n_002.png", "a,b=c.png", "w.pth",
+                 "model/config.json", "model/deep/weights.safetensors"):  # fmt: skip
+        (tmp_path / name).write_bytes(b"one content")
+    text, name = READ[what]
+    ruleset = open_ruleset("elements")
+    for ends in OPTIONS:
+        control = text.format(f=tmp_path) + ends
+        for options in (
+            RenderOptions(("fire",), control=(control,)),
+            RenderOptions(("fire",), control=(f"fire={control}",)),
+            RenderOptions(("fire",), light_control=control),
+            RenderOptions(("fire",), opacity_control=control),
+        ):
+            (tmp_path / name).write_bytes(b"one content")
+            key = fingerprint(clip, ruleset, options)
+            assert key == fingerprint(clip, ruleset, options)
+            (tmp_path / name).write_bytes(b"another one")
+            assert key != fingerprint(clip, ruleset, options), options
+
+
+def test_a_repository_on_the_hub_is_no_file(clip: Path) -> None:
+    ruleset = open_ruleset("elements")
+    for text in ("segment:person@hf:someone/model", "segment:kmeans:1of3", "segment:person",
+                 "segment:person@lraspp_mobilenet_v3_large", "hue:0-60", "off"):  # fmt: skip
+        assert fingerprint(clip, ruleset, RenderOptions(("fire",), control=(f"fire={text}",)))
+
+
 def test_driver_memory_is_plain() -> None:
     driver = Driver(("fire", "moss"), ["fire=edges,smooth=1"], Context(Path()))
     driver.weights(make_view(np.zeros((16, 16, 3), np.uint8), 16, 16, 0.0))

@@ -193,6 +193,28 @@ def test_a_look_says_the_same_as_options(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "control",
+    [
+        "mask:{}m.png,blur=3", "mask:{}m_%03d.png@12?loop#alpha", "labels:{}m.png:2,invert",
+        "segment:person@{}w.pth", "segment:person@fcn_resnet50={}w.pth,smooth=0.5",
+        "segment:person@hf:{}model",
+    ],
+)  # fmt: skip
+def test_every_path_of_a_look_is_relative_to_it(control: str, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "looks").mkdir()
+    for name in ("m.png", "w.pth"):
+        (tmp_path / name).touch()
+    whole = control.format(f"{tmp_path}/")
+    path = tmp_path / "looks" / "a.toml"
+    save_look(path, RenderOptions(("fire",), control=(f"fire={whole}",), light_control=whole))
+    assert str(tmp_path) not in path.read_text()
+    found = RenderOptions(**load_look(path))
+    there = control.format(f"{tmp_path}/looks/../")
+    assert (found.control, found.light_control) == ((f"fire={there}",), there)
+
+
+@pytest.mark.parametrize(
     ("text", "match"),
     [
         ("rules = 3", "list of texts"),

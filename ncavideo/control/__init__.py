@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ncavideo.control.spec import ControlSpec
+from ncavideo.control.spec import ControlSpec, parse_control
 from ncavideo.errors import UserError
 
 if TYPE_CHECKING:
@@ -54,3 +56,40 @@ def make_field(spec: ControlSpec, context: Context) -> Field:
     Raises `UserError` for an unknown control, or an argument that it cannot use.
     """
     return field_class(spec.name).parse(spec.argument, context)
+
+
+def map_paths(text: str, change: Callable[[str], str]) -> str:
+    """Return a control, as a user writes it, with `change` applied to every path in it.
+
+    Raises `UserError` for what `parse_control` does not take.
+    """
+    spec = parse_control(text)
+    if spec.name not in FIELDS:
+        return text  # `off`, or what will be told apart when it is made
+    argument = field_class(spec.name).map_paths(spec.argument, change)
+    return text if argument == spec.argument else str(replace(spec, argument=argument))
+
+
+def named_files(text: str) -> list[Path]:
+    """Return all files that a control, as a user writes it, reads and that are there.
+
+    Those of numbered pictures one by one, and all in a model's folder.
+    """
+    paths: list[Path] = []
+
+    def collect(path: str) -> str:
+        paths.append(Path(path))
+        return path
+
+    map_paths(text, collect)
+    return [file for path in paths for file in _files(path)]
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file())
+    if path.is_file():
+        return [path]
+    from ncavideo.control.footage import numbered_pictures
+
+    return numbered_pictures(path)

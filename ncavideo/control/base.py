@@ -116,6 +116,14 @@ class Field(Remembers, ABC):
         """
         return None
 
+    @classmethod
+    def map_paths(cls, argument: str, change: Callable[[str], str]) -> str:
+        """Return the argument with `change` applied to every path in it; most hold none.
+
+        `change` is only called with what `parse` would take for a path.
+        """
+        return argument
+
     @abstractmethod
     def values(self, view: View) -> np.ndarray:
         """Return `[h, w]` float32, 0 (not there) to 1."""

@@ -120,18 +120,13 @@ class Footage:
             yield 0.0, self._part.picture(image, self._path), 0.0
 
     def _numbered(self) -> Timed:
-        pattern = NUMBER.sub(
-            lambda found: "(" + r"\d" + (f"{{{int(found[1])},}}" if found[1] else "+") + ")",
-            re.escape(self._path.name).replace(r"\%", "%"),
-        )
         folder = self._path.parent
         if not folder.is_dir():
             raise UserError(f"there is no folder {folder} with the {self._what}'s pictures")
-        found = ((re.fullmatch(pattern, p.name), p) for p in folder.iterdir())
-        pictures = sorted((int(match[1]), path) for match, path in found if match)
+        pictures = numbered_pictures(self._path)
         if not pictures:
             raise UserError(f"there is no picture {self._path} for the {self._what}")
-        for index, (_, path) in enumerate(pictures):
+        for index, path in enumerate(pictures):
             with open_picture(path, self._what) as image:
                 yield index / self._rate, self._part.picture(image, path), 1 / self._rate
 
@@ -173,23 +168,34 @@ class Footage:
                 return  # what can be decoded of a damaged file has been shown
 
 
+def numbered_pictures(pattern: Path) -> list[Path]:
+    """Return the files that a name such as `mask_%05d.png` stands for, in their numbers' order."""
+    name = NUMBER.sub(
+        lambda found: "(" + r"\d" + (f"{{{int(found[1])},}}" if found[1] else "+") + ")",
+        re.escape(pattern.name).replace(r"\%", "%"),
+    )
+    if not pattern.parent.is_dir():
+        return []
+    found = ((re.fullmatch(name, path.name), path) for path in pattern.parent.iterdir())
+    return [path for _, path in sorted((int(match[1]), path) for match, path in found if match)]
+
+
 def parse_path(text: str, what: str) -> tuple[Path, bool, float, bool]:
     """Parse `PATH[@RATE][?loop|?hold][#alpha]` as path, loop, rate, alpha. Raises `UserError`."""
-    alpha, loop, rate = False, False, RATE
-    while True:
-        if text.endswith("#alpha"):
-            text, alpha = text.removesuffix("#alpha"), True
-        elif text.endswith("?loop"):
-            text, loop = text.removesuffix("?loop"), True
-        elif text.endswith("?hold"):
-            text = text.removesuffix("?hold")
-        else:
-            break
-    match = re.fullmatch(r"(.*%0?\d*d.*)@(\d+(?:\.\d+)?)", text)
-    if match:
-        text, rate = match[1], float(match[2])
-        if not 0 < rate <= MOST_RATE:
-            raise UserError(f"{rate:g} is no rate for the pictures of {what}: as {what}:{text}@25")
-    if not text:
+    path, options = split_path(text)
+    number = re.match(r"@([\d.]+)", options)
+    rate = float(number[1]) if number else RATE
+    if not 0 < rate <= MOST_RATE:
+        raise UserError(f"{rate:g} is no rate for the pictures of {what}: as {what}:{path}@25")
+    if not path:
         raise UserError(f"the {what} control needs a file: --control {what}:PATH")
-    return Path(text), loop, rate, alpha
+    return Path(path), "?loop" in options, rate, "#alpha" in options
+
+
+def split_path(text: str) -> tuple[str, str]:
+    """Return the path of `PATH[@RATE][?loop|?hold][#alpha]`, and what follows it."""
+    match = re.fullmatch(r"(.*?)((?:\?loop|\?hold|#alpha)*)", text, re.S)
+    assert match is not None
+    path, options = match[1], match[2]
+    rated = re.fullmatch(r"(.*%0?\d*d.*)(@\d+(?:\.\d+)?)", path, re.S)
+    return (rated[1], rated[2] + options) if rated else (path, options)

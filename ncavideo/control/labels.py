@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 
 from ncavideo.control.base import Context, Field, View
-from ncavideo.control.footage import LABELS, Footage, parse_path
+from ncavideo.control.footage import LABELS, Footage, parse_path, split_path
 from ncavideo.control.mask import resampled
 from ncavideo.errors import UserError
 
@@ -27,8 +28,8 @@ class Labels(Field):
     @classmethod
     def parse(cls, argument: str, context: Context) -> Labels:
         """Open the map; all labels of one file share it."""
-        match = re.fullmatch(r"(.*?):(\d+)", argument)
-        text, number = (match[1], int(match[2])) if match else (argument, 1)
+        text, colon, digits = _split_number(argument)
+        number = int(digits) if colon else 1
         path, loop, rate, _ = parse_path(text, "labels")
         key = ("labels", text)
         footage = context.shared.get(key)
@@ -46,11 +47,18 @@ class Labels(Field):
     @classmethod
     def split(cls, argument: str, count: int) -> list[str]:
         """Return the labels 1 to `count`."""
-        if re.fullmatch(r".*:\d+", argument):
+        if _split_number(argument)[1]:
             raise UserError(
                 f"labels:{argument} is one label: give it to a rule, as fire=labels:{argument}"
             )
         return [f"{argument}:{number}" for number in range(1, count + 1)]
+
+    @classmethod
+    def map_paths(cls, argument: str, change: Callable[[str], str]) -> str:
+        """Return the argument with its path changed."""
+        text, colon, digits = _split_number(argument)
+        path, options = split_path(text)
+        return change(path) + options + colon + digits if path else argument
 
     def values(self, view: View) -> np.ndarray:
         """Return `[h, w]`."""
@@ -60,3 +68,9 @@ class Labels(Field):
     def close(self) -> None:
         """Close the map's file."""
         self._footage.close()
+
+
+def _split_number(argument: str) -> tuple[str, str, str]:
+    """Return what stands before `:NUMBER`, the colon and the number; both empty without one."""
+    match = re.fullmatch(r"(.*?)(:)(\d+)", argument, re.S)
+    return (match[1], match[2], match[3]) if match else (argument, "", "")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
 from ncavideo.control.base import Context, Field, View
-from ncavideo.control.footage import ALPHA, LUMINANCE, Footage, parse_path
+from ncavideo.control.footage import ALPHA, LUMINANCE, Footage, parse_path, split_path
 
 BLACK = 0.02  # a mask that never rises above this is empty
 SHAPE = 0.03  # relative difference of aspect ratios that is not worth a word
@@ -36,6 +38,12 @@ class Mask(Field):
         path, loop, rate, alpha = parse_path(argument, "mask")
         part = ALPHA if alpha else LUMINANCE
         return cls(Footage(path, part, "mask", loop=loop, rate=rate), path.name, loop)
+
+    @classmethod
+    def map_paths(cls, argument: str, change: Callable[[str], str]) -> str:
+        """Return the argument with its path changed."""
+        path, options = split_path(argument)
+        return change(path) + options if path else argument
 
     def values(self, view: View) -> np.ndarray:
         """Return `[h, w]`."""

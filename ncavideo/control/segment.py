@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 from ncavideo.control.base import Context, Field, View
-from ncavideo.control.segmenters import Segmenter
+from ncavideo.control.segmenters import Segmenter, split_model
 from ncavideo.errors import UserError
 from ncavideo.remember import Remembers
+
+METHODS = ("kmeans", "grabcut")  # take no model
+HUB = "hf:"
 
 
 class Shared(Remembers):
@@ -60,10 +64,10 @@ class Segment(Field):
             box = parse_box(rest)
             return cls(_shared(context, ("grabcut", box), lambda: GrabCut(box)), 0)
         wanted, _, model = argument.partition("@")
-        if model.startswith("hf:"):
+        if model.startswith(HUB):
             from ncavideo.control.segmenters.hub_model import HubModel
 
-            source = model.removeprefix("hf:")
+            source = model.removeprefix(HUB)
             shared = _shared(context, ("hf", source), lambda: HubModel(source))
             assert isinstance(shared.segmenter, HubModel)
             return cls(shared, shared.segmenter.part(wanted))
@@ -80,6 +84,21 @@ class Segment(Field):
             return [f"kmeans:{part}of{count}" for part in range(1, count + 1)]
         return None
 
+    @classmethod
+    def map_paths(cls, argument: str, change: Callable[[str], str]) -> str:
+        """Return the argument with the path of a model's weights or folder changed."""
+        wanted, at, model = argument.partition("@")
+        if not at or wanted.partition(":")[0] in METHODS:
+            return argument
+        if model.startswith(HUB):
+            source = model.removeprefix(HUB)
+            # Anything else is a repository's name on the hub.
+            return f"{wanted}@{HUB}{change(source)}" if _is_folder(source, change) else argument
+        name, file = split_model(model)
+        if not file:
+            return argument
+        return f"{wanted}@{name}{'=' if name else ''}{change(file)}"
+
     def values(self, view: View) -> np.ndarray:
         """Return `[h, w]`."""
         return np.asarray(self._shared(view)[self._part], np.float32)
@@ -91,3 +110,7 @@ def _shared(context: Context, key: tuple[object, ...], make: Callable[[], Segmen
         found = context.shared[("segment", *key)] = Shared(make())
     assert isinstance(found, Shared)
     return found
+
+
+def _is_folder(source: str, change: Callable[[str], str]) -> bool:
+    return Path(source).is_dir() or Path(change(source)).is_dir()

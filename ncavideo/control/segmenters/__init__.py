@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 
 import numpy as np
 
@@ -16,3 +17,17 @@ class Segmenter(Remembers, ABC):
     @abstractmethod
     def __call__(self, view: View) -> np.ndarray:
         """Return `[parts, h, w]` float32, 0..1, on the grid."""
+
+
+def split_model(text: str) -> tuple[str, str]:
+    """Return the name and the file of `MODEL`, `FILE`, `MODEL=FILE` or nothing; either may be ''.
+
+    Here, and not beside the networks, so that it can be asked without loading torch.
+    """
+    name, equals, file = text.partition("=")
+    # A path may hold "=" itself; a model's name is a plain word.
+    if equals and name.isidentifier() and not Path(text).exists():
+        return name, file
+    if not text or (not Path(text).suffix and not Path(text).exists()):
+        return text, ""
+    return "", text

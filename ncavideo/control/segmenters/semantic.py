@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from ncavideo.control.base import View
-from ncavideo.control.segmenters import Segmenter
+from ncavideo.control.segmenters import Segmenter, split_model
 from ncavideo.errors import UserError
 
 MODEL = "lraspp_mobilenet_v3_large"
@@ -41,13 +41,8 @@ class Semantic(Segmenter):
     @classmethod
     def parse(cls, text: str) -> Semantic:
         """Make a model of `MODEL`, `FILE`, `MODEL=FILE` or nothing."""
-        name, equals, file = text.partition("=")
-        # A path may hold "=" itself; a model's name is a plain word.
-        if equals and name.isidentifier() and not Path(text).exists():
-            return cls(name, Path(file))
-        if not text or (not Path(text).suffix and not Path(text).exists()):
-            return cls(text or MODEL, None)
-        return cls(MODEL, Path(text))
+        name, file = split_model(text)
+        return cls(name or MODEL, Path(file) if file else None)
 
     def part(self, name: str) -> int:
         """Return a class's place. Raises `UserError` for one that is not known."""
