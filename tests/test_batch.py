@@ -6,16 +6,19 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from ncavideo.batching.jobs import Job, find_jobs
-from ncavideo.batching.journal import NAME, Journal
+from ncavideo.batching.journal import NAME, Entry, Journal
+from ncavideo.batching.process import Process
 from ncavideo.batching.run import run_batch
 from ncavideo.cli import main
 from ncavideo.errors import UserError
@@ -149,6 +152,68 @@ def test_a_crash_is_tried_again(
     (entry,) = report.entries
     assert (entry.state, entry.attempts) == ("failed", 3)
     assert "died (exit code 1)" in entry.reason
+
+
+def test_a_worker_that_cannot_be_started_fails_its_clip(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that was to start it once died of it, and the batch ended as if all were well."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no python"))
+    result = run("batch", folder, "--out-dir", tmp_path / "out", *QUICK, "--workers", 2,
+                 "--retries", 0, "--json", "--quiet")  # fmt: skip
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert (found["done"], found["failed"]) == (0, 9)
+    assert {job["reason"] for job in found["jobs"]} == {
+        "its process died (it cannot be started: No such file or directory)"
+    }
+
+
+@pytest.mark.parametrize("damage", ["drop table jobs", "delete from jobs", "a foreign file"])
+def test_a_journal_that_breaks_leaves_no_clip_without_a_word(
+    damage: str, clip: Path, tmp_path: Path
+) -> None:
+    out, jobs = tmp_path / "out", []
+    for index in range(4):
+        copy = tmp_path / f"{index}.mp4"
+        copy.write_bytes(clip.read_bytes())
+        jobs.append(Job(copy, out / f"{index}.mp4", RenderOptions(**ASKED)))
+    told = []
+
+    def break_it(job: Job, entry: Entry) -> None:
+        told.append(entry)
+        if len(told) == 1 and damage == "a foreign file":
+            (out / NAME).write_bytes(b"no database at all" * 400)
+        elif len(told) == 1:
+            with contextlib.closing(sqlite3.connect(out / NAME)) as base, base:
+                base.execute(damage)
+
+    report = run_batch(jobs, out, workers=1, retries=0, finished=break_it)
+    assert [entry.key for entry in report.entries] == [job.key for job in jobs]
+    assert [entry.state for entry in report.entries] == ["done", *["failed"] * 3]
+    assert all(f"the journal {out / NAME}" in entry.reason for entry in report.entries[1:])
+    assert len(told) == 4
+
+
+def test_a_bug_in_a_thread_fails_its_clip_alone(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, jobs = tmp_path / "out", []
+    for index in range(3):
+        copy = tmp_path / f"{index}.mp4"
+        copy.write_bytes(clip.read_bytes())
+        jobs.append(Job(copy, out / f"{index}.mp4", RenderOptions(**ASKED)))
+    rendered = Process.render
+
+    def sometimes(self: Process, order: dict[str, Any]) -> Any:
+        if order["clip"] == os.fsencode(jobs[1].clip).hex():
+            raise ZeroDivisionError("a bug")
+        return rendered(self, order)
+
+    monkeypatch.setattr(Process, "render", sometimes)
+    report = run_batch(jobs, out, workers=1)
+    assert [entry.state for entry in report.entries] == ["done", "failed", "done"]
+    assert "ZeroDivisionError: a bug" in report.entries[1].reason
 
 
 def test_a_worker_ends_in_peace(clip: Path, tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ncavideo.batching.jobs import Job
 from ncavideo.batching.places import Place, hidden
-from ncavideo.errors import UserError
+from ncavideo.errors import OutputError, UserError
 
 NAME = ".ncavideo-batch.sqlite"
 QUEUED, RUNNING, DONE, FAILED, SKIPPED = "queued", "running", "done", "failed", "skipped"
@@ -44,10 +46,14 @@ class Entry:
 
 
 class Journal:
-    """The journal in the file `path`; used by several threads of one process."""
+    """The journal in the file `path`; used by several threads of one process.
+
+    Every method raises `OutputError` when the file can be neither read nor written any more: its
+    disk is full, its pages are damaged, or its table is another program's.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._path = threading.Lock(), path
         try:
             self._base = sqlite3.connect(path, timeout=30, check_same_thread=False)
             # Not a write-ahead log: it cannot lie in a folder that several machines share.
@@ -57,24 +63,32 @@ class Journal:
         except sqlite3.Error as error:
             raise UserError(f"the journal {path} cannot be used ({error})") from error
 
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._lock, self._base:
+                yield self._base
+        except sqlite3.Error as error:
+            raise OutputError(f"the journal {self._path} cannot be used ({error})") from error
+
     def enter(self, job: Job) -> Entry:
         """Return a job's entry; a new one, or one that a crash left running, is queued.
 
         Unless its output is there: outputs appear whole, so the worker outlived whoever was to note
         that it was done.
         """
-        with self._lock, self._base:
-            begun = self._base.execute(
+        with self._transaction() as base:
+            begun = base.execute(
                 "select changed from jobs where key = ? and state = ?", (job.key, RUNNING)
             ).fetchone()
             if begun and _appeared_since(job.output, begun[0]):
-                self._base.execute("update jobs set state = ? where key = ?", (DONE, job.key))
-            self._base.execute(
+                base.execute("update jobs set state = ? where key = ?", (DONE, job.key))
+            base.execute(
                 "insert or ignore into jobs (key, clip, output, state, changed)"
                 " values (?, ?, ?, ?, ?)",
                 (job.key, _plain(job.clip), _plain(job.output), QUEUED, time.time()),
             )
-            self._base.execute(
+            base.execute(
                 "update jobs set state = ? where key = ? and state in (?, ?)",
                 (QUEUED, job.key, RUNNING, SKIPPED),
             )
@@ -82,12 +96,14 @@ class Journal:
 
     def entry(self, key: str) -> Entry:
         """Return how a job stands."""
-        with self._lock:
-            row = self._base.execute(
+        with self._transaction() as base:
+            row = base.execute(
                 "select key, clip, output, state, attempts, reason, frames, seconds from jobs"
                 " where key = ?",
                 (key,),
             ).fetchone()
+        if row is None:
+            raise OutputError(f"the journal {self._path} has lost a clip: remove it and run again")
         return Entry(*row)
 
     def begin(self, key: str) -> None:
@@ -109,8 +125,8 @@ class Journal:
         seconds: float = 0.0,
         attempt: bool = False,
     ) -> None:
-        with self._lock, self._base:
-            self._base.execute(
+        with self._transaction() as base:
+            base.execute(
                 "update jobs set state = ?, reason = ?, frames = ?, seconds = ?, changed = ?,"
                 " attempts = attempts + ? where key = ?",
                 (state, reason, frames, seconds, time.time(), int(attempt), key),

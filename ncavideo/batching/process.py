@@ -38,19 +38,22 @@ class Process:
     def render(self, order: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield what the process says, in the words of `batching.worker`; the last is how it ended.
 
-        Raises `LostError` if the process died before it said that.
+        Raises `LostError` if the process died before it said that, or cannot be started.
         """
         order = {**order, "cores": self._cores}
         if self._device is not None:
             order["options"] = {**order["options"], "device": self._device}
-        self._process = process = subprocess.Popen(
-            [sys.executable, "-m", "ncavideo.batching.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            # Ctrl-C reaches the batch, which asks its workers to leave.
-            start_new_session=True,
-        )
+        try:
+            self._process = process = subprocess.Popen(
+                [sys.executable, "-m", "ncavideo.batching.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                # Ctrl-C reaches the batch, which asks its workers to leave.
+                start_new_session=True,
+            )
+        except OSError as error:  # no memory, no process or no file descriptor is left
+            raise LostError(f"it cannot be started: {error.strerror or error}") from error
         assert process.stdin is not None and process.stdout is not None
         ended = False
         try:

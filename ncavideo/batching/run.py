@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,8 +20,8 @@ from ncavideo.batching.journal import DONE, FAILED, NAME, SKIPPED, Entry, Journa
 from ncavideo.batching.places import Place, Url, hidden
 from ncavideo.batching.process import LostError, Process, share_of_cores
 from ncavideo.cores import cores
-from ncavideo.errors import UserError
-from ncavideo.events import event
+from ncavideo.errors import OutputError, UserError
+from ncavideo.events import crash, event
 from ncavideo.memory import free
 
 CORES_A_WORKER = 4  # a render alone keeps about as many busy
@@ -101,18 +101,24 @@ def run_batch(
         hosts = _hosts(jobs, workers, None if ray is None else needs or cluster.Needs())
         book = stack.enter_context(closing(Journal(journal or journal_of(out_dir))))
         waiting: queue.Queue[Job] = queue.Queue()
+        ended: dict[str, Entry] = {}
+
+        def end(job: Job, entry: Entry) -> None:
+            ended[job.key] = entry
+            finished(job, entry)
+
         for job in jobs:
             entry = book.enter(job)
             there = job.output.exists() and not job.options.overwrite
             if entry.state == DONE and there:
-                finished(job, entry)
+                end(job, entry)
             elif entry.state != DONE and there:
                 book.finish(job.key, SKIPPED, f"{job.output} exists: --overwrite replaces it")
-                finished(job, book.entry(job.key))
+                end(job, book.entry(job.key))
             else:
                 waiting.put(job)
         team = [
-            _Worker(index, host, waiting, book, retries, news, finished)
+            _Worker(index, host, waiting, book, retries, news, end)
             for index, host in enumerate(hosts[: waiting.qsize()])
         ]
         stack.callback(_end, team)
@@ -124,7 +130,10 @@ def run_batch(
             # `join`: interrupted in it, Python before 3.13 takes a thread for dead that is not.
             while not worker.ended.wait(0.2):
                 pass
-        report = BatchReport([book.entry(job.key) for job in jobs])
+        # From the list of jobs, and not from what was told of them: none can be missing.
+        report = BatchReport(
+            [ended.get(job.key) or _failed(job, "nothing is known of it") for job in jobs]
+        )
     report.seconds = time.perf_counter() - begun
     event("batch.done", **report.as_json())
     return report
@@ -182,6 +191,11 @@ def _gpus(jobs: Sequence[Job]) -> int:
     return int(torch.cuda.device_count())
 
 
+def _failed(job: Job, reason: str) -> Entry:
+    """Return the entry of a job that the journal may know nothing of."""
+    return Entry(job.key, hidden(job.clip), hidden(job.output), FAILED, 0, reason, 0, 0.0)
+
+
 class _Worker(threading.Thread):
     """Takes jobs from the queue and has its host render them."""
 
@@ -213,11 +227,24 @@ class _Worker(threading.Thread):
                 job = self._waiting.get_nowait()
             except queue.Empty:
                 return
-            self._work_on(job)
-            entry = self._journal.entry(job.key)
+            try:
+                self._work_on(job)
+                entry = self._journal.entry(job.key)
+            except OutputError as error:
+                entry = _failed(job, str(error))
+            except Exception as error:
+                # A bug, or a machine at its end; the other clips, and the exit code, go on from it.
+                crash("batch.crashed")
+                entry = _failed(job, f"it cannot be rendered ({type(error).__name__}: {error})")
+                self._note(entry)
             level = logging.INFO if entry.state == DONE else logging.ERROR
             event("batch.job", level, worker=self._index, **asdict(entry))
             self._finished(job, entry)
+
+    def _note(self, entry: Entry) -> None:
+        """Write an entry into the journal, if that can be done."""
+        with suppress(OutputError):
+            self._journal.finish(entry.key, entry.state, entry.reason)
 
     def _work_on(self, job: Job) -> None:
         tries = losses = 0
