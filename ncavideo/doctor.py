@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib
 import importlib.util
 import platform
 import shutil
@@ -14,48 +14,80 @@ import numpy as np
 from ncavideo import engines
 from ncavideo.errors import UserError
 from ncavideo.ruleset import RuleSet, presets
+from ncavideo.tested import installed, untried
 from ncavideo.work import unfinished
 
 ENCODERS = ("libx264", "libx265", "libvpx-vp9", "libsvtav1", "prores_ks", "ffv1")
 PACKAGES = (
     "torch",
     "numba",
+    "llvmlite",
     "av",
     "opencv-python-headless",
     "numpy",
     "safetensors",
     "pillow",
     "click",
+    "fsspec",
+    "tomli-w",
+    "tqdm",
 )
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report. `needed`: whether ncavideo cannot work without it."""
+    """One line of the report.
+
+    `needed`: whether ncavideo cannot work without it. `doubt`: it may work, but nobody has tried.
+    """
 
     what: str
     ok: bool
     detail: str
     needed: bool = True
+    doubt: bool = False
 
 
 def examine() -> list[Check]:
     """Look at packages, devices, engines, encoders, presets, and what training would need."""
-    checks = [Check("python", True, f"{platform.python_version()} on {platform.platform()}")]
-    for package in PACKAGES:
+    checks = _versions()
+    for what, look in (
+        ("devices", _devices),
+        ("render", _render),
+        ("engines", _engines),
+        ("encoders", _encoders),
+        ("presets", _presets),
+        ("training", _training),
+        ("disk", _disk),
+        ("unfinished render", _unfinished),
+    ):
         try:
-            checks.append(Check(package, True, importlib.metadata.version(package)))
-        except importlib.metadata.PackageNotFoundError:
+            found = look()
+        except Exception as error:
+            # A library in a version that does not fit may fail in any way; the rest is looked at.
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            checks.append(Check(what, False, said))
+        else:
+            checks += found if isinstance(found, list) else [found]
+    return checks
+
+
+def _versions() -> list[Check]:
+    """Tell what is installed: what is too old, and what is newer than anything that was tried."""
+    outside = {one.package: one for one in untried()}
+    checks = []
+    for package in ("python", *PACKAGES, *(p for p in outside if p not in ("python", *PACKAGES))):
+        version = installed(package)
+        needed = package == "python" or package in PACKAGES
+        if version is None:
             checks.append(Check(package, False, f"missing: pip install {package}"))
-    checks += [
-        _devices(),
-        *_engines(),
-        *_encoders(),
-        _presets(),
-        _training(),
-        _disk(),
-        *_unfinished(),
-    ]
+        elif package in outside:
+            one = outside[package]
+            checks.append(Check(package, not one.too_old, str(one), needed, not one.too_old))
+        elif package == "python":
+            checks.append(Check(package, True, f"{version} on {platform.platform()}"))
+        else:
+            checks.append(Check(package, True, version))
     return checks
 
 
@@ -70,6 +102,12 @@ def _devices() -> Check:
     return Check("devices", True, f"{', '.join(names)}; auto takes {engines.choose_device()}")
 
 
+def _render() -> Check:
+    """Import what a render stands on: all names that it takes from libraries have to be there."""
+    importlib.import_module("ncavideo.rendering")
+    return Check("render", True, "everything that it imports is here")
+
+
 def _engines() -> list[Check]:
     """Run a few steps of every engine beside the reference: the same cells, the same numbers."""
     found = presets()
@@ -80,14 +118,15 @@ def _engines() -> list[Check]:
     inputs[0] = 1
     states = {}
     checks = []
+    device = engines.choose_device().partition(":")[0]
     for name in ("torch", *(n for n in engines.ENGINES if n != "torch")):
         try:
             engine = engines.start(name, ruleset, 24, 40)
             engine.step(inputs, 16)
             states[name] = engine.snapshot().state
         except (RuntimeError, UserError) as error:
-            # An engine for one kind of device is an extra: others run there, and everywhere.
-            needed = len(engines.ENGINES[name].devices) > 1
+            # What `auto` would take must not be passed over; others are extras.
+            needed = engines.by_itself(name, device)
             checks.append(Check(f"engine {name}", False, str(error), needed))
             continue
         error_size = float(np.abs(states[name] - states["torch"]).max())

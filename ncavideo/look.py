@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,6 @@ from ncavideo.control import map_paths
 from ncavideo.errors import OutputError, UserError
 from ncavideo.options import RenderOptions
 from ncavideo.outputs import replacing
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 FORMAT = 1
 # What belongs to a clip, a file or a machine, rather than to a look.

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import string
-import sys
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,6 @@ from ncavideo.batching.places import Place, Url, hidden, is_url, place, said
 from ncavideo.errors import UserError
 from ncavideo.look import FIELDS, checked_option
 from ncavideo.options import RenderOptions
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 # What a folder is searched for; a clip that is named is tried whatever its suffix.
 CLIPS = frozenset(

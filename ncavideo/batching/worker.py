@@ -15,6 +15,7 @@ from typing import Any
 from ncavideo.batching.places import local
 from ncavideo.errors import BusyError, OutputError, UserError
 from ncavideo.parent import leave_with_parent
+from ncavideo.tested import blame
 
 EVERY = 0.2  # seconds between two lines of progress
 
@@ -67,7 +68,8 @@ def main() -> int:
     except Exception as error:
         # A bug of ours or of a library: the batch goes on, and the reason is told.
         crash("render.crashed")
-        say(kind="failed", reason=f"{type(error).__name__}: {error}", may_pass=True)
+        reason = blame(error) or f"{type(error).__name__}: {error}"
+        say(kind="failed", reason=reason, may_pass=True)
     else:
         loss = report.loss
         say(

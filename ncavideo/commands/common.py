@@ -17,6 +17,7 @@ import click
 from ncavideo.engines import ENGINES
 from ncavideo.errors import OutputError, UserError, ran_out
 from ncavideo.events import LOGGER, crash, event, log_to
+from ncavideo.tested import blame
 from ncavideo.version import __version__
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -69,6 +70,9 @@ def one_sentence_errors() -> Iterator[None]:
         if ran_out(error):
             fail("there is not enough memory: try a larger --cell or --device cpu", EXIT_FAILED)
         crash("crashed")
+        known = blame(error)
+        if known:
+            fail(known, EXIT_FAILED)
         raise
 
 

@@ -28,7 +28,8 @@ def doctor_command(as_json: bool, cleaning: bool) -> None:
         click.echo(json.dumps([vars(check) for check in checks]))
     else:
         for check in checks:
-            click.echo(f"{'ok ' if check.ok else 'NO '} {check.what}: {check.detail}")
+            mark = "NO" if not check.ok else "??" if check.doubt else "ok"
+            click.echo(f"{mark}  {check.what}: {check.detail}")
     if not all(check.ok for check in checks if check.needed):
         sys.exit(EXIT_FAILED)
 

@@ -140,6 +140,12 @@ def start(
     raise UserError(f"no engine works on {device}: ncavideo doctor shows why")
 
 
+def by_itself(name: str, device: str) -> bool:
+    """Return whether `auto` may take an engine on a kind of device: up to the exact one, all."""
+    tried = list(ENGINES)[: list(ENGINES).index("torch") + 1]
+    return name in tried and device in ENGINES[name].devices
+
+
 def _load(name: str) -> type[Engine]:
     kind = ENGINES[name]
     engine: type[Engine] = getattr(importlib.import_module(kind.module), kind.name)

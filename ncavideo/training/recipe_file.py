@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,6 @@ from ncavideo.training.recipe import (
     StylePicture,
     TrainingRecipe,
 )
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 # The least and the most that each number may be.
 RANGES: dict[str, tuple[float, float]] = {

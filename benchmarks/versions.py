@@ -1,0 +1,98 @@
+"""Which versions of the dependencies were tried: the data file in the package, and its table.
+
+    python benchmarks/versions.py                  # write docs/versions.md from the data file
+    python benchmarks/versions.py --write oldest   # first record what is installed here, as
+    python benchmarks/versions.py --write newest   # the oldest or as the newest that works
+
+Record an environment only after it has done its work: `.ci/oldest` does so for the oldest, the
+whole test run for the newest. What is not installed keeps its version.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import tomllib
+from pathlib import Path
+
+from ncavideo import tested
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "versions.md"
+ALWAYS = "everything"
+TEXT = """# Versions
+
+What ncavideo stands on, and which versions of it were tried. The oldest together, on the oldest
+Python, render both example clips (`.ci/oldest`); the newest pass the tests. pip installs nothing
+older than the oldest; what is newer than the newest may well work. `ncavideo doctor` names what is
+installed outside of these ranges, and so does an error that another version may be the cause of.
+
+| package | needed for | oldest tried | newest tried |
+| --- | --- | --- | --- |
+"""
+
+
+def dependencies() -> dict[str, tuple[str, list[str]]]:
+    """Return each dependency's specifier in pyproject.toml, and what it is needed for."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    found: dict[str, tuple[str, list[str]]] = {}
+    groups = {ALWAYS: project["dependencies"], **project["optional-dependencies"]}
+    for group, requirements in groups.items():
+        for requirement in requirements:
+            name, extras, specifier = split(requirement)
+            if not extras:
+                found.setdefault(name, (specifier, []))[1].append(group)
+    return found
+
+
+def split(requirement: str) -> tuple[str, str, str]:
+    """Split `name[extras]>=1` into its three parts; the name as pip compares names."""
+    match = re.fullmatch(r"([\w.-]+)(\[[\w,]+\])?([<>=!~,\d.\s]*)", requirement)
+    if match is None:
+        raise ValueError(f"not understood: {requirement}")
+    return re.sub(r"[-_.]+", "-", match[1]).lower(), match[2] or "", match[3]
+
+
+def record(end: str) -> None:
+    """Write what is installed here into the data file, as one end of the ranges."""
+    data = json.loads(tested.DATA.read_text("utf-8")) if tested.DATA.exists() else {}
+    known = {}
+    for package in ("python", *sorted(dependencies())):
+        version = tested.installed(package)
+        if version:  # `+cpu` says how it was built
+            version = version.partition("+")[0]
+        if version and package == "python":
+            version = ".".join(version.split(".")[:2])
+        ends = data.get(package, {"oldest": version, "newest": version})
+        if version:
+            known[package] = {**ends, end: version}
+        elif package in data:
+            known[package] = ends
+    tested.DATA.write_text(json.dumps(known, indent=1) + "\n", "utf-8")
+
+
+def page() -> str:
+    """Return docs/versions.md."""
+    needed = {"python": ("", [ALWAYS]), **dependencies()}
+    lines = []
+    for package, (_, groups) in needed.items():
+        ends = tested.tested()[package]
+        uses = ", ".join(group if group == ALWAYS else f"`[{group}]`" for group in groups)
+        lines.append(f"| {package} | {uses} | {ends.oldest} | {ends.newest} |\n")
+    return TEXT + "".join(lines)
+
+
+def main() -> None:
+    """Record what is asked for, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--write", choices=("oldest", "newest"))
+    asked = parser.parse_args()
+    if asked.write:
+        record(asked.write)
+        tested.tested.cache_clear()
+    PAGE.write_text(page(), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
