@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from ncavideo.control.base import Motion
-
-LEAST = 0.02  # cells: a picture that moves less everywhere stands still
-# Bilinear: the finest detail, which bicubic would keep, flickers; the rules sharpen what is lost.
-INTERPOLATION = cv2.INTER_LINEAR
+from ncavideo.warp import warped
 
 
 def carry(state: np.ndarray, motion: Motion) -> np.ndarray | None:
@@ -18,13 +14,8 @@ def carry(state: np.ndarray, motion: Motion) -> np.ndarray | None:
     A cell that was hidden before keeps the state it finds: there the rules heal what the scene
     has uncovered. Across a cut nothing can be carried.
     """
-    if motion.cut or float(np.abs(motion.back).max()) < LEAST:
+    if motion.cut or not motion.back.any():
         return None
-    height, width = motion.lost.shape
-    x = motion.back[..., 0] + np.arange(width, dtype=np.float32)
-    y = motion.back[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    moved = np.empty_like(state)
-    for channel, plane in zip(moved, state, strict=True):
-        cv2.remap(plane, x, y, INTERPOLATION, dst=channel, borderMode=cv2.BORDER_REPLICATE)
-        np.copyto(channel, plane, where=motion.lost)
-    return moved
+    # Bilinear: the finest detail, which bicubic would keep, flickers; the rules sharpen what is
+    # lost. However little moves, it adds up over the frames.
+    return warped(state, np.where(motion.lost[..., None], np.float32(0), motion.back))

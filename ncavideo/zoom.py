@@ -59,14 +59,23 @@ def frames(rgb: np.ndarray, count: int) -> Iterator[np.ndarray]:
     for index in range(count):
         scale = first * (last / first) ** (index / max(1, count - 1))
         near = next(c for c in reversed(copies) if c.shape[1] / width >= min(scale, 1.0))
-        ratio = scale * width / near.shape[1]
-        middle = (near.shape[1] / 2, near.shape[0] / 2)
-        move = np.array(
-            [
-                [ratio, 0, size[0] / 2 - ratio * middle[0]],
-                [0, ratio, size[1] / 2 - ratio * middle[1]],
-            ]
-        )
-        yield cv2.warpAffine(
-            near, move, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
-        )
+        yield window(near, size, scale * width / near.shape[1], scale * height / near.shape[0])
+
+
+def window(rgb: np.ndarray, size: tuple[int, int], across: float, down: float) -> np.ndarray:
+    """Return the middle of a picture `[H, W, 3]` uint8 as a frame of `size` (width, height).
+
+    A pixel of the picture is `across` x `down` pixels of the frame. Bilinear, at exactly the places
+    asked for, which OpenCV rounds: what moves slowly would tremble. Beyond the edge is as at it.
+    """
+    from ncavideo.warp_kernel import stretch  # Numba, which few need, takes its time to load
+
+    rgb = np.ascontiguousarray(rgb)
+    frame = np.empty((size[1], size[0], 3), np.uint8)
+    # The middle of n pixels is at (n - 1) / 2, where the first pixel's centre is at 0.
+    x, y = (
+        (length - 1) / 2 + (np.arange(wanted) - (wanted - 1) / 2) / ratio
+        for length, wanted, ratio in zip(rgb.shape[1::-1], size, (across, down), strict=True)
+    )
+    stretch(rgb, x, y, frame)
+    return frame

@@ -24,6 +24,7 @@ from ncavideo.errors import UserError
 from ncavideo.options import RenderOptions
 from ncavideo.painter import Painter
 from ncavideo.ruleset import RuleSet, open_ruleset
+from ncavideo.warp import warped
 
 HEIGHT, WIDTH = 48, 64
 RULES = ("fire", "moss", "water")
@@ -294,6 +295,50 @@ def test_a_state_is_carried_along() -> None:
     np.testing.assert_allclose(half[:, :-1, :-1], expected, atol=1e-5)
     assert carry(state, Motion(back, lost, True, 0.04)) is None
     assert carry(state, Motion(back * 0, lost, False, 0.04)) is None
+
+
+@pytest.mark.parametrize("step", [(0.01, 0.0), (0.0, -0.01), (0.013, 0.007), (-0.3, 0.0)])
+def test_however_little_moves_adds_up(step: tuple[float, float]) -> None:
+    """A hundred frames of a hundredth of a cell are one cell."""
+    wave = 2 * np.pi / 32 * np.indices((128, 128), np.float32)
+    planes = np.stack([np.cos(wave[1]), np.cos(wave[0])]).astype(np.float32)
+    back = np.full((128, 128, 2), [-s for s in step], np.float32)
+    motion, state = Motion(back, np.zeros((128, 128), bool), False, 0.04), planes
+    for _ in range(100):
+        moved = carry(state, motion)
+        assert moved is not None
+        state = moved
+    # The phase over whole waves far from the edges, where nothing came in.
+    inner = (slice(32, 96), slice(32, 96))
+    for plane, angle, asked in zip(state, wave[::-1], step, strict=True):
+        phase = np.angle((plane[inner] * np.exp(1j * angle[inner])).sum())
+        shift = (phase * 32 / (2 * np.pi) - 100 * asked + 16) % 32 - 16
+        assert abs(shift) < 0.05
+
+
+@pytest.mark.parametrize("planes", [1, 2, 3, 4, 5, 16])
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (9, 1), (150, 40)])
+def test_a_warp_meets_places_exactly(planes: int, size: tuple[int, int]) -> None:
+    """As in double precision, whatever the number of channels; beyond the edge is as at it."""
+    rng = np.random.default_rng(4)
+    picture = rng.random((planes, *size)).astype(np.float32)
+    back = rng.normal(0, 3, (*size, 2)).astype(np.float32)
+    at = [np.clip(np.indices(size)[a] + back[..., 1 - a].astype(float), 0, size[a] - 1)
+          for a in (0, 1)]  # fmt: skip
+    low = [np.floor(place).astype(int) for place in at]
+    high = [np.minimum(place + 1, side - 1) for place, side in zip(low, size, strict=True)]
+    down, across = (place - first for place, first in zip(at, low, strict=True))
+    upper = picture[:, low[0], low[1]] * (1 - across) + picture[:, low[0], high[1]] * across
+    lower = picture[:, high[0], low[1]] * (1 - across) + picture[:, high[0], high[1]] * across
+    expected = upper * (1 - down) + lower * down
+    np.testing.assert_allclose(warped(picture, back), expected, atol=1e-6)
+
+
+def test_a_motion_that_is_no_number_harms_nothing() -> None:
+    picture = np.random.default_rng(4).random((2, 5, 6)).astype(np.float32)
+    for odd in (np.nan, np.inf, -np.inf, 1e30):
+        back = np.full((5, 6, 2), odd, np.float32)
+        assert np.isin(warped(picture, back), picture).all()
 
 
 def test_texture_rides_on_what_moves() -> None:

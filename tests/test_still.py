@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from ncavideo import engines
+from ncavideo import engines, zoom
 from ncavideo.cli import main
 from ncavideo.errors import UserError
 from ncavideo.fractal import enlarged, grow_fractal, sizes
@@ -104,26 +104,57 @@ def test_sizes_end_with_what_was_asked_for() -> None:
 
 
 def test_the_command_grows_a_fractal_and_zooms_into_it(tmp_path: Path) -> None:
-    out, zoom = tmp_path / "f.png", tmp_path / "z.mp4"
+    out, clip = tmp_path / "f.png", tmp_path / "z.mp4"
     asked = ["still", "--rules", "stone", "--fractal", 1, "--scale", 3, "--size", "200x120",
              "--steps", 30, "--level-steps", 10, "--quiet"]  # fmt: skip
-    assert run(*asked, "-o", out, "--zoom", zoom).exit_code == 0
+    assert run(*asked, "-o", out, "--zoom", clip).exit_code == 0
     with Image.open(out) as image:
         assert image.size == (200, 120)
         settings = json.loads(image.text["ncavideo"])  # type: ignore[attr-defined]
     assert (settings["fractal"], settings["weights"], settings["cell"]) == (1, {"stone": 1.0}, 1)
-    probe = ["ffprobe", "-v", "error", "-count_packets", "-show_streams", "-of", "json", str(zoom)]
+    probe = ["ffprobe", "-v", "error", "-count_packets", "-show_streams", "-of", "json", str(clip)]
     (stream,) = json.loads(subprocess.run(probe, capture_output=True, check=True).stdout)["streams"]
     assert (stream["width"], stream["height"]) == (200, 120)
     assert (stream["codec_name"], stream["nb_read_packets"]) == ("h264", "120")
     first = tmp_path / "first.png"
     subprocess.run(
-        ["ffmpeg", "-v", "error", "-i", str(zoom), "-frames:v", "1", str(first)], check=True
+        ["ffmpeg", "-v", "error", "-i", str(clip), "-frames:v", "1", str(first)], check=True
     )
     whole, shown = (np.asarray(Image.open(p).convert("L"), float) for p in (out, first))
     assert np.abs(whole - shown).mean() < 8
     assert run(*asked, "-o", tmp_path / "again.png").exit_code == 0
     assert (tmp_path / "again.png").read_bytes() == out.read_bytes()
+
+
+@pytest.mark.parametrize("shape", [(721, 1283), (720, 1280), (501, 400)])
+def test_a_zoom_goes_straight_into_the_middle(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To a fiftieth of a pixel, also where it goes over to a finer copy of the picture."""
+    monkeypatch.setattr("ncavideo.zoom.MOST_SIDE", 160)
+    height, width = shape
+
+    def scene(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        y, x = y - (height - 1) / 2, x - (width - 1) / 2
+        return 128 + 50 * np.sin(x / 9 + y / 30) + 50 * np.sin(y / 10 - x / 40 + 1)
+
+    grey = scene(*np.mgrid[:height, :width].astype(float))
+    # Rounded at random: where slopes are slight, steps of plain rounding would look like moves.
+    dither = np.random.default_rng(2).random(shape)
+    picture = (grey + dither)[..., None].astype(np.uint8).repeat(3, 2)
+    count, worst = 60, 0.0
+    for index, frame in enumerate(zoom.frames(picture, count)):
+        high, wide = frame.shape[:2]
+        scale = wide / width * (zoom.CLOSEST * width / wide) ** (index / (count - 1))
+        y, x = np.mgrid[:high, :wide].astype(float)
+        y, x = (y - (high - 1) / 2) / scale, (x - (wide - 1) / 2) / scale
+        expected = scene(y + (height - 1) / 2, x + (width - 1) / 2)
+        slopes = np.gradient(expected)
+        # The edge has nothing beyond it to be read there.
+        parts = [p[2:-2, 2:-2].ravel() for p in (expected, *slopes, np.ones_like(expected))]
+        found = np.linalg.lstsq(np.stack(parts, 1), frame[2:-2, 2:-2, 1].ravel(), rcond=None)[0]
+        worst = max(worst, *np.abs(found[1:3] / found[0]))
+    assert worst < 0.02, worst
 
 
 def test_what_cannot_be_tiled_is_refused() -> None:

@@ -325,11 +325,28 @@ def test_bfloat16_only_where_it_is_fast(monkeypatch: pytest.MonkeyPatch) -> None
         assert fast_bfloat16(torch.device("cuda")) is fast
     assert fast_bfloat16(torch.device("mps")) is False
 
-    class NoOneDNN:
-        """What torch's wheels for Apple's processors have."""
+    # As processors of several kinds, and torch's wheels for Apple's, which lack oneDNN.
+    for features, has_onednn, fast in (
+        ({"avx2": True, "avx512bw": True, "avx512bf16": False}, True, False),
+        ({"avx512bw": True, "avx512bf16": True}, True, True),
+        ({"avx512bw": True, "amx-bf16": True}, True, True),
+        ({"neon": True}, True, False),
+        ({"neon": True, "bf16": True}, True, True),
+        ({"neon": True, "bf16": True}, False, False),
+    ):
+        monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda f=features: f)
+        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda has=has_onednn: has)
+        assert fast_bfloat16(torch.device("cpu")) is fast
 
-    monkeypatch.setattr(torch.ops, "mkldnn", NoOneDNN())
-    assert fast_bfloat16(torch.device("cpu")) is False
+
+def test_this_processor_is_known() -> None:
+    """LLVM and torch agree where both can say."""
+    if not hasattr(torch.cpu, "get_capabilities"):
+        pytest.skip("this torch cannot say")
+    has = torch.cpu.get_capabilities()
+    native = any(has.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    expected = native and torch.backends.mkldnn.is_available()
+    assert fast_bfloat16(torch.device("cpu")) is expected
 
 
 def test_without_torchvision_there_is_another_way(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -229,6 +229,11 @@ def test_everything_works_by_keyboard(opened: Any) -> None:
     opened.locator("canvas").focus()
     opened.keyboard.press("ArrowLeft")
     assert not np.all(rgb(opened)[30, 41] == 0.5)
+    # Four cells to the left of the middle.
+    left, cells = opened.evaluate(
+        "() => [parseFloat(document.getElementById('pointer').style.left), ncavideo.size[1]]"
+    )
+    assert left / 100 * cells == pytest.approx(cells / 2 - 4, abs=1e-3)
     opened.keyboard.press("Enter")
     assert np.all(rgb(opened)[30, 41] == 0.5)
     opened.keyboard.press("Space")

@@ -7,6 +7,7 @@ import numpy as np
 
 from ncavideo.control.base import Motion
 from ncavideo.remember import Remembers
+from ncavideo.warp import warped
 
 LONGEST_SIDE = 640  # pixels in which the flow is searched; a finer grid's is enlarged from there
 # The consistency check of Sundaram, Brox and Keutzer, "Dense Point Trajectories by GPU-Accelerated
@@ -71,18 +72,13 @@ class Follower(Remembers):
         return np.asarray(search.calc(there, here, start), np.float32)
 
 
-def carried(
-    picture: np.ndarray, back: np.ndarray, interpolation: int = cv2.INTER_LINEAR
-) -> np.ndarray:
-    """Return a picture `[h, w]` or `[h, w, n]`, n up to 4, carried along.
+def carried(picture: np.ndarray, back: np.ndarray) -> np.ndarray:
+    """Return a picture `[h, w]` or `[h, w, n]` carried along, as float32.
 
     Each place gets what was at its place plus `back` `[h, w, 2]` (x, y), in pixels.
     """
-    height, width = back.shape[:2]
-    x = back[..., 0] + np.arange(width, dtype=np.float32)
-    y = back[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    moved = cv2.remap(picture, x, y, interpolation, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(moved)
+    planes = picture.reshape(*picture.shape[:2], -1).transpose(2, 0, 1)
+    return warped(planes, back).transpose(1, 2, 0).reshape(picture.shape)
 
 
 def _outside(back: np.ndarray) -> np.ndarray:
@@ -94,7 +90,7 @@ def _outside(back: np.ndarray) -> np.ndarray:
 
 
 def _is_cut(before: np.ndarray, now: np.ndarray, back: np.ndarray, lost: np.ndarray) -> bool:
-    expected, seen = carried(before, back).astype(np.float32), now.astype(np.float32)
+    expected, seen = carried(before, back), now.astype(np.float32)
     if min(expected.std(), seen.std()) < EMPTY:
         return bool(np.abs(seen - before).mean() > JUMP * 255)
     explained = np.corrcoef(expected.ravel(), seen.ravel())[0, 1]

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from ncavideo.errors import UserError
-from ncavideo.pictures import open_picture, picture_rgb
+from ncavideo.pictures import open_picture, picture_alpha, picture_numbers, picture_rgb
 from ncavideo.pixels import luminance
 from ncavideo.video.pyav import frame_rate, time_base
 from ncavideo.video.reader import VideoReader, main_video, open_clip
@@ -39,9 +39,10 @@ class Part:
 
 
 def _alpha_of_picture(image: Image.Image, path: Path) -> np.ndarray:
-    if "A" not in image.getbands() and "transparency" not in image.info:
+    alpha = picture_alpha(image)
+    if alpha is None:
         raise UserError(f"{path} has no alpha channel: leave out #alpha")
-    return np.asarray(image.convert("RGBA"), np.float32)[..., 3] / 255
+    return alpha
 
 
 def _alpha_of_frame(frame: av.VideoFrame) -> np.ndarray:
@@ -50,18 +51,12 @@ def _alpha_of_frame(frame: av.VideoFrame) -> np.ndarray:
     return frame.to_ndarray(format="rgba")[..., 3].astype(np.float32) / 255
 
 
-def _labels_of_picture(image: Image.Image, path: Path) -> np.ndarray:
-    if image.mode not in ("P", "L", "1") and not image.mode.startswith("I"):
-        raise UserError(
-            f"the label map {path} is in colour ({image.mode}): save it with a palette or in grey,"
-            " its numbers as pixel values"
-        )
-    return np.asarray(image).astype(np.int32)
-
-
 LUMINANCE = Part(lambda image, path: luminance(picture_rgb(image)), None)
 ALPHA = Part(_alpha_of_picture, _alpha_of_frame)
-LABELS = Part(_labels_of_picture, lambda f: f.to_ndarray(format="gray").astype(np.int32))
+LABELS = Part(
+    lambda image, path: picture_numbers(image),
+    lambda frame: frame.to_ndarray(format="gray").astype(np.int64),
+)
 
 
 class Footage:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import llvmlite.binding as llvm
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -41,6 +42,8 @@ STILL_STEPS = 8  # steps, a video frame's worth, over which a calm sample should
 CALM = "left alone"  # the history of a sample with the same request as before, unhurt
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 MOST_STYLE = 2048  # px: the root of the most pixels that are kept of a style picture
+# Of Intel's and AMD's processors, and of ARM's; LLVM's names.
+BFLOAT16_INSTRUCTIONS = ("avx512bf16", "amx-bf16", "bf16")
 BROKEN = 8.0  # a state beyond this is not worth healing: it starts again
 
 
@@ -455,8 +458,11 @@ def _without_broken(state: Tensor) -> Tensor:
 def fast_bfloat16(device: torch.device) -> bool:
     """Return whether matrix products in bfloat16 are faster than in float32 on `device`."""
     if device.type == "cpu":
-        supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)  # of oneDNN's
-        return supported is not None and bool(supported())
+        # oneDNN multiplies such matrices on AVX-512 without instructions for them, too, but slower
+        # than others. Which there are LLVM tells: torch has a public word for it only of late.
+        features = llvm.get_host_cpu_features()
+        has_them = any(features.get(name) for name in BFLOAT16_INSTRUCTIONS)
+        return has_them and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
     # Cards before Ampere have no such arithmetic: torch converts there and back, which is slower.
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 

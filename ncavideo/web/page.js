@@ -342,7 +342,7 @@ class Page {
   steer(key) {
     const { width, height } = this.engine;
     const pointer = this.get("pointer");
-    const [x, y] = this.pointer || [width / 2, height / 2];
+    const [x, y] = this.pointer || [(width - 1) / 2, (height - 1) / 2]; // the first cell's centre is at 0
     const by = { ArrowLeft: [-4, 0], ArrowRight: [4, 0], ArrowUp: [0, -4], ArrowDown: [0, 4] }[key];
     if (!by && key !== "Enter") return false;
     if (key === "Enter") this.dab(x, y, this.radius());
