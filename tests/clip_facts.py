@@ -22,7 +22,7 @@ from typing import Any
 
 import av
 from hostile import make_corpus
-from test_faithful import ODD, ffmpeg
+from material import ODD, ffmpeg
 
 from ncavideo.errors import OutputError, UserError
 from ncavideo.video.pyav import open_input
@@ -38,7 +38,7 @@ ROUNDING = 1e-3  # seconds
 
 
 def make(folder: Path) -> None:
-    """Write the clips of tests/hostile.py, tests/test_faithful.py and tests/cases.sh."""
+    """Write the clips of tests/hostile.py, tests/material.py and tests/cases.sh."""
     for name in ("hostile", "faithful", "cases"):
         (folder / name).mkdir(parents=True)
     make_corpus(folder / "hostile")

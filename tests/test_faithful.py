@@ -15,49 +15,11 @@ from typing import Any
 import material
 import numpy as np
 import pytest
+from material import ODD, QUICK, TONE, ffmpeg
 
 from ncavideo.errors import UserError
 from ncavideo.video.reader import VideoReader
 from ncavideo.video.writer import open_writer
-
-# Each odd clip: its name and the ffmpeg arguments that make it. A leading source is implied.
-SMALL = ["-f", "lavfi", "-i", "testsrc2=size=192x108:rate=25:duration=0.8"]
-TONE = ["-f", "lavfi", "-i", "sine=frequency=440:duration=0.8"]
-TONE2 = ["-f", "lavfi", "-i", "sine=frequency=660:duration=0.8"]
-QUICK = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
-VARIABLE = ["-vf", "select='not(mod(n,3))+eq(n,4)+eq(n,5)'", "-fps_mode", "vfr"]
-ODD: dict[str, tuple[str, list[str]]] = {
-    "plain": ("plain.mp4", [*SMALL, *TONE, *QUICK]),
-    "variable rate mp4": ("vfr.mp4", [*SMALL, *TONE, *QUICK, *VARIABLE]),
-    "variable rate mkv": ("vfr.mkv", [*SMALL, *TONE, *QUICK, *VARIABLE]),
-    "odd size": (
-        "odd.mp4",
-        ["-f", "lavfi", "-i", "testsrc2=size=213x121:rate=30:duration=0.4"]
-        + ["-c:v", "libx264", "-pix_fmt", "yuv444p"],
-    ),
-    "10 bit": ("deep.mp4", [*SMALL, "-c:v", "libx265", "-pix_fmt", "yuv420p10le"]),
-    "interlaced": ("inter.mp4", [*SMALL, *QUICK, "-flags", "+ildct+ilme", "-x264opts", "tff=1"]),
-    "one frame": ("one.mp4", [*SMALL, *QUICK, "-frames:v", "1"]),
-    "no sound": ("silent.mkv", [*SMALL, *QUICK]),
-    "two sounds": (
-        "two.mp4",
-        [*SMALL, *TONE, *TONE2, *QUICK, "-map", "0", "-map", "1", "-map", "2", "-c:a", "aac"]
-        + ["-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=fra"],
-    ),
-    "late start": ("late.mkv", [*SMALL, *TONE, *QUICK, "-output_ts_offset", "3"]),
-    "wide pixels": ("sar.mp4", [*SMALL, *QUICK, "-vf", "setsar=4/3"]),
-    "B-frames": ("b.mp4", [*SMALL, *TONE, "-c:v", "libx264", "-bf", "3", "-pix_fmt", "yuv420p"]),
-    "29.97": (
-        "ntsc.mov",
-        ["-f", "lavfi", "-i", "testsrc2=size=192x108:rate=30000/1001:duration=0.8"] + QUICK,
-    ),
-    "gif": ("pal.gif", SMALL),
-    "mjpeg": ("m.mov", [*SMALL, "-c:v", "mjpeg", "-pix_fmt", "yuvj420p"]),
-}
-
-
-def ffmpeg(*arguments: object) -> None:
-    subprocess.run(["ffmpeg", "-v", "error", "-y", *map(str, arguments)], check=True)
 
 
 def probe(path: Path, *arguments: str) -> dict[str, Any]:
