@@ -35,7 +35,7 @@ def bad_clips(folder: Path, good: bytes) -> None:
 
 def command(*words: object) -> list[str]:
     """Return a command line of this very ncavideo."""
-    return [sys.executable, "-m", "ncavideo.cli", *map(str, words)]
+    return [sys.executable, "-m", "ncavideo", *map(str, words)]
 
 
 def main() -> None:

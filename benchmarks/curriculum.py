@@ -30,9 +30,9 @@ import torch
 from long_run import distance, light_field, nyquist_share
 from rule_set import border, grown, healing, one_rule, take_over
 
-from ncavideo import engines
-from ncavideo.engines.base import Engine
-from ncavideo.ruleset import RuleSet
+from ncavideo.nca import engines
+from ncavideo.nca.engines.base import Engine
+from ncavideo.nca.ruleset import RuleSet
 from ncavideo.training.conditions import draw_light
 from ncavideo.training.patches import Patches
 from ncavideo.training.recipe import (

@@ -17,9 +17,10 @@ import platform
 
 import numpy as np
 
-from ncavideo import bench, engines
-from ncavideo.cores import cores
-from ncavideo.ruleset import RuleSet, open_ruleset
+from ncavideo.cli import bench
+from ncavideo.nca import engines
+from ncavideo.nca.ruleset import RuleSet, open_ruleset
+from ncavideo.util.device import cores
 
 GRIDS = {"360p": (360, 640), "720p": (720, 1280), "1080p": (1080, 1920), "4K": (2160, 3840)}
 
@@ -32,7 +33,7 @@ def openvino_rate(ruleset: RuleSet, precision: str) -> float:
     import openvino
     import torch
 
-    from ncavideo.engines.reference import network
+    from ncavideo.nca.engines.reference import network
 
     class Step(torch.nn.Module):
         def __init__(self) -> None:

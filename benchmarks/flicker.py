@@ -27,10 +27,10 @@ from metrics import flicker
 from style_network import STYLE, Paint, style_network
 
 from ncavideo.control.levels import ClipRange, clip_range
-from ncavideo.options import RenderOptions
-from ncavideo.painter import Painter
-from ncavideo.pixels import luminance
-from ncavideo.ruleset import find_ruleset
+from ncavideo.nca.ruleset import find_ruleset
+from ncavideo.rendering.frame_renderer import Painter
+from ncavideo.rendering.options import RenderOptions
+from ncavideo.util.pixels import luminance
 
 STEP = (2.3, 0.9)  # pixels a frame
 WINDOW = (640, 360)

@@ -18,10 +18,10 @@ import time
 
 import numpy as np
 
-from ncavideo.fractal import grow_fractal
-from ncavideo.pixels import LUMINANCE
-from ncavideo.ruleset import find_ruleset
-from ncavideo.still import StillOptions
+from ncavideo.nca.ruleset import find_ruleset
+from ncavideo.still.fractal import grow_fractal
+from ncavideo.still.still import StillOptions
+from ncavideo.util.pixels import LUMINANCE
 
 RULES = ("moss", "magma", "water", "stone", "bark", "nebula", "crystal")
 

@@ -31,10 +31,10 @@ from gpu_step import PERCEPTION_FLOPS, size
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from ncavideo.engines.triton_gpu import DTYPES, WARPS, Plan, make_plan
-from ncavideo.engines.triton_kernel import step_kernel
-from ncavideo.nca import FILTERS
-from ncavideo.ruleset import open_ruleset
+from ncavideo.nca.engines.triton_gpu import DTYPES, WARPS, Plan, make_plan
+from ncavideo.nca.engines.triton_kernel import step_kernel
+from ncavideo.nca.model import FILTERS
+from ncavideo.nca.ruleset import open_ruleset
 
 POINTERS = {torch.float32: "*fp32", torch.float16: "*fp16"}
 SCHEDULERS = 4  # each multiprocessor issues as many instructions a clock

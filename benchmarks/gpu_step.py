@@ -30,14 +30,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ncavideo import engines
-from ncavideo.engines.base import Engine
-from ncavideo.engines.reference import network
-from ncavideo.engines.triton_gpu import DTYPES, TritonEngine
-from ncavideo.errors import UserError
-from ncavideo.firemask import fire_mask_torch
-from ncavideo.nca import FILTERS
-from ncavideo.ruleset import RuleSet, open_ruleset
+from ncavideo.nca import engines
+from ncavideo.nca.engines.base import Engine
+from ncavideo.nca.engines.reference import network
+from ncavideo.nca.engines.triton_gpu import DTYPES, TritonEngine
+from ncavideo.nca.fire_mask import fire_mask_torch
+from ncavideo.nca.model import FILTERS
+from ncavideo.nca.ruleset import RuleSet, open_ruleset
+from ncavideo.util.errors import UserError
 
 SEED, EDGE = 0, "reflect"
 FRAME, LONG = 8, 64  # steps in a call; both short enough for the triton engine to record

@@ -20,14 +20,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from ncavideo.work import SEGMENT
+from ncavideo.rendering.checkpoint import SEGMENT
 
 OPTIONS = ["--rules", "fire,moss", "--flow", "--control", "fire=edges,smooth=0.3", "--cell", "2"]
 
 
 def command(clip: Path, out: Path) -> list[str]:
     """Return the render."""
-    return [sys.executable, "-m", "ncavideo.cli", "render", str(clip), "-o", str(out), *OPTIONS]
+    return [sys.executable, "-m", "ncavideo", "render", str(clip), "-o", str(out), *OPTIONS]
 
 
 def main() -> None:

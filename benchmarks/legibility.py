@@ -19,10 +19,10 @@ from metrics import Reading
 from style_network import STYLE, Paint, style_network
 
 from ncavideo.control.levels import clip_range
-from ncavideo.options import RenderOptions
-from ncavideo.painter import Painter
-from ncavideo.pixels import luminance
-from ncavideo.ruleset import find_ruleset
+from ncavideo.nca.ruleset import find_ruleset
+from ncavideo.rendering.frame_renderer import Painter
+from ncavideo.rendering.options import RenderOptions
+from ncavideo.util.pixels import luminance
 from ncavideo.video.survey import survey
 
 

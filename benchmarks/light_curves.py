@@ -23,14 +23,14 @@ from clips import EXAMPLE, bikes, frames
 from metrics import by_light_alone
 
 from ncavideo.control.levels import clip_range
-from ncavideo.options import RenderOptions
-from ncavideo.painter import Painter
-from ncavideo.pixels import as_float, luminance
-from ncavideo.ruleset import open_ruleset
+from ncavideo.nca.ruleset import open_ruleset
+from ncavideo.rendering.frame_renderer import Painter
+from ncavideo.rendering.options import RenderOptions
 from ncavideo.training.style import StyleLoss, blur
 from ncavideo.training.style import luminance as torch_luminance
 from ncavideo.training.trainer import BRIGHTNESS_BLUR, load_style
 from ncavideo.training.vgg import load_vgg
+from ncavideo.util.pixels import as_float, luminance
 from ncavideo.video.survey import survey
 
 STYLES = Path(__file__).parent.parent / "examples" / "styles"

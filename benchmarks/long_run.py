@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ncavideo import engines
-from ncavideo.ruleset import open_ruleset
+from ncavideo.nca import engines
+from ncavideo.nca.ruleset import open_ruleset
 from ncavideo.training.style import StyleLoss, blur, luminance
 from ncavideo.training.trainer import load_style
 from ncavideo.training.vgg import load_vgg

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from rule_set import grown, one_rule
 
-from ncavideo.ruleset import RuleSet
+from ncavideo.nca.ruleset import RuleSet
 from ncavideo.training.motion import carried, velocity
 from ncavideo.training.recipe import (
     ModelRecipe,

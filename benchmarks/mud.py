@@ -26,14 +26,14 @@ import torch.nn.functional as F
 from clips import frames, real_clips
 
 from ncavideo.control.levels import clip_range
-from ncavideo.options import RenderOptions
-from ncavideo.painter import Painter
-from ncavideo.pixels import luminance
-from ncavideo.ruleset import RuleSet, find_ruleset
-from ncavideo.still import StillOptions, grow
+from ncavideo.nca.ruleset import RuleSet, find_ruleset
+from ncavideo.rendering.frame_renderer import Painter
+from ncavideo.rendering.options import RenderOptions
+from ncavideo.still.still import StillOptions, grow
 from ncavideo.training.patches import PATCH, STRIDE, Patches
 from ncavideo.training.trainer import load_style
 from ncavideo.training.vgg import load_vgg
+from ncavideo.util.pixels import luminance
 from ncavideo.video.survey import survey
 
 LIGHT_BINS = 5

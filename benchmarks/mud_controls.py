@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from mud import LIGHT_BINS, STYLES, WITHIN, light_bin, own_distances, windows
 
-from ncavideo.ruleset import find_ruleset
-from ncavideo.still import StillOptions, grow
+from ncavideo.nca.ruleset import find_ruleset
+from ncavideo.still.still import StillOptions, grow
 from ncavideo.training.patches import Patches
 from ncavideo.training.trainer import load_style
 from ncavideo.training.vgg import load_vgg

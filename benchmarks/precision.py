@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ncavideo.engines.reference import network
-from ncavideo.firemask import fire_mask
-from ncavideo.ruleset import LIGHT, RuleSet, open_ruleset
+from ncavideo.nca.engines.reference import network
+from ncavideo.nca.fire_mask import fire_mask
+from ncavideo.nca.ruleset import LIGHT, RuleSet, open_ruleset
 
 HEIGHT, BAND = 64, 24  # cells; every rule has a band of columns
 MARGIN = 4  # cells at a band's rim that do not count: neighbours of another rule

@@ -36,7 +36,7 @@ def render_in_process(clip: Path, *extra: str) -> dict[str, object]:
     """
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "out.mp4"
-        command = [sys.executable, "-m", "ncavideo.cli", "render", str(clip), "-o", str(output)]
+        command = [sys.executable, "-m", "ncavideo", "render", str(clip), "-o", str(output)]
         command += ["--rules", "fire,moss", "--json", "--quiet", *extra]
         wrapper = (
             "import resource, subprocess, sys; "

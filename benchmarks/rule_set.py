@@ -35,9 +35,9 @@ import torch
 from alone import ALONE
 from long_run import distance, light_field, nyquist_share
 
-from ncavideo import engines
-from ncavideo.engines.base import Engine, Snapshot
-from ncavideo.ruleset import RuleSet, open_ruleset
+from ncavideo.nca import engines
+from ncavideo.nca.engines.base import Engine, Snapshot
+from ncavideo.nca.ruleset import RuleSet, open_ruleset
 from ncavideo.training.patches import Patches
 from ncavideo.training.style import StyleLoss
 from ncavideo.training.trainer import load_style

@@ -18,22 +18,22 @@ from typing import Any
 
 from clips import bikes
 
-from ncavideo import rendering
-from ncavideo.options import RenderOptions
+from ncavideo.rendering import render
+from ncavideo.rendering.options import RenderOptions
 
 
 def timed(clip: Path, folder: Path, work: bool) -> tuple[float, float]:
     """Render once; return seconds of time and of all processors."""
-    opened: Callable[..., Any] = rendering.open_writer
+    opened: Callable[..., Any] = render.open_writer
     if not work:
-        rendering.open_writer = lambda *a, **k: opened(*a, **k | {"make_work": None})
+        render.open_writer = lambda *a, **k: opened(*a, **k | {"make_work": None})
     try:
         begin, busy = time.perf_counter(), time.process_time()
         options = RenderOptions(("fire", "moss"), overwrite=True)
-        rendering.render(clip, folder / "out.mp4", options)
+        render.render(clip, folder / "out.mp4", options)
         return time.perf_counter() - begin, time.process_time() - busy
     finally:
-        rendering.open_writer = opened
+        render.open_writer = opened
 
 
 def main() -> None:

@@ -27,9 +27,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from ncavideo import engines
-from ncavideo.nca import Edge
-from ncavideo.ruleset import RuleSet
+from ncavideo.nca import engines
+from ncavideo.nca.model import Edge
+from ncavideo.nca.ruleset import RuleSet
 from ncavideo.training.recipe import LossRecipe, ModelRecipe, Recipe, RuleRecipe, TrainingRecipe
 from ncavideo.training.sheet import rule_inputs
 from ncavideo.training.style import StyleLoss

@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ncavideo.nca import filter_bank
+from ncavideo.nca.model import filter_bank
 from ncavideo.training.recipe import Recipe
 from ncavideo.training.recipe_file import load_recipe
 from ncavideo.training.style import StyleLoss

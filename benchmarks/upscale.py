@@ -20,10 +20,10 @@ import time
 import cv2
 import numpy as np
 
-from ncavideo.pixels import LUMINANCE
-from ncavideo.ruleset import find_ruleset
-from ncavideo.still import StillOptions, grow
-from ncavideo.upscale import UPSCALERS
+from ncavideo.composite.upscale import UPSCALERS
+from ncavideo.nca.ruleset import find_ruleset
+from ncavideo.still.still import StillOptions, grow
+from ncavideo.util.pixels import LUMINANCE
 
 RULES = ("fire", "moss", "bark", "circuits")
 SIDE = 384

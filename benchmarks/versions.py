@@ -16,7 +16,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from ncavideo import tested
+from ncavideo.util import tested
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "versions.md"

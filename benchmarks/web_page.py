@@ -14,7 +14,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from ncavideo.ruleset import open_ruleset
+from ncavideo.nca.ruleset import open_ruleset
 from ncavideo.web.export import export
 
 FLAGS = ["--headless=new", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox"]

@@ -23,7 +23,7 @@ PAGES = {
 
 def on_post_build(config: Any) -> None:
     """Write the gallery's pages, with a rule set running in each, into the site."""
-    from ncavideo.ruleset import RuleSet, presets
+    from ncavideo.nca.ruleset import RuleSet, presets
     from ncavideo.web.gallery import gallery
 
     rulesets = [RuleSet.load(path) for path in presets().values()]

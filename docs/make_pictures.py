@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ncavideo.control.levels import clip_range
-from ncavideo.options import RenderOptions
-from ncavideo.pixels import luminance
-from ncavideo.preview import look_at
-from ncavideo.ruleset import find_ruleset
+from ncavideo.nca.ruleset import find_ruleset
+from ncavideo.rendering.options import RenderOptions
+from ncavideo.rendering.preview import look_at
+from ncavideo.util.pixels import luminance
 from ncavideo.video.survey import survey
 
 HERE = Path(__file__).parent

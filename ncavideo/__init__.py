@@ -13,13 +13,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ncavideo.errors import OutputError, UserError
+from ncavideo.util.errors import OutputError, UserError
 from ncavideo.version import __version__
 
 if TYPE_CHECKING:
-    from ncavideo.api import paint, render
-    from ncavideo.options import RenderOptions
-    from ncavideo.ruleset import RuleSet, presets
+    from ncavideo.nca.ruleset import RuleSet, presets
+    from ncavideo.rendering.api import paint, render
+    from ncavideo.rendering.options import RenderOptions
 
 __all__ = [
     "OutputError",
@@ -34,11 +34,11 @@ __all__ = [
 
 # Imported when they are asked for: most programs need a part, and torch alone takes seconds.
 _HOMES = {
-    "paint": "ncavideo.api",
-    "render": "ncavideo.api",
-    "RenderOptions": "ncavideo.options",
-    "RuleSet": "ncavideo.ruleset",
-    "presets": "ncavideo.ruleset",
+    "paint": "ncavideo.rendering.api",
+    "render": "ncavideo.rendering.api",
+    "RenderOptions": "ncavideo.rendering.options",
+    "RuleSet": "ncavideo.nca.ruleset",
+    "presets": "ncavideo.nca.ruleset",
 }
 
 

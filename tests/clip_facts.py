@@ -24,7 +24,7 @@ import av
 from hostile import make_corpus
 from material import ODD, ffmpeg
 
-from ncavideo.errors import OutputError, UserError
+from ncavideo.util.errors import OutputError, UserError
 from ncavideo.video.pyav import open_input
 from ncavideo.video.reader import VideoReader
 from ncavideo.video.writer import open_writer

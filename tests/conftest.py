@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from ncavideo.ruleset import Rule, RuleSet
+from ncavideo.nca.ruleset import Rule, RuleSet
 
 # Examples take as long as the machine lets them, and leave no folder behind.
 settings.register_profile("plain", deadline=None, database=None)

@@ -41,7 +41,7 @@ def main() -> None:
                 words += ["--size", f"{SIZE[0]}x{SIZE[1]}"]
             out = Path(name) / f"{picture}.png"
             print("ncavideo still", shlex.join(words), "-o", out.name, flush=True)
-            command = [sys.executable, "-m", "ncavideo.cli", "still", *words, "-o", str(out)]
+            command = [sys.executable, "-m", "ncavideo", "still", *words, "-o", str(out)]
             subprocess.run([*command, "--quiet"], check=True)
             with Image.open(out) as image:
                 half = (image.width * 1000 // image.width, image.height * 1000 // image.width)

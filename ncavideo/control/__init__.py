@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ncavideo.control.spec import ControlSpec, parse_control
-from ncavideo.errors import UserError
+from ncavideo.util.errors import UserError
 
 if TYPE_CHECKING:
-    from ncavideo.control.base import Context, Field
+    from ncavideo.control.field import Context, Field
 
 
 @dataclass(frozen=True)

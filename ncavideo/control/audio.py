@@ -10,9 +10,9 @@ import av
 import av.error
 import numpy as np
 
-from ncavideo.control.base import Context, Field, View
+from ncavideo.control.field import Context, Field, View
 from ncavideo.control.spec import parse_range
-from ncavideo.errors import UserError
+from ncavideo.util.errors import UserError
 from ncavideo.video.reader import open_clip
 
 BANDS = {"bass": (20.0, 250.0), "mid": (250.0, 4000.0), "treble": (4000.0, 10000.0)}

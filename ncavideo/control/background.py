@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from ncavideo.control.base import Context, Field, View
+from ncavideo.control.field import Context, Field, View
 from ncavideo.control.spec import parse_number
 
 HISTORY, LEAST_HISTORY, MOST_HISTORY = 10.0, 0.01, 3600.0  # seconds

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ncavideo.control.base import Context, Field, View
+from ncavideo.control.field import Context, Field, View
 from ncavideo.control.spec import parse_range
-from ncavideo.errors import UserError
+from ncavideo.util.errors import UserError
 
 SHOULDER = 0.08  # of the clip's range: how softly a band ends
 THIRDS = ("dark", "mid", "bright")

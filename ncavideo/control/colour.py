@@ -7,10 +7,10 @@ import numpy as np
 from PIL import ImageColor
 
 from ncavideo.control.bands import above
-from ncavideo.control.base import Context, Field, View
+from ncavideo.control.field import Context, Field, View
 from ncavideo.control.spec import parse_range
-from ncavideo.errors import UserError
-from ncavideo.pixels import to_linear
+from ncavideo.util.errors import UserError
+from ncavideo.util.pixels import to_linear
 
 HUE_SOFTNESS = 15.0  # degrees beyond a range's ends in which a hue fades out
 GREY, COLOURFUL = 0.06, 0.18  # chroma (of 1) of what has no hue to speak of, and of what has one

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ncavideo.control import FIELDS, field_class, make_field
-from ncavideo.control.base import Context, View
+from ncavideo.control.field import Context, View
 from ncavideo.control.luminance import Luminance
-from ncavideo.control.shaped import Shaped
+from ncavideo.control.modifiers import Shaped
+from ncavideo.control.sharing import Parted, Ramped, Split, Whole, fitted
 from ncavideo.control.spec import ControlSpec, parse_control
-from ncavideo.control.split import Parted, Ramped, Split, Whole, fitted
-from ncavideo.errors import UserError
-from ncavideo.remember import Remembers
+from ncavideo.util.errors import UserError
+from ncavideo.util.state import Remembers
 
 OFF = "off"  # the control of rules that should be nowhere
 HARDLY = 0.05  # an expression that never passes this was not asked for

@@ -7,9 +7,9 @@ import math
 import cv2
 import numpy as np
 
-from ncavideo.control.base import Context, Field, View
+from ncavideo.control.field import Context, Field, View
 from ncavideo.control.spec import parse_number
-from ncavideo.pixels import magnitude
+from ncavideo.util.pixels import magnitude
 
 SCALE, LEAST_SCALE, MOST_SCALE = 1.5, 0.3, 50.0  # cells
 FULL = 0.92  # share of the cells that are weaker than an edge of 1

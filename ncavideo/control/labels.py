@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ncavideo.control.base import Context, Field, View
+from ncavideo.control.field import Context, Field, View
 from ncavideo.control.footage import LABELS, Footage, parse_path, split_path
 from ncavideo.control.mask import resampled
-from ncavideo.errors import UserError
+from ncavideo.util.errors import UserError
 
 MOST_NAMED = 12
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ncavideo.control.clahe import clahe
-from ncavideo.remember import Remembers
+from ncavideo.util.state import Remembers
 
 CLIP_LIMIT = 3.0  # the most by which CLAHE may raise a flat region's contrast
 TILES = 6  # CLAHE's tiles along the shorter side

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ncavideo.control.base import Field, View
-from ncavideo.remember import Remembers
+from ncavideo.control.field import Field, View
+from ncavideo.util.state import Remembers
 
 
 def weakened(light: np.ndarray, strength: float) -> np.ndarray:

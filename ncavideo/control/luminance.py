@@ -5,11 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ncavideo.control.base import Context, Field, View, even_thresholds, ramp
+from ncavideo.control.field import Context, Field, View, even_thresholds, ramp
 from ncavideo.control.levels import Thresholds
-from ncavideo.control.shaped import Shaped
+from ncavideo.control.modifiers import Shaped
+from ncavideo.control.sharing import Split
 from ncavideo.control.spec import ControlSpec
-from ncavideo.control.split import Split
 
 # Steep enough that under a tenth of a typical frame is in between two rules.
 DEFAULT_CONTRAST = 6.0

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from ncavideo.control.base import Context, Field, View
+from ncavideo.control.field import Context, Field, View
 from ncavideo.control.footage import ALPHA, LUMINANCE, Footage, parse_path, split_path
 
 BLACK = 0.02  # a mask that never rises above this is empty

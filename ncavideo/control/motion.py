@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ncavideo.control.base import Context, Field, View
+from ncavideo.control.field import Context, Field, View
 from ncavideo.control.spec import parse_number
-from ncavideo.pixels import magnitude
+from ncavideo.util.pixels import magnitude
 
 SPEED, LEAST_SPEED, MOST_SPEED = 0.25, 1e-4, 100.0  # frame heights a second
 STILL = 0.04  # of SPEED: what moves less is the camera's noise

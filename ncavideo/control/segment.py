@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ncavideo.control.base import Context, Field, View
+from ncavideo.control.field import Context, Field, View
 from ncavideo.control.segmenters import Segmenter, split_model
-from ncavideo.errors import UserError
-from ncavideo.remember import Remembers
+from ncavideo.util.errors import UserError
+from ncavideo.util.state import Remembers
 
 METHODS = ("kmeans", "grabcut")  # take no model
 HUB = "hf:"

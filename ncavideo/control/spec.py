@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ncavideo.errors import UserError
+from ncavideo.util.errors import UserError
 
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 MOST_SMOOTH = 60.0  # seconds

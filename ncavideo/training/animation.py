@@ -9,10 +9,10 @@ from pathlib import Path
 import av
 import numpy as np
 
-from ncavideo import engines
-from ncavideo.outputs import replacing
-from ncavideo.ruleset import RuleSet
+from ncavideo.nca import engines
+from ncavideo.nca.ruleset import RuleSet
 from ncavideo.training.sheet import rule_inputs
+from ncavideo.util.atomic_write import replacing
 
 SIZE = 96  # cells; two pixels each
 FRAME_STEPS = 6

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ncavideo.nca import Edge
+from ncavideo.nca.model import Edge
 from ncavideo.training.recipe import MotionRecipe
 
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ncavideo.nca import Edge
+from ncavideo.nca.model import Edge
 from ncavideo.training.vgg import VGGFeatures
 
 PATCH, STRIDE, EXEMPLAR_STRIDE = 24, 12, 4

@@ -10,7 +10,7 @@ from typing import Any
 
 import tomli_w
 
-from ncavideo.outputs import is_file
+from ncavideo.util.atomic_write import is_file
 
 FORMAT = 1
 LEAST_SIZE = 32  # cells a side of a training grid

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ncavideo.errors import UserError
-from ncavideo.ruleset import LIGHT, NAME
+from ncavideo.nca.ruleset import LIGHT, NAME
 from ncavideo.training.loggers import LOGGERS
 from ncavideo.training.recipe import (
     FORMAT,
@@ -25,6 +24,7 @@ from ncavideo.training.recipe import (
     StylePicture,
     TrainingRecipe,
 )
+from ncavideo.util.errors import UserError
 
 # The least and the most that each number may be.
 RANGES: dict[str, tuple[float, float]] = {

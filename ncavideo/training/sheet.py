@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ncavideo import engines
-from ncavideo.nca import Edge
-from ncavideo.ruleset import LIGHT, RuleSet
+from ncavideo.nca import engines
+from ncavideo.nca.model import Edge
+from ncavideo.nca.ruleset import LIGHT, RuleSet
 
 LIGHTS = (0.1, 0.35, 0.65, 0.9)
 

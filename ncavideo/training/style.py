@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ncavideo.nca import Edge
+from ncavideo.nca.model import Edge
 from ncavideo.training.metrics import METRICS
 from ncavideo.training.vgg import VGGFeatures
 

@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ncavideo.errors import UserError, ran_out
-from ncavideo.nca import Edge
-from ncavideo.outputs import is_file
+from ncavideo.nca.model import Edge
+from ncavideo.util.atomic_write import is_file
+from ncavideo.util.errors import UserError, ran_out
 
 SMALLEST_CUT = 0.4  # share of the picture's side
 JITTER = 0.08  # how far brightness, contrast and saturation of a cut-out may change

@@ -16,12 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ncavideo import engines
-from ncavideo.engines.base import Snapshot
-from ncavideo.errors import UserError
-from ncavideo.nca import FILTERS, NCA, Edge, to_rgb
-from ncavideo.pictures import read_picture
-from ncavideo.ruleset import LIGHT, Rule, RuleSet
+from ncavideo.nca import engines
+from ncavideo.nca.engines.base import Snapshot
+from ncavideo.nca.model import FILTERS, NCA, Edge, to_rgb
+from ncavideo.nca.ruleset import LIGHT, Rule, RuleSet
 from ncavideo.training.conditions import disc, draw_condition
 from ncavideo.training.motion import carried, velocity
 from ncavideo.training.pool import Pool
@@ -29,7 +27,9 @@ from ncavideo.training.recipe import LossRecipe, Recipe, Stage, TrainingRecipe
 from ncavideo.training.style import StyleLoss, blur, luminance
 from ncavideo.training.text import TextGuide
 from ncavideo.training.unroll import Firing, unroll
-from ncavideo.training.unroll_device import unroll_on_device
+from ncavideo.training.unroll_gpu import unroll_on_device
+from ncavideo.util.errors import UserError
+from ncavideo.util.pictures import read_picture
 
 BRIGHTNESS_BLUR = 3.0  # cells: finer than this, light and dark are the texture's own
 STATE_LIMIT = 1.0  # hidden numbers beyond this cost; keeps a state in range for ever

@@ -20,14 +20,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ncavideo.firemask import UINT32, threshold
-from ncavideo.nca import FILTERS, NCA, Edge
+from ncavideo.nca.fire_mask import UINT32, threshold
+from ncavideo.nca.model import FILTERS, NCA, Edge
 from ncavideo.training import unroll_kernel as kernel
 
 
 @dataclass(frozen=True)
 class Firing:
-    """Which cells fire: see `firemask`. Samples stand one above the other in one tall mask."""
+    """Which cells fire: see `fire_mask`. Samples stand one above the other in one tall mask."""
 
     seed: int
     first_step: int

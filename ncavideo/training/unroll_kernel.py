@@ -13,8 +13,8 @@ from typing import Any
 import numba
 import numpy as np
 
-from ncavideo.engines.fused_kernel import _firing
-from ncavideo.nca import LAPLACIAN_SCALE, SOBEL_SCALE
+from ncavideo.nca.engines.fused_kernel import _firing
+from ncavideo.nca.model import LAPLACIAN_SCALE, SOBEL_SCALE
 
 _S1, _S2 = np.float32(1 / SOBEL_SCALE), np.float32(2 / SOBEL_SCALE)
 _L1, _L2 = np.float32(1 / LAPLACIAN_SCALE), np.float32(2 / LAPLACIAN_SCALE)
@@ -43,7 +43,7 @@ def firing_cells(
 ) -> int:
     """Write the places `y * width + x` of the cells that fire to `cells`; return how many.
 
-    `first` is the mask's row that the sample's first row stands for; see `firemask`.
+    `first` is the mask's row that the sample's first row stands for; see `fire_mask`.
     """
     hashes = np.empty(width, np.uint32)
     columns = np.empty(width + 1, np.int64)

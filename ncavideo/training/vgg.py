@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ncavideo.errors import UserError
-from ncavideo.nca import Edge
+from ncavideo.nca.model import Edge
+from ncavideo.util.errors import UserError
 
 # Convolutions in each of VGG16's five blocks, and the width of each block.
 BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))

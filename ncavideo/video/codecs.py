@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import av
 import av.codec
 
-from ncavideo.errors import UserError
+from ncavideo.util.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from types import TracebackType
 import av
 from av.packet import Packet
 
-from ncavideo.errors import OutputError
+from ncavideo.util.errors import OutputError
 from ncavideo.video.pyav import DEFAULT_TIME_BASE, time_base
 
 MAGIC = b"ncavideo packets 1 "

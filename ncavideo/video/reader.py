@@ -19,7 +19,7 @@ from av.stream import Disposition
 from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
-from ncavideo.errors import UserError
+from ncavideo.util.errors import UserError
 from ncavideo.video.colour import RESAMPLING, Colour, colour_of, is_rgb
 from ncavideo.video.pyav import DEFAULT_TIME_BASE, frame_rate, open_input, positive, time_base
 

@@ -25,7 +25,8 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
-from ncavideo.errors import OutputError, UserError
+from ncavideo.rendering.checkpoint import State, Work
+from ncavideo.util.errors import OutputError, UserError
 from ncavideo.video.codecs import (
     CONTAINERS,
     HARDWARE,
@@ -37,10 +38,9 @@ from ncavideo.video.codecs import (
 from ncavideo.video.colour import RESAMPLING, RGB
 from ncavideo.video.packets import PacketFile, read_packets
 from ncavideo.video.palette import Palette
-from ncavideo.video.passthrough import Passthrough
 from ncavideo.video.pyav import open_output, time_base
 from ncavideo.video.reader import VideoReader
-from ncavideo.work import State, Work
+from ncavideo.video.stream_copy import Passthrough
 
 # How frames lie in memory, by channels and bytes a number.
 LAYOUTS = {(3, 1): "rgb24", (3, 2): "rgb48le", (4, 1): "rgba", (4, 2): "rgba64le"}

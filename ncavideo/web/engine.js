@@ -4,7 +4,7 @@
 //   z  = [perception(s), inputs]
 //   s' = s + mask * (W2 @ relu(W1 @ z + b1))
 //
-// The same filters, weights, edges and fire mask as ncavideo/nca.py and ncavideo/firemask.py.
+// The same filters, weights, edges and fire mask as ncavideo/nca/model.py and ncavideo/nca/fire_mask.py.
 
 class Unsupported extends Error {}
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ncavideo.errors import OutputError
-from ncavideo.outputs import check_output, replacing
-from ncavideo.ruleset import RuleSet
+from ncavideo.nca.ruleset import RuleSet
+from ncavideo.util.atomic_write import check_output, replacing
+from ncavideo.util.errors import OutputError
 
 SCRIPTS = ("engine.js", "control.js", "page.js")
 

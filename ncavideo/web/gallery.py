@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ncavideo.errors import OutputError, UserError
-from ncavideo.outputs import replacing
-from ncavideo.ruleset import RuleSet
+from ncavideo.nca.ruleset import RuleSet
+from ncavideo.util.atomic_write import replacing
+from ncavideo.util.errors import OutputError, UserError
 from ncavideo.web.export import digest, export, part
 
 TILE, STEPS = 180, 500  # cells a side of each rule's picture, and how long it grows

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ncavideo.control.base import View
-from ncavideo.remember import Remembers
+from ncavideo.control.field import View
+from ncavideo.util.state import Remembers
 
 
 class Segmenter(Remembers, ABC):

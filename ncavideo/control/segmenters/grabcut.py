@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ncavideo.control.base import View
+from ncavideo.control.field import View
 from ncavideo.control.segmenters import Segmenter
-from ncavideo.errors import UserError
+from ncavideo.util.errors import UserError
 
 BOX = (0.2, 0.2, 0.6, 0.6)  # of the frame: x, y, width, height
 LONGEST_SIDE = 320  # pixels in which the cut is searched

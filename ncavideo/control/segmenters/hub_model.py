@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ncavideo.control.base import View
+from ncavideo.control.field import View
 from ncavideo.control.segmenters import Segmenter
 from ncavideo.control.segmenters.semantic import class_index, on_grid
-from ncavideo.errors import UserError
-from ncavideo.pixels import as_float
+from ncavideo.util.errors import UserError
+from ncavideo.util.pixels import as_float
 
 LEAST_PROBED = 256  # pixels of a ramp's shorter side
 NEARLY = 0.02  # of a frame's side: an end that is so near to an edge is on it
@@ -32,7 +32,7 @@ class HubModel(Segmenter):
             raise UserError(
                 "segment:CLASS@hf:... needs transformers: pip install 'ncavideo[segment]'"
             ) from error
-        from ncavideo.engines import choose_device
+        from ncavideo.nca.engines import choose_device
 
         local = Path(source).is_dir()
         if not source or (not local and source.count("/") != 1):

@@ -8,10 +8,10 @@ import re
 import cv2
 import numpy as np
 
-from ncavideo.control.base import View
 from ncavideo.control.colour import oklab
+from ncavideo.control.field import View
 from ncavideo.control.segmenters import Segmenter
-from ncavideo.errors import UserError
+from ncavideo.util.errors import UserError
 
 MOST_PARTS = 8
 PLACE = 0.15  # how much a frame's height counts beside OKLab, where black and white are 1 apart

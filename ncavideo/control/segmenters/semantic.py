@@ -9,9 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ncavideo.control.base import View
+from ncavideo.control.field import View
 from ncavideo.control.segmenters import Segmenter, split_model
-from ncavideo.errors import UserError
+from ncavideo.util.errors import UserError
 
 MODEL = "lraspp_mobilenet_v3_large"
 SIDE = 520  # pixels of the shorter side that the published weights were made for
@@ -95,7 +95,7 @@ def class_index(name: str, known: list[str]) -> int:
 
 
 def _device() -> str:
-    from ncavideo.engines import choose_device
+    from ncavideo.nca.engines import choose_device
 
     return choose_device()
 

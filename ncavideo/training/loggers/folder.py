@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ncavideo.outputs import replacing
+from ncavideo.util.atomic_write import replacing
 
 LOG = "log.jsonl"
 PLOT = "loss.png"

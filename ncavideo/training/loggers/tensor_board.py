@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ncavideo.errors import UserError
 from ncavideo.training.loggers.base import Logger
 from ncavideo.training.recipe import Recipe
+from ncavideo.util.errors import UserError
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

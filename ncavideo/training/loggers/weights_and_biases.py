@@ -6,9 +6,9 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from ncavideo.errors import UserError
 from ncavideo.training.loggers.base import Logger
 from ncavideo.training.recipe import Recipe
+from ncavideo.util.errors import UserError
 
 PROJECT = "ncavideo"
 RUN_ID = "wandb-id.txt"  # in the run's folder, so that a resumed run goes on as the same one

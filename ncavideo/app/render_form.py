@@ -1,0 +1,164 @@
+"""What the form on the Render tab asks for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ncavideo.control.spec import parse_control
+from ncavideo.rendering.options import RenderOptions
+from ncavideo.util.errors import UserError
+
+MOST_RULES = 8
+AS_ALL = "as all the others"
+# What drives the rules: what is shown, and how it is written. `mask` is the picture or clip that
+# was dropped; all else that reads a file is for the command line.
+CONTROLS = {
+    "Luminance": "luminance",
+    "Saturation": "saturation",
+    "Edges": "edges",
+    "Motion": "motion",
+    "Background (what stands out from it)": "background",
+    "Groups of like colours": "segment:kmeans",
+    "The object in the middle": "segment:grabcut",
+    "Loudness": "audio",
+    "My mask": "mask",
+}
+OWN_CONTROLS = {
+    "Bright parts": "luminance:bright",
+    "Middle tones": "luminance:mid",
+    "Dark parts": "luminance:dark",
+    "Saturated colours": "saturation",
+    "Reds": "hue:330-30",
+    "Yellows": "hue:30-80",
+    "Greens": "hue:80-165",
+    "Blues": "hue:165-270",
+    "Edges": "edges",
+    "Motion": "motion,smooth=0.3",
+    "What stands out from the background": "background,smooth=0.3",
+    "The object in the middle": "segment:grabcut",
+    "The sound's loudness": "audio",
+    "The sound's bass": "audio:bass",
+    "My mask": "mask",
+}
+FIELD_CONTROLS = {name: spec for name, spec in OWN_CONTROLS.items() if "luminance" not in spec}
+FORMATS = {
+    "As the clip": (None, None),
+    "MP4 (H.264)": (".mp4", "h264"),
+    "WebM (VP9)": (".webm", "vp9"),
+    "ProRes": (".mov", "prores"),
+    "Lossless (FFV1)": (".mkv", "ffv1"),
+    "GIF": (".gif", None),
+}
+# Fields of the options that the form has a number for, where 0 stands for automatic.
+AUTOMATIC = ("contrast", "steps", "tempo", "cell")
+# The clip's ends, which no look sets: seconds, where 0 stands for none.
+ENDS = ("before", "after", "loop")
+PLAIN = (
+    ("by_brightness", "light", "shade", "blend", "opacity", "keep", "matte", "flow", "on_cut")
+    + ("warmup", "seed", "edge", "upscale")
+)  # fmt: skip
+
+
+def asked_options(values: Mapping[str, Any], ruleset: str, mask: Path | None) -> RenderOptions:
+    """Return the options that the form's `values` ask for.
+
+    `values`: as the components give them, by the options' names, and `own` (a control for each
+    rule in turn, or `AS_ALL`), `keys` (keyframes, one a line), `begin` and `end` (seconds),
+    `format`. `mask`: the file that `mask` stands for. Raises `UserError` for what cannot be
+    rendered.
+    """
+    rules = tuple(values["rules"] or ())
+    if not rules:
+        raise UserError("choose at least one rule")
+    if len(rules) > MOST_RULES:
+        raise UserError(f"choose at most {MOST_RULES} rules")
+    controls = [values["control"]] if values["control"] not in ("luminance", None) else []
+    own = zip(rules, values["own"], strict=False)
+    controls += [f"{rule}={text}" for rule, text in own if text != AS_ALL]
+    # A number that was cleared is the default.
+    asked: dict[str, Any] = {
+        name: _plain(name, values[name]) for name in PLAIN if values[name] is not None
+    }
+    asked |= {name: _plain(name, values[name]) or None for name in AUTOMATIC}
+    # Without seconds, what the option is by default: 0 for some, None for others.
+    asked |= {name: _plain(name, values[name]) for name in ENDS if values[name]}
+    for name in ("light_control", "opacity_control"):
+        asked[name] = _control(values[name], mask) if values[name] else None
+    begin, end = (_plain(name, values[name]) or 0.0 for name in ("begin", "end"))
+    if end and end <= begin:
+        raise UserError(f"the end ({end:g} s) must come after the beginning ({begin:g} s)")
+    return RenderOptions(
+        rules=rules,
+        ruleset=ruleset,
+        control=tuple(_control(text, mask) for text in controls),
+        start=begin or None,
+        duration=end - begin if end else None,
+        keys=tuple(line.strip() for line in (values["keys"] or "").splitlines() if line.strip()),
+        codec=FORMATS[values["format"]][1],
+        **asked,
+    )
+
+
+def output_name(clip: Path, options: RenderOptions, form: str) -> str:
+    """Return the output's name for the chosen format."""
+    from ncavideo.rendering.render import default_output
+
+    suffix = FORMATS[form][0]
+    name = default_output(clip, options)
+    return (name.with_suffix(suffix) if suffix else name).name
+
+
+def shown_options(options: RenderOptions, presets: Mapping[str, Path]) -> RenderOptions:
+    """Return the options with names for paths, as whoever has the files would write them.
+
+    A preset that is found by its rules alone is not named.
+    """
+    ruleset: str | None = options.ruleset
+    if ruleset in presets:
+        from ncavideo.nca.ruleset import find_ruleset
+
+        ruleset = None if find_ruleset(options.rules).name == ruleset else ruleset
+    elif ruleset is not None:
+        ruleset = Path(ruleset).name
+    light, opacity = options.light_control, options.opacity_control
+    return dataclasses.replace(
+        options,
+        ruleset=ruleset,
+        control=tuple(_named(text) for text in options.control),
+        light_control=_named(light) if light else None,
+        opacity_control=_named(opacity) if opacity else None,
+    )
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Return a component's value as the option's own type: a slider gives 1 for 1.0."""
+    kind = RenderOptions.__dataclass_fields__.get(name)
+    if value is None or isinstance(value, bool | str):
+        return value
+    if kind is not None and str(kind.type).startswith("int"):
+        if value != int(value):
+            raise UserError(f"{name} must be a whole number, not {value:g}")
+        return int(value)
+    return float(value)
+
+
+def _control(text: str, mask: Path | None) -> str:
+    """Return a control as it is to be run. Raises `UserError` if it reads files of the machine."""
+    spec = parse_control(text)
+    if spec.name == "mask" and not spec.argument:
+        if mask is None:
+            raise UserError("drop a picture or a clip for the mask")
+        return str(dataclasses.replace(spec, argument=str(mask)))
+    if spec.name in ("mask", "labels") or "@" in spec.argument:
+        raise UserError(f"{spec.label} reads a file: use the command line for that")
+    return text
+
+
+def _named(text: str) -> str:
+    spec = parse_control(text)
+    if spec.name != "mask":
+        return text
+    return str(dataclasses.replace(spec, argument=Path(spec.argument).name))

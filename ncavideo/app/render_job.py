@@ -1,0 +1,98 @@
+"""A render in a process of its own: waiting, under way, and how it ended."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from ncavideo.app.turn_queue import Line
+from ncavideo.batch.jobs import as_arguments
+from ncavideo.batch.worker_process import LostError, Process
+from ncavideo.rendering.options import RenderOptions
+
+State = Literal["waiting", "starting", "rendering", "done", "failed", "cancelled"]
+
+
+@dataclass(frozen=True)
+class News:
+    """How a render is going.
+
+    `before`: renders that have to end first; `done` of `frames`, if the clip says how many;
+    `rate`: frames a second; `reason`: why it failed; `notes`: what should be known at the end.
+    """
+
+    state: State
+    before: int = 0
+    done: int = 0
+    frames: int | None = None
+    rate: float = 0.0
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Render:
+    """One render of `clip` to `output`, when its turn has come."""
+
+    def __init__(self, clip: Path, output: Path, options: RenderOptions, line: Line) -> None:
+        # A render that was cancelled is not gone on with here: its folder goes.
+        self._options = replace(options, fresh=True)
+        self._clip, self._output, self._line = clip, output, line
+        self._process = Process()
+        self._stopped = False
+
+    def run(self) -> Iterator[News]:
+        """Render, and yield how it goes; the last says how it ended.
+
+        Whoever stops listening stops the render.
+        """
+        try:
+            with self._line.place() as before:
+                while (many := before()) and not self._stopped:
+                    yield News("waiting", many)
+                if self._stopped:
+                    yield News("cancelled")
+                    return
+                yield News("starting")
+                yield from self._rendered()
+        finally:
+            self.stop()
+
+    def _rendered(self) -> Iterator[News]:
+        order = {
+            "clip": os.fsencode(str(self._clip)).hex(),
+            "output": os.fsencode(str(self._output)).hex(),
+            "options": as_arguments(self._options),
+        }
+        begun = 0.0
+        try:
+            for news in self._process.render(order):
+                if self._stopped:
+                    self._process.leave()
+                if news["kind"] == "progress":
+                    begun = begun or time.monotonic()
+                    # The first frame waits for the warm-up: the others tell how fast it goes.
+                    seconds = max(time.monotonic() - begun, 1e-3)
+                    rate = (news["done"] - 1) / seconds if news["done"] > 1 else 0.0
+                    yield News("rendering", 0, news["done"], news["frames"], rate)
+                elif news["kind"] == "failed":
+                    yield self._ended(news["reason"])
+                elif news["kind"] == "done":
+                    lost = news["lost"]
+                    notes = tuple(news["notes"])
+                    if lost is not None:
+                        notes += (f"the clip is damaged: {lost['frames']} frames are missing",)
+                    yield News("done", 0, news["frames"], news["frames"], notes=notes)
+        except LostError as error:
+            yield self._ended(f"the render crashed ({error}): the clip may be damaged")
+
+    def _ended(self, reason: str) -> News:
+        return News("cancelled") if self._stopped else News("failed", reason=reason)
+
+    def stop(self) -> None:
+        """Give the render up, wherever it is."""
+        self._stopped = True
+        self._process.leave()

@@ -1,0 +1,158 @@
+"""Who uses the app: a session for each open tab, with a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import threading
+from pathlib import Path
+from typing import Protocol
+
+from ncavideo.nca.ruleset import RuleSet, open_ruleset, presets
+from ncavideo.util.errors import UserError
+
+
+class Stoppable(Protocol):
+    """What a session may have going on."""
+
+    def stop(self) -> None:
+        """Have it end soon."""
+
+
+class Session:
+    """One open tab: its files, what it has going on, the rule sets it may use.
+
+    Its folder has a name that cannot be guessed: whoever knows a file's address may fetch it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / secrets.token_urlsafe(24)
+        self.folder.mkdir()
+        self.clip: Path | None = None
+        self.mask: Path | None = None
+        self.own: dict[str, Path] = {}
+        self.last_training: Path | None = None
+        self.last_render: Path | None = None  # the folder of what can be downloaded
+        self.slots: list[str] = []  # the rules whose own controls the form shows
+        self.opened: dict[str, str] = {}  # the rules' own controls of a look just opened
+        self.ticket = 0  # of the newest request for a preview
+        self.closed = False
+        self._lock = threading.Lock()
+        self._running: dict[str, Stoppable] = {}
+        self._uploads: list[Path] = []
+        self._count = 0
+
+    def ruleset_path(self, name: str) -> str:
+        """Return what `open_ruleset` takes for a name in the list. Raises `UserError`."""
+        if name in self.own:
+            return str(self.own[name])
+        if name not in presets():
+            raise UserError(f"there is no rule set {name!r} here")
+        return name
+
+    def ruleset(self, name: str) -> RuleSet:
+        """Open a preset, or a rule set of this session. Raises `UserError`."""
+        return open_ruleset(self.ruleset_path(name))
+
+    def ruleset_names(self) -> list[str]:
+        """Return the names of all that there are: one's own first."""
+        return [*self.own, *(name for name in presets() if name not in self.own)]
+
+    def busy(self, what: str) -> bool:
+        """Return whether something of that kind is going on."""
+        with self._lock:
+            return what in self._running
+
+    def plain(self, text: str) -> str:
+        """Return an error's text with the names of files instead of where they lie."""
+        return re.sub(rf"{re.escape(str(self.folder))}/(?:[^/\s]+/)*", "", text)
+
+    def place(self, what: str) -> Path:
+        """Return a new empty folder for one piece of work."""
+        with self._lock:
+            self._count += 1
+            folder = self.folder / f"{what}-{self._count}"
+        folder.mkdir()
+        return folder
+
+    def take(self, upload: str, what: str) -> Path:
+        """Return an uploaded file as the session's own, in a new folder, under its own name."""
+        source = Path(upload)
+        return self.take_to(source, self.place(what) / source.name)
+
+    def take_to(self, source: Path, target: Path) -> Path:
+        """Make an uploaded file the session's own, as `target`.
+
+        Two sessions that upload the same bytes share one file: each has its own link to it.
+        """
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copy2(source, target)
+        self._uploads.append(source)
+        return target
+
+    def keep_only(self, what: str, kept: Path | None) -> None:
+        """Remove the folders of all other work of that kind."""
+        for folder in self.folder.glob(f"{what}-*"):
+            if folder != kept:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def run(self, what: str, work: Stoppable | None) -> None:
+        """Note what is going on, so that it ends with the session; None when it has ended."""
+        with self._lock:
+            if work is None:
+                self._running.pop(what, None)
+            else:
+                self._running[what] = work
+        if self.closed and work is not None:
+            work.stop()
+
+    def stop(self, what: str) -> None:
+        """Stop what is going on, if anything is."""
+        with self._lock:
+            work = self._running.get(what)
+        if work is not None:
+            work.stop()
+
+    def close(self) -> None:
+        """Stop everything and remove the session's files."""
+        self.closed = True
+        for what in list(self._running):
+            self.stop(what)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for upload in self._uploads:
+            # Still linked to from another session: that one's last link removes it.
+            if upload.exists() and upload.stat().st_nlink == 1:
+                shutil.rmtree(upload.parent, ignore_errors=True)
+
+
+class Sessions:
+    """All open tabs, by the hash that Gradio gives each."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = threading.Lock()
+        self._open: dict[str, Session] = {}
+
+    def get(self, key: str | None) -> Session:
+        """Return the session of a tab; a new one at its first call."""
+        key = key or ""
+        with self._lock:
+            if key not in self._open:
+                self._open[key] = Session(self._root)
+            return self._open[key]
+
+    def end(self, key: str | None) -> None:
+        """End a tab's session."""
+        with self._lock:
+            session = self._open.pop(key or "", None)
+        if session is not None:
+            session.close()
+
+    def end_all(self) -> None:
+        """End all of them."""
+        for key in list(self._open):
+            self.end(key)

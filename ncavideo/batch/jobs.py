@@ -1,0 +1,264 @@
+"""What a batch is to render: folders, patterns and lists become jobs."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import hashlib
+import json
+import os
+import string
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ncavideo.batch.urls import Place, Url, hidden, is_url, place, said
+from ncavideo.rendering.look_file import FIELDS, checked_option
+from ncavideo.rendering.options import RenderOptions
+from ncavideo.util.errors import UserError
+
+# What a folder is searched for; a clip that is named is tried whatever its suffix.
+CLIPS = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts"}
+    | {".wmv", ".flv", ".ogv", ".3gp", ".gif", ".mxf", ".dv"}
+)
+TEMPLATE = "{stem}.{rules}{suffix}"
+PLACES = ("stem", "rules", "suffix", "parent", "number")
+KEPT = frozenset({".mp4", ".mov", ".mkv", ".webm", ".gif"})
+# Options of a job list beside those of a look.
+MORE = {"start": "float", "duration": "float", "before": "float", "after": "float",
+        "loop": "float", "codec": "str", "crf": "float", "pix_fmt": "str"}  # fmt: skip
+MOST_BYTES = 64 << 20  # of a list
+
+
+@dataclass(frozen=True)
+class Job:
+    """One clip to render. `key` changes with the clip's file, the output and every option."""
+
+    clip: Place
+    output: Place
+    options: RenderOptions
+
+    @property
+    def key(self) -> str:
+        """A hash of what the job is; the clip counts by place, size and time of change."""
+        try:
+            if isinstance(self.clip, Url):
+                facts = self.clip.facts()
+            else:
+                status = self.clip.stat()
+                facts = [status.st_size, status.st_mtime_ns]
+        except OSError:
+            facts = []
+        parts = [str(self.clip.absolute()), facts, str(self.output.absolute())]
+        asked = {k: v for k, v in vars(self.options).items() if k not in ("overwrite", "curves")}
+        text = json.dumps([*parts, asked], default=str, sort_keys=True)
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def find_jobs(
+    sources: Sequence[str],
+    out_dir: Place,
+    asked: Mapping[str, Any],
+    *,
+    template: str = TEMPLATE,
+    recursive: bool = False,
+) -> list[Job]:
+    """Return the jobs of clips, folders, patterns and lists (.csv, .toml), in their order.
+
+    `asked`: options for all of them, which a list's own come before. Raises `UserError` for a
+    source without clips, a bad list, or two clips that would become one output.
+    """
+    _check_template(template)
+    jobs: list[Job] = []
+    for number, (clip, own) in enumerate(_sources(sources, recursive), 1):
+        options = dict(asked) | own
+        output = options.pop("output", None)
+        if "rules" not in options:
+            raise UserError(f"{clip} has no rules: give --rules, or a column for them in the list")
+        wanted = RenderOptions(**options)
+        name = output or _named(template, clip, wanted, number)
+        target = out_dir / name
+        if not _inside(target, out_dir):
+            raise UserError(f"the output {name} of {clip} lies outside of {out_dir}")
+        jobs.append(Job(clip, target, wanted))
+    if not jobs:
+        raise UserError("there is no clip to render in " + ", ".join(sources))
+    seen: dict[Place, Place] = {}
+    for job in jobs:
+        if job.output in seen:
+            raise UserError(
+                f"{seen[job.output]} and {job.clip} would both become {job.output.name}: use"
+                " --template, as {parent}-{stem}{suffix} or {number}-{stem}{suffix}"
+            )
+        seen[job.output] = job.clip
+    return jobs
+
+
+def _sources(sources: Sequence[str], recursive: bool) -> Iterator[tuple[Place, dict[str, Any]]]:
+    for text in sources:
+        if is_url(text):
+            yield from _remote(text, recursive)
+            continue
+        path = Path(text)
+        if path.is_dir():
+            found = list(_in_folder(path, recursive))
+            if not found:
+                raise UserError(f"there is no clip in {path}" + _hint(recursive))
+            yield from ((clip, {}) for clip in found)
+        elif path.suffix.lower() in (".csv", ".toml") and path.exists():
+            yield from (_csv if path.suffix.lower() == ".csv" else _toml)(path)
+        elif path.exists() or not glob.has_magic(text):
+            yield path, {}
+        else:
+            matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - with its own folders
+            if not matches:
+                raise UserError(f"nothing matches {text}")
+            yield from ((Path(m), {}) for m in matches if not Path(m).is_dir())
+
+
+def _inside(target: Place, folder: Place) -> bool:
+    if isinstance(target, Url) or isinstance(folder, Url):
+        return ".." not in target.parts
+    return folder.resolve() in target.resolve().parents
+
+
+def _remote(text: str, recursive: bool) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Yield the clips at a URL: of one, of a folder, or of a pattern."""
+    here = Url(text.rstrip("/"))
+    try:
+        found: list[Url] | None = [here]
+        if glob.has_magic(text):
+            found = here.matches()
+        elif here.suffix.lower() not in CLIPS:
+            inside = here.inside(recursive)
+            found = inside and [f for f in inside if f.suffix.lower() in CLIPS]
+    except UserError:
+        raise
+    # Every kind of URL has errors of its own.
+    except Exception as error:
+        raise UserError(f"{hidden(text)} cannot be looked into: {said(error)}") from error
+    if not found:
+        raise UserError(f"there is no clip at {hidden(text)}" + _hint(recursive))
+    yield from ((clip, {}) for clip in found)
+
+
+def _hint(recursive: bool) -> str:
+    return "" if recursive else " (--recursive looks into its folders, too)"
+
+
+def _in_folder(folder: Path, recursive: bool) -> Iterator[Path]:
+    """Yield a folder's clips in order; links to folders are not followed, so loops end."""
+    for here, folders, files in os.walk(folder, followlinks=False):
+        folders.sort()
+        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
+        for name in sorted(files):
+            if Path(name).suffix.lower() in CLIPS and not name.startswith("."):
+                yield Path(here) / name
+
+
+def _check_template(template: str) -> None:
+    try:
+        names = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+    except ValueError as error:
+        raise UserError(f"--template {template!r} is not a template: {error}") from error
+    unknown = names - set(PLACES)
+    if unknown or not names & {"stem", "number"}:
+        raise UserError(
+            f"--template {template!r} must hold {{stem}} or {{number}}, and may hold"
+            f" {', '.join('{' + place + '}' for place in PLACES)}"
+        )
+
+
+def _named(template: str, clip: Place, options: RenderOptions, number: int) -> str:
+    suffix = clip.suffix.lower() if clip.suffix.lower() in KEPT else ".mp4"
+    name = template.format(
+        stem=clip.stem,
+        rules="-".join(options.rules),
+        suffix=".mov" if options.matte else suffix,
+        parent=clip.absolute().parent.name,
+        number=f"{number:04d}",
+    )
+    return name.replace("/", "_").replace("\0", "_")
+
+
+def _csv(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Read a table with a column `clip`, and any of `output` and the options."""
+    try:
+        rows = list(csv.DictReader(_text(path).splitlines()))
+    except csv.Error as error:
+        raise UserError(f"the list {path} is not a table: {error}") from error
+    for line, row in enumerate(rows, 2):
+        given = {k.strip(): v.strip() for k, v in row.items() if k and v and v.strip()}
+        values: dict[str, Any] = {}
+        for key, text in given.items():
+            values[key] = _value(text) if key not in ("clip", "output") else text
+        yield _job(path, f"line {line}", values)
+
+
+def _toml(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Read `[[job]]` tables."""
+    try:
+        data = tomllib.loads(_text(path))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UserError(f"the list {path} is not TOML: {error}") from error
+    jobs = data.get("job")
+    if not isinstance(jobs, list) or set(data) - {"job", "format"}:
+        raise UserError(f"the list {path} must hold [[job]] tables and nothing else")
+    for number, job in enumerate(jobs, 1):
+        if not isinstance(job, dict):
+            raise UserError(f"job {number} in the list {path} is not a table")
+        yield _job(path, f"job {number}", job)
+
+
+def _job(path: Path, where: str, values: Mapping[str, Any]) -> tuple[Place, dict[str, Any]]:
+    known = {f.name: str(f.type) for f in FIELDS} | MORE
+    options: dict[str, Any] = {}
+    for key, value in values.items():
+        name = key.replace("-", "_")
+        if name in ("clip", "output"):
+            if not isinstance(value, str) or not value:
+                raise UserError(f"{key} of {where} in the list {path} must be a text")
+            options[name] = value
+        elif name in known:
+            options[name] = checked_option(path, key, value, known[name])
+        else:
+            raise UserError(f"{where} in the list {path} has an unknown key {key!r}")
+    if "clip" not in options:
+        raise UserError(f"{where} in the list {path} names no clip")
+    clip = str(options.pop("clip"))
+    return place(clip) if is_url(clip) else path.parent / clip, options
+
+
+def _value(text: str) -> Any:
+    """Return what a cell of a table stands for: a number, true, false, `a;b`, or a text."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text.split(";") if ";" in text else text
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise UserError(f"the list {path} is too large")
+        return path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the list {path} cannot be read ({error})") from error
+
+
+def as_arguments(options: RenderOptions) -> dict[str, Any]:
+    """Return options as plain data for another process."""
+    return {f.name: getattr(options, f.name) for f in _all_fields()}
+
+
+def _all_fields() -> Iterable[Any]:
+    import dataclasses
+
+    return dataclasses.fields(RenderOptions)

@@ -1,0 +1,297 @@
+"""A batch from beginning to end: workers, retries, the journal, the report."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, nullcontext, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from ncavideo.batch import ray_cluster
+from ncavideo.batch.jobs import Job, as_arguments
+from ncavideo.batch.journal import DONE, FAILED, NAME, SKIPPED, Entry, Journal
+from ncavideo.batch.urls import Place, Url, hidden
+from ncavideo.batch.worker_process import LostError, Process, share_of_cores
+from ncavideo.rendering.memory_estimate import free
+from ncavideo.util.device import cores
+from ncavideo.util.errors import OutputError, UserError
+from ncavideo.util.events import crash, event
+
+CORES_A_WORKER = 4  # a render alone keeps about as many busy
+MEMORY_A_WORKER = 1.5e9  # bytes, for a clip in full HD
+BACKOFF = 2.0  # seconds before the second try; twice as long before each other one
+LONGEST_BACKOFF = 60.0
+LOSSES = 20  # of nodes that a job may see, beside its retries
+MOST_WORKERS = 256
+
+
+class Host(Protocol):
+    """Where a worker's renders run."""
+
+    def render(self, order: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield what the render says; the last is how it ended. Raises `LostError` without that."""
+
+    def leave(self) -> None:
+        """Give up the render that is going on."""
+
+
+@dataclass(frozen=True)
+class News:
+    """What a worker has to tell: which `worker`, of which `job`, and how far it is."""
+
+    worker: int
+    job: Job
+    done: int
+    frames: int | None
+
+
+@dataclass
+class BatchReport:
+    """How a batch ended: each job's entry in the journal, in the batch's order."""
+
+    entries: list[Entry] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def count(self, state: str) -> int:
+        """Return how many jobs ended so."""
+        return sum(entry.state == state for entry in self.entries)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as plain data."""
+        counts = {state: self.count(state) for state in (DONE, FAILED, SKIPPED)}
+        return {**counts, "seconds": self.seconds, "jobs": [asdict(e) for e in self.entries]}
+
+
+def default_workers(jobs: int) -> int:
+    """Return how many clips are rendered at once: as many as cores and free memory allow."""
+    by_memory = max(1, int((free() or MEMORY_A_WORKER * 64) // MEMORY_A_WORKER))
+    return max(1, min(cores() // CORES_A_WORKER, by_memory, jobs))
+
+
+def run_batch(
+    jobs: Sequence[Job],
+    out_dir: Place,
+    *,
+    workers: int | None = None,
+    retries: int = 2,
+    ray: str | None = None,
+    needs: ray_cluster.Needs | None = None,
+    journal: Path | None = None,
+    news: Callable[[News], None] = lambda news: None,
+    finished: Callable[[Job, Entry], None] = lambda job, entry: None,
+) -> BatchReport:
+    """Render all jobs, `workers` at once, each in a process of its own.
+
+    `ray`: the address of a cluster whose nodes they run on, which see the same paths; `needs`: what
+    each takes of a node. What the journal (by default in `out_dir`) knows as done is not done
+    again, while its output is there; what failed is tried again. What may pass, as a full disk or a
+    crash, is tried up to `retries` more times; a node that is lost counts for nothing. Raises
+    `UserError` if the folder or the cluster cannot be used.
+    """
+    begun = time.perf_counter()
+    with ExitStack() as stack:
+        stack.enter_context(ray_cluster.connected(ray) if ray is not None else nullcontext())
+        hosts = _hosts(jobs, workers, None if ray is None else needs or ray_cluster.Needs())
+        book = stack.enter_context(closing(Journal(journal or journal_of(out_dir))))
+        waiting: queue.Queue[Job] = queue.Queue()
+        ended: dict[str, Entry] = {}
+
+        def end(job: Job, entry: Entry) -> None:
+            ended[job.key] = entry
+            finished(job, entry)
+
+        for job in jobs:
+            entry = book.enter(job)
+            there = job.output.exists() and not job.options.overwrite
+            if entry.state == DONE and there:
+                end(job, entry)
+            elif entry.state != DONE and there:
+                book.finish(job.key, SKIPPED, f"{job.output} exists: --overwrite replaces it")
+                end(job, book.entry(job.key))
+            else:
+                waiting.put(job)
+        team = [
+            _Worker(index, host, waiting, book, retries, news, end)
+            for index, host in enumerate(hosts[: waiting.qsize()])
+        ]
+        stack.callback(_end, team)
+        event("batch.begin", jobs=len(jobs), waiting=waiting.qsize(), workers=len(team), ray=ray)
+        for worker in team:
+            worker.start()
+        for worker in team:
+            # With a limit, since not every system lets Ctrl-C through to a thread that waits. Not
+            # `join`: interrupted in it, Python before 3.13 takes a thread for dead that is not.
+            while not worker.ended.wait(0.2):
+                pass
+        # From the list of jobs, and not from what was told of them: none can be missing.
+        report = BatchReport(
+            [ended.get(job.key) or _failed(job, "nothing is known of it") for job in jobs]
+        )
+    report.seconds = time.perf_counter() - begun
+    event("batch.done", **report.as_json())
+    return report
+
+
+def journal_of(out_dir: Place) -> Path:
+    """Return where a batch's journal is: in its folder, which is made, or for a URL right here.
+
+    Raises `UserError` if the folder cannot be used.
+    """
+    if isinstance(out_dir, Url):
+        digest = hashlib.sha256(str(out_dir).encode()).hexdigest()
+        return Path(f".ncavideo-batch-{digest[:12]}.sqlite")
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the folder {out_dir} cannot be made: {error.strerror}") from error
+    if not os.access(out_dir, os.W_OK):
+        raise UserError(f"the folder {out_dir} cannot be written to")
+    return out_dir / NAME
+
+
+def _hosts(jobs: Sequence[Job], workers: int | None, needs: ray_cluster.Needs | None) -> list[Host]:
+    """Return a host for each worker."""
+    if needs is not None:
+        needs = ray_cluster.with_cards(needs)
+        count = min(workers or ray_cluster.places(needs), len(jobs), MOST_WORKERS)
+        return [ray_cluster.Node(needs) for _ in range(count)]
+    count = workers or default_workers(len(jobs))
+    gpus = _gpus(jobs)
+    return [
+        Process(share_of_cores(index, count), f"cuda:{index % gpus}" if gpus else None)
+        for index in range(count)
+    ]
+
+
+def _end(team: Sequence[_Worker]) -> None:
+    for worker in team:
+        worker.leave()
+    for worker in team:
+        if worker.ident is not None:
+            worker.ended.wait()
+
+
+def _gpus(jobs: Sequence[Job]) -> int:
+    """Return how many cards there are for jobs that may run on any."""
+    from ncavideo.nca.engines import choose_device
+
+    if any(job.options.device not in ("auto", "cuda") for job in jobs):
+        return 0
+    if choose_device() != "cuda":
+        return 0
+    import torch
+
+    return int(torch.cuda.device_count())
+
+
+def _failed(job: Job, reason: str) -> Entry:
+    """Return the entry of a job that the journal may know nothing of."""
+    return Entry(job.key, hidden(job.clip), hidden(job.output), FAILED, 0, reason, 0, 0.0)
+
+
+class _Worker(threading.Thread):
+    """Takes jobs from the queue and has its host render them."""
+
+    def __init__(
+        self,
+        index: int,
+        host: Host,
+        waiting: queue.Queue[Job],
+        journal: Journal,
+        retries: int,
+        news: Callable[[News], None],
+        finished: Callable[[Job, Entry], None],
+    ) -> None:
+        super().__init__(name=f"batch worker {index}", daemon=True)
+        self._index, self._host, self._waiting, self._journal = index, host, waiting, journal
+        self._retries, self._news, self._finished = retries, news, finished
+        self._leaving, self.ended = threading.Event(), threading.Event()
+
+    def run(self) -> None:
+        """Render until nothing is left; `ended` tells that nothing is being done any more."""
+        try:
+            self._render_all()
+        finally:
+            self.ended.set()
+
+    def _render_all(self) -> None:
+        while not self._leaving.is_set():
+            try:
+                job = self._waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                self._work_on(job)
+                entry = self._journal.entry(job.key)
+            except OutputError as error:
+                entry = _failed(job, str(error))
+            except Exception as error:
+                # A bug, or a machine at its end; the other clips, and the exit code, go on from it.
+                crash("batch.crashed")
+                entry = _failed(job, f"it cannot be rendered ({type(error).__name__}: {error})")
+                self._note(entry)
+            level = logging.INFO if entry.state == DONE else logging.ERROR
+            event("batch.job", level, worker=self._index, **asdict(entry))
+            self._finished(job, entry)
+
+    def _note(self, entry: Entry) -> None:
+        """Write an entry into the journal, if that can be done."""
+        with suppress(OutputError):
+            self._journal.finish(entry.key, entry.state, entry.reason)
+
+    def _work_on(self, job: Job) -> None:
+        tries = losses = 0
+        while not self._leaving.is_set():
+            self._journal.begin(job.key)
+            try:
+                again = self._try(job)
+                tries += 1
+            except LostError as lost:
+                reason = str(lost) if lost.blameless else f"its process died ({lost})"
+                self._journal.finish(job.key, FAILED, reason)
+                event("batch.lost", logging.WARNING, output=hidden(job.output), reason=reason)
+                again = True
+                losses += lost.blameless
+                tries += not lost.blameless
+            if not again or tries > self._retries or losses > LOSSES:
+                return
+            self._leaving.wait(min(LONGEST_BACKOFF, BACKOFF * 2 ** (tries + losses - 1)))
+
+    def _try(self, job: Job) -> bool:
+        """Render one clip; return whether it failed in a way that may pass."""
+        order = {
+            "clip": os.fsencode(str(job.clip)).hex(),
+            "output": os.fsencode(str(job.output)).hex(),
+            "options": as_arguments(job.options),
+        }
+        last: dict[str, Any] = {}
+        for last in self._host.render(order):
+            if last["kind"] == "progress":
+                self._news(News(self._index, job, last["done"], last["frames"]))
+            elif last["kind"] == "event":
+                event(last["name"], last["level"], **last["facts"])
+        if last["kind"] == "failed":
+            self._journal.finish(job.key, FAILED, last["reason"])
+            return bool(last["may_pass"])
+        lost = last["lost"]
+        state, reason = DONE, ""
+        if lost is not None:
+            state = FAILED
+            reason = (
+                f"the clip is damaged: {lost['frames']} frames ({lost['seconds']:.2f} s) are"
+                " missing from the output"
+            )
+        self._journal.finish(job.key, state, reason, last["frames"], last["seconds"])
+        return False
+
+    def leave(self) -> None:
+        """Ask the worker to give up; what it has rendered can be gone on with."""
+        self._leaving.set()
+        self._host.leave()

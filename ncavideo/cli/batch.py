@@ -1,0 +1,192 @@
+"""`ncavideo batch`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ncavideo.batch.urls import hidden
+from ncavideo.cli.common import EXIT_FAILED, grid_options, one_sentence_errors
+from ncavideo.cli.look_options import asked_values, look_options
+from ncavideo.util.atomic_write import replacing
+from ncavideo.util.errors import UserError
+
+if TYPE_CHECKING:
+    from ncavideo.batch.jobs import Job
+    from ncavideo.batch.journal import Entry
+    from ncavideo.batch.run import BatchReport, News
+
+
+@click.command("batch")
+@click.argument("sources", nargs=-1, required=True, metavar="CLIP|FOLDER|PATTERN|LIST...")
+@click.option("--out-dir", required=True, metavar="FOLDER|URL", help="Made if missing.")
+@look_options
+@click.option("--recursive", is_flag=True, help="Look into the folders' folders, too.")
+@click.option(
+    "--template",
+    default="{stem}.{rules}{suffix}",
+    show_default=True,
+    help="Outputs' names: {stem}, {rules}, {suffix}, {parent}, {number}.",
+)
+@click.option("--workers", type=int, help="Clips at once.  [default: by cores, cards and memory]")
+@click.option("--retries", default=2, show_default=True, help="Of what may pass, as a full disk.")
+@click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="Render on a Ray cluster: its address, auto to find it, local to start one here.",
+)
+@click.option("--ray-cpus", default=4.0, show_default=True, help="Cores a clip.")
+@click.option(
+    "--ray-gpus", type=float, help="Cards a clip, as 0.5.  [default: 1 where there are any]"
+)
+@click.option("--ray-memory", default=1.5, show_default=True, help="GB a clip.")
+@click.option(
+    "--journal",
+    type=click.Path(path_type=Path),
+    help="Where it is noted what is done.  [default: in --out-dir, or here for a URL]",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be rendered.")
+@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="A .json to write.")
+@click.option("--codec", help="As in render.")
+@click.option("--crf", type=float, help="As in render.")
+@click.option("--pix-fmt", help="As in render.")
+@grid_options
+def batch_command(
+    sources: tuple[str, ...],
+    out_dir: str,
+    recursive: bool,
+    template: str,
+    workers: int | None,
+    retries: int,
+    ray: str | None,
+    ray_cpus: float,
+    ray_gpus: float | None,
+    ray_memory: float,
+    journal: Path | None,
+    dry_run: bool,
+    report: Path | None,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Render many clips; goes on where it stopped, and one bad clip does not stop the rest.
+
+    \b
+        ncavideo batch clips/ --out-dir out --rules fire,moss
+        ncavideo batch "rushes/*.mov" list.csv --out-dir out --look dusk.toml
+        ncavideo batch s3://shoot/day1 --out-dir s3://shoot/burnt --rules fire --ray auto
+    """  # noqa: D301
+    with one_sentence_errors():
+        from ncavideo.batch.jobs import find_jobs
+        from ncavideo.batch.ray_cluster import Needs
+        from ncavideo.batch.run import run_batch
+        from ncavideo.batch.urls import place
+
+        if workers is not None and not 1 <= workers <= 256:
+            raise UserError(f"--workers must lie between 1 and 256, not {workers}")
+        if not 0 <= retries <= 100:
+            raise UserError(f"--retries must lie between 0 and 100, not {retries}")
+        needs = Needs(ray_cpus, ray_gpus, round(ray_memory * 1e9))
+        folder = place(out_dir)
+        jobs = find_jobs(
+            sources, folder, asked_values(options), template=template, recursive=recursive
+        )
+        if dry_run:
+            for job in jobs:
+                click.echo(f"{plain(job.clip)} -> {plain(job.output)}")
+            return
+        with _bars(jobs, quiet) as (news, finished):
+            done = run_batch(
+                jobs,
+                folder,
+                workers=workers,
+                retries=retries,
+                ray=ray,
+                needs=needs,
+                journal=journal,
+                news=news,
+                finished=finished,
+            )
+        if report is not None:
+            _write(report, done)
+    if as_json:
+        click.echo(json.dumps(done.as_json()))
+    elif not quiet:
+        click.echo(_table(done), err=True)
+    # By what is done, so that no other end of a clip can pass for one.
+    if done.count("done") + done.count("skipped") < len(jobs):
+        sys.exit(EXIT_FAILED)
+
+
+@contextmanager
+def _bars(jobs: list[Job], quiet: bool) -> Iterator[tuple[Any, Any]]:
+    """Give the functions that move one bar for all clips, and one for each worker."""
+    from tqdm import tqdm
+
+    lock = threading.Lock()
+    total: tqdm[Any] = tqdm(
+        total=len(jobs), desc="batch", unit="clip", disable=quiet, dynamic_ncols=True, position=0
+    )
+    bars: dict[int, tqdm[Any]] = {}
+    shown: dict[int, Job] = {}
+
+    def news(news: News) -> None:
+        with lock:
+            bar = bars.get(news.worker)
+            if bar is None:
+                bar = bars[news.worker] = tqdm(
+                    unit="frame", disable=quiet, leave=False, dynamic_ncols=True,
+                    position=news.worker + 1,
+                )  # fmt: skip
+            if shown.get(news.worker) is not news.job:
+                shown[news.worker] = news.job
+                bar.reset(news.frames)
+                bar.set_description(plain(news.job.clip.name), refresh=False)
+            bar.update(max(news.done - bar.n, 0))
+
+    def finished(job: Job, entry: Entry) -> None:
+        with lock:
+            total.update()
+            if entry.state != "done" and not quiet:
+                said = plain(f"{entry.state}: {entry.clip}: {entry.reason}")
+                total.write(said, file=sys.stderr)
+
+    try:
+        yield news, finished
+    finally:
+        for bar in bars.values():
+            bar.close()
+        total.close()
+
+
+def _table(report: BatchReport) -> str:
+    """Return the summary."""
+    lines = [
+        f"{report.count('done')} done, {report.count('failed')} failed, {report.count('skipped')}"
+        f" skipped in {report.seconds:.0f} s"
+    ]
+    for entry in report.entries:
+        tail = plain(entry.reason) or f"{entry.frames} frames, {entry.seconds:.1f} s"
+        lines.append(f"  {entry.state:<8}{plain(Path(entry.output).name)}: {tail}")
+    return "\n".join(lines)
+
+
+def plain(name: object) -> str:
+    """Return a file's name as one printable line, whatever it is made of."""
+    text = hidden(name).encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _write(path: Path, report: BatchReport) -> None:
+    try:
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(report.as_json(), indent=1), "utf-8")
+    except OSError as error:
+        raise UserError(f"the report {path} cannot be written: {error.strerror}") from error

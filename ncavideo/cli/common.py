@@ -1,0 +1,197 @@
+"""What all commands share: errors in one sentence, exit codes, progress, the grid's options."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import current_thread, main_thread
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from ncavideo.nca.engines import ENGINES
+from ncavideo.util.errors import OutputError, UserError, ran_out
+from ncavideo.util.events import LOGGER, crash, event, log_to
+from ncavideo.util.tested import blame
+from ncavideo.version import __version__
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Say what went wrong in one line on stderr and in the log, and leave with `code`."""
+    event("failed", logging.ERROR, reason=message, exit_code=code)
+    click.echo(f"ncavideo: {' '.join(message.split())}", err=True)
+    sys.exit(code)
+
+
+@contextmanager
+def one_interrupt() -> Iterator[None]:
+    """Let the first Ctrl-C through and no other: cleaning up takes a moment and must not be cut."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or current_thread() is not main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        # After an interrupt it stays as it is: the interpreter has yet to clean up as well.
+        if signal.getsignal(signal.SIGINT) is interrupt:
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def one_sentence_errors() -> Iterator[None]:
+    """Turn the library's errors into one sentence and the right exit code."""
+    try:
+        with one_interrupt():
+            yield
+    except UserError as error:
+        fail(str(error), EXIT_USAGE)
+    except OutputError as error:
+        fail(str(error), EXIT_FAILED)
+    except KeyboardInterrupt:
+        fail("interrupted", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        sys.exit(EXIT_FAILED)
+    except Exception as error:
+        if ran_out(error):
+            fail("there is not enough memory: try a larger --cell or --device cpu", EXIT_FAILED)
+        crash("crashed")
+        known = blame(error)
+        if known:
+            fail(known, EXIT_FAILED)
+        raise
+
+
+class _Spoken(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        if not hasattr(record, "facts"):
+            click.echo(f"ncavideo: {' '.join(record.getMessage().split())}", err=True)
+
+
+@contextmanager
+def spoken_warnings() -> Iterator[None]:
+    """Say the package's warnings on stderr, a line each; its events are for the log alone.
+
+    A library that sets up Python's logging, as open_clip does, would print those as well.
+    """
+    handler, before = _Spoken(logging.WARNING), LOGGER.propagate
+    LOGGER.addHandler(handler)
+    LOGGER.propagate = False
+    try:
+        yield
+    finally:
+        LOGGER.propagate = before
+        LOGGER.removeHandler(handler)
+
+
+def log_file_option(command: click.Command) -> None:
+    """Give a command, and all commands of a group, the option `--log-file`."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            log_file_option(inner)
+        return
+    option = click.Option(
+        ["--log-file"],
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        is_eager=True,
+        callback=_log_to,
+        envvar="NCAVIDEO_LOG_FILE",
+        help="Append what happens to this file, a JSON object a line.",
+    )
+    command.params.append(option)
+
+
+def _log_to(context: click.Context, option: click.Parameter, path: Path | None) -> None:
+    if path is None or context.resilient_parsing:
+        return
+    with one_sentence_errors():
+        log_to(path)
+    arguments = _without_secrets(sys.argv[1:])
+    event("command", command=context.command_path, arguments=arguments, version=__version__)
+
+
+def _without_secrets(arguments: list[str]) -> list[str]:
+    """Return the command line without the passwords in it."""
+    from ncavideo.batch.urls import hidden
+
+    shown = []
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if before == "--login" or argument.startswith("--login="):
+            argument = "--login=..." if argument.startswith("--login=") else "..."
+        shown.append(hidden(argument))
+    return shown
+
+
+def rules_option(text: str) -> tuple[str, ...]:
+    """Split `fire,moss`."""
+    return tuple(rule.strip() for rule in text.split(",") if rule.strip())
+
+
+def grid_options(command: Command) -> Command:
+    """Add the options that every command which runs a grid has."""
+    for option in (
+        click.option(
+            "--ruleset",
+            metavar="FILE|NAME|hf://USER/REPO",
+            help="Which rule set the rules are in.",
+        ),
+        click.option("--seed", default=0, show_default=True, help="Another seed, another picture."),
+        click.option(
+            "--edge",
+            type=click.Choice(["reflect", "wrap"]),
+            default="reflect",
+            show_default=True,
+            help="What a cell at the edge sees beyond it.",
+        ),
+        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps."),
+        click.option(
+            "--engine", default="auto", show_default=True, help=f"auto, {', '.join(ENGINES)}."
+        ),
+        click.option("--overwrite", is_flag=True, help="Replace an existing output."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
+        click.option("--quiet", is_flag=True, help="No progress and no report."),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def progress_bar(what: str, unit: str, quiet: bool) -> Iterator[Callable[..., None]]:
+    """Give a function `(done, total, note)` that moves a bar on stderr."""
+    from tqdm import tqdm
+
+    bar: tqdm[NoReturn] | None = None
+
+    def move(done: int, total: int | None, note: str = "") -> None:
+        nonlocal bar
+        if bar is None:
+            # Made when the first item is done: a rate that counts start-up and warm-up misleads.
+            bar = tqdm(
+                desc=what, unit=unit, total=total, initial=done, disable=quiet, leave=False,
+                dynamic_ncols=True,
+            )  # fmt: skip
+        if total is not None and done > total:
+            bar.total = done
+        bar.set_postfix_str(note, refresh=False)
+        bar.update(done - bar.n)
+
+    try:
+        yield move
+    finally:
+        if bar is not None:
+            bar.close()

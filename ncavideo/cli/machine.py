@@ -1,0 +1,52 @@
+"""`ncavideo doctor` and `ncavideo bench`: what works on this machine, and how fast."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from ncavideo.cli.common import EXIT_FAILED, one_sentence_errors
+
+
+@click.command("doctor")
+@click.option(
+    "--clean", "cleaning", is_flag=True, help="Remove what unfinished renders left in this folder."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def doctor_command(as_json: bool, cleaning: bool) -> None:
+    """Check what is installed here and what works."""
+    with one_sentence_errors():
+        from ncavideo.cli.doctor import clean, examine
+
+        if cleaning:
+            for folder in clean():
+                click.echo(f"removed {folder.name}", err=True)
+        checks = examine()
+    if as_json:
+        click.echo(json.dumps([vars(check) for check in checks]))
+    else:
+        for check in checks:
+            mark = "NO" if not check.ok else "??" if check.doubt else "ok"
+            click.echo(f"{mark}  {check.what}: {check.detail}")
+    if not all(check.ok for check in checks if check.needed):
+        sys.exit(EXIT_FAILED)
+
+
+@click.command("bench")
+@click.option("--ruleset", default="elements", show_default=True, metavar="FILE|NAME")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@click.option("--engine", default="auto", show_default=True, help="The renders' engine.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def bench_command(ruleset: str, device: str, engine: str, as_json: bool) -> None:
+    """Measure this machine: every engine, every stage of a render, and frames a second by size.
+
+    Takes a minute or two, and shows little if other programs run beside it.
+    """
+    with one_sentence_errors():
+        from ncavideo.cli.bench import measure
+
+        report = measure(ruleset, device, engine, lambda line: click.echo(line, err=as_json))
+    if as_json:
+        click.echo(json.dumps(report))

@@ -1,0 +1,105 @@
+"""`ncavideo presets`: what there is, how it was trained, and where to send it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ncavideo.cli.common import one_sentence_errors
+
+
+@click.group("presets")
+def presets_group() -> None:
+    """Show the rule sets that come with ncavideo."""
+
+
+@presets_group.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def presets_list(as_json: bool) -> None:
+    """List the presets and their rules."""
+    with one_sentence_errors():
+        from ncavideo.nca.ruleset import RuleSet, presets
+
+        sets = [RuleSet.load(path) for path in presets().values()]
+    if as_json:
+        click.echo(json.dumps({s.name: list(s.rule_names) for s in sets}))
+        return
+    for ruleset in sets:
+        click.echo(f"{ruleset.name}: {', '.join(ruleset.rule_names)}")
+
+
+@presets_group.command("show")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def presets_show(name: str, as_json: bool) -> None:
+    """Show what the preset or rule set file NAME is and how it was trained."""
+    with one_sentence_errors():
+        from ncavideo.nca.ruleset import open_ruleset
+
+        ruleset = open_ruleset(name)
+    facts: dict[str, Any] = {
+        "name": ruleset.name,
+        "rules": [vars(rule) for rule in ruleset.rules],
+        "inputs": list(ruleset.inputs),
+        "channels": ruleset.channels,
+        "hidden": ruleset.hidden,
+        "fire_rate": ruleset.fire_rate,
+        "weights": int(ruleset.w1.size + ruleset.b1.size + ruleset.w2.size),
+        "provenance": ruleset.provenance,
+    }
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    click.echo(
+        f"{ruleset.name}: {ruleset.channels} channels, {ruleset.hidden} hidden,"
+        f" {facts['weights']:,} weights, inputs {', '.join(ruleset.inputs)}"
+    )
+    for rule in ruleset.rules:
+        click.echo(f"  {rule.name}: {rule.prompt!r}, style {rule.style or 'none'} ({rule.credit})")
+    origin = ruleset.provenance
+    click.echo(
+        f"trained {origin.get('date', 'at an unknown date')},"
+        f" {origin.get('iterations', 'unknown')} iterations,"
+        f" style features: {origin.get('style_features', 'unknown')},"
+        f" text guide: {origin.get('guide', 'unknown')}"
+    )
+    if "note" in origin:
+        click.echo(f"note: {origin['note']}")
+
+
+@presets_group.command("sheet")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A .png file.")
+@click.option("--ruleset", metavar="FILE|NAME", help="Only this one.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing output.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def presets_sheet(output: Path, ruleset: str | None, overwrite: bool, as_json: bool) -> None:
+    """Draw one labelled picture of all rules, from dark to bright."""
+    with one_sentence_errors():
+        from ncavideo.still.still import sheet
+
+        sheet(output, ruleset, overwrite)
+    if as_json:
+        click.echo(json.dumps({"output": str(output)}))
+    else:
+        click.echo(str(output), err=True)
+
+
+@presets_group.command("push")
+@click.argument("name")
+@click.argument("repo", metavar="USER/REPO")
+@click.option("--private", is_flag=True, help="Make a new repository a private one.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def presets_push(name: str, repo: str, private: bool, as_json: bool) -> None:
+    """Send the preset or rule set file NAME to USER/REPO on the Hugging Face hub."""
+    with one_sentence_errors():
+        from ncavideo.nca.hub import push
+        from ncavideo.nca.ruleset import open_ruleset
+
+        address = push(open_ruleset(name), repo, private)
+    if as_json:
+        click.echo(json.dumps({"address": address, "ruleset": f"hf://{repo}"}))
+    else:
+        click.echo(f"{address}: render with --ruleset hf://{repo}", err=True)

@@ -1,0 +1,1 @@
+"""From a texture and its source frame to one picture."""

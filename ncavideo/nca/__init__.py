@@ -1,0 +1,1 @@
+"""The neural cellular automaton: its definition, rule sets, and the engines that run it."""

@@ -1,0 +1,162 @@
+"""Engines by name: several ways to run the same step."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ncavideo.util.errors import UserError
+
+if TYPE_CHECKING:
+    from ncavideo.nca.engines.base import Engine
+    from ncavideo.nca.model import Edge
+    from ncavideo.nca.ruleset import RuleSet
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Where an engine is defined and what it runs on; imported only when it is asked for."""
+
+    module: str
+    name: str
+    devices: tuple[str, ...]
+
+
+# The fastest first: `auto` takes the first that runs on the device and computes the right thing.
+ENGINES = {
+    "fused": Kind("ncavideo.nca.engines.fused", "FusedEngine", ("cpu",)),
+    "folded": Kind("ncavideo.nca.engines.folded", "FoldedEngine", ("cpu", "cuda", "mps")),
+    "torch": Kind("ncavideo.nca.engines.reference", "ReferenceEngine", ("cpu", "cuda", "mps")),
+    # Only by name until somebody has timed it on a card (benchmarks/gpu_step.py).
+    "triton": Kind("ncavideo.nca.engines.triton_gpu", "TritonEngine", ("cuda",)),
+}
+DEVICES = ("auto", "cpu", "cuda", "mps")
+AMD_DRIVER = Path("/dev/kfd")  # torch for ROCm calls these cards cuda, too
+TOLERANCE = 5e-3  # relative, after a few steps; leaves room for TF32, not for a wrong result
+
+_refused: set[tuple[str, str]] = set()  # (engine, device): warned of once, not tried again
+
+
+def choose_device(device: str = "auto") -> str:
+    """Return the device to run on. Raises `UserError` if the named one is not here."""
+    name, colon, index = device.partition(":")
+    if name not in DEVICES:
+        raise UserError(f"unknown device {device!r}: use one of {', '.join(DEVICES)}")
+    counts = {"cpu": 1, "cuda": 0, "mps": 0}
+    # torch takes seconds to import, and a CPU render can do without it.
+    if name in ("cuda", "mps") or (name == "auto" and _may_have_gpu()):
+        import torch
+
+        counts["cuda"] = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        counts["mps"] = int(torch.backends.mps.is_available())
+    if device == "auto":
+        return next(here for here in ("cuda", "mps", "cpu") if counts[here])
+    if not counts[name]:
+        raise UserError(f"there is no {name} device here: use --device cpu")
+    if colon and not (index.isdecimal() and int(index) < counts[name]):
+        raise UserError(
+            f"there is no device {device!r} here: {name} has {counts[name]}, counted from 0"
+        )
+    return device
+
+
+def _may_have_gpu() -> bool:
+    """Return whether it is worth asking torch for a GPU: on a Mac, or with a card's driver."""
+    if sys.platform == "darwin" or AMD_DRIVER.exists():
+        return True
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        count = ctypes.c_int(0)
+        asked = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+    except (OSError, AttributeError):
+        return False
+    return asked and count.value > 0
+
+
+def start(
+    name: str,
+    ruleset: RuleSet,
+    height: int,
+    width: int,
+    *,
+    seed: int = 0,
+    edge: Edge = "reflect",
+    device: str = "auto",
+) -> Engine:
+    """Start the named engine (`auto` for the fastest) on a grid of `height` x `width` cells.
+
+    Before it is used, an engine takes a few steps beside the exact ones. Under `auto` one that
+    fails is passed over with a warning; a named one that fails raises `UserError`.
+    """
+    if name != "auto" and name not in ENGINES:
+        raise UserError(f"unknown engine {name!r}: use auto, {', '.join(ENGINES)}")
+    if name != "auto" and device == "auto" and len(ENGINES[name].devices) == 1:
+        (only,) = ENGINES[name].devices
+        try:
+            device = choose_device(only)
+        except UserError as error:
+            raise UserError(
+                f"the {name} engine needs a {only.upper()} device, and there is none here:"
+                " use --engine auto"
+            ) from error
+    device = choose_device(device)
+    kind = device.partition(":")[0]
+    if name != "auto" and kind not in ENGINES[name].devices:
+        raise UserError(
+            f"the engine {name} does not run on {kind}:"
+            f" use --device {ENGINES[name].devices[0]} or --engine auto"
+        )
+    for candidate in ENGINES if name == "auto" else (name,):
+        if kind not in ENGINES[candidate].devices:
+            continue
+        if name == "auto" and (candidate, device) in _refused:
+            continue
+        try:
+            make = _load(candidate)
+            wrong = _wrong(make, ruleset, edge, device)
+        except MemoryError:
+            raise
+        except UserError as error:
+            if name != "auto":
+                raise
+            wrong = str(error)
+        except Exception as error:
+            # Compilers and drivers fail in ways of their own; another engine may still work.
+            log.debug("the engine %s failed", candidate, exc_info=True)
+            wrong = f"{type(error).__name__}: {error}".splitlines()[0]
+        if not wrong:
+            return make(ruleset, height, width, seed=seed, edge=edge, device=device)
+        if name != "auto":
+            raise UserError(f"the engine {name} does not work here ({wrong}): use --engine auto")
+        _refused.add((candidate, device))
+        log.warning("the engine %s does not work here (%s); using a slower one", candidate, wrong)
+    raise UserError(f"no engine works on {device}: ncavideo doctor shows why")
+
+
+def by_itself(name: str, device: str) -> bool:
+    """Return whether `auto` may take an engine on a kind of device: up to the exact one, all."""
+    tried = list(ENGINES)[: list(ENGINES).index("torch") + 1]
+    return name in tried and device in ENGINES[name].devices
+
+
+def _load(name: str) -> type[Engine]:
+    kind = ENGINES[name]
+    engine: type[Engine] = getattr(importlib.import_module(kind.module), kind.name)
+    return engine
+
+
+def _wrong(make: type[Engine], ruleset: RuleSet, edge: Edge, device: str) -> str:
+    """Return what is wrong with an engine's results; nothing if they are right."""
+    from ncavideo.nca.engines import check
+
+    probe = make(ruleset, check.HEIGHT, check.WIDTH, seed=check.SEED, edge=edge, device=device)
+    difference = check.difference(probe)
+    right = difference <= TOLERANCE  # not so for NaN
+    return "" if right else f"its results differ by {difference:.1e} from the exact ones"

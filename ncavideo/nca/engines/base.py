@@ -1,0 +1,82 @@
+"""What every engine does: run steps on one grid."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ncavideo.nca.ruleset import RuleSet
+
+if TYPE_CHECKING:
+    from ncavideo.nca.model import Edge
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A grid at rest: `state` `[C, H, W]` float32 and the number of steps taken so far."""
+
+    state: np.ndarray
+    step: int
+
+
+class Engine(ABC):
+    """Runs one rule set on one grid of `height` x `width` cells.
+
+    Starts from the seed state. The fire mask of step n is `fire_mask(seed, n, ...)`, so two
+    engines with one seed fire the same cells, and a restored snapshot goes on bit for bit.
+    """
+
+    can_be_a_part = False
+
+    def __init__(
+        self, ruleset: RuleSet, height: int, width: int, *, seed: int, edge: Edge, device: str
+    ) -> None:
+        self.ruleset, self.height, self.width = ruleset, height, width
+        self.seed, self.edge, self.device = seed, edge, device
+        self.steps_taken = 0
+        self.origin = (0, 0)
+
+    def place(self, row: int, column: int) -> None:
+        """Make this grid a part of a larger one, whose cell (`row`, `column`) is its first.
+
+        Its cells fire as they would in the whole. What happens beyond its edges it does not know:
+        after n steps only cells that are n cells away from an edge are as in the whole. Raises
+        `ValueError` for an engine that cannot.
+        """
+        if not self.can_be_a_part:
+            raise ValueError(f"{type(self).__name__} cannot run a part of a grid")
+        self.origin = (row, column)
+
+    def step(self, inputs: np.ndarray, steps: int) -> None:
+        """Take `steps` steps under `inputs` `[I, H, W]` float32, ordered as the rule set's."""
+        self._check(inputs, "inputs", len(self.ruleset.inputs))
+        self._step(inputs, steps)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from `snapshot`. Raises `ValueError` for one of another grid."""
+        self._check(snapshot.state, "state", self.ruleset.channels)
+        self._restore(snapshot)
+
+    def _check(self, array: np.ndarray, what: str, channels: int) -> None:
+        wanted = (channels, self.height, self.width)
+        if array.shape != wanted:
+            raise ValueError(f"the {what} must have the shape {wanted}, not {array.shape}")
+
+    @abstractmethod
+    def _step(self, inputs: np.ndarray, steps: int) -> None:
+        """Take the steps; the shape has been checked."""
+
+    @abstractmethod
+    def _restore(self, snapshot: Snapshot) -> None:
+        """Take over the snapshot; its shape has been checked."""
+
+    @abstractmethod
+    def rgb(self) -> np.ndarray:
+        """Return the visible channels as float32 `[H, W, 3]`, clipped to 0..1."""
+
+    @abstractmethod
+    def snapshot(self) -> Snapshot:
+        """Return a copy of the grid that `restore` accepts."""

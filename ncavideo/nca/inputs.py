@@ -1,0 +1,48 @@
+"""The one place where controls become the grid's input channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from ncavideo.nca.ruleset import LIGHT, RuleSet
+
+# Training shows each rule at 0.4 to 1 of its strength. Below that nothing is known to hold, so a
+# rule that fades out keeps living at this strength while the composite uncovers the source.
+LEAST_STRENGTH = 0.4
+SPREAD = 8.0  # cells over which a rule lives on beyond the places where it is asked for
+TRACE = 1e-3  # of a weight: where there is hardly any, the rules' shares come from around
+
+
+def inputs_for(
+    ruleset: RuleSet, rules: Sequence[str], weights: np.ndarray, light: np.ndarray
+) -> np.ndarray:
+    """Return the input channels `[I, h, w]` float32 of one frame, in the rule set's order.
+
+    `weights` `[len(rules), h, w]`, summing to at most 1, `light` `[h, w]` in 0..1.
+    """
+    inputs = np.zeros((len(ruleset.inputs), *light.shape), np.float32)
+    for rule, weight in zip(rules, alive(weights), strict=True):
+        inputs[ruleset.inputs.index(rule)] += weight
+    if ruleset.has_light:
+        inputs[ruleset.inputs.index(LIGHT)] = 2 * light - 1
+    return inputs
+
+
+def alive(weights: np.ndarray) -> np.ndarray:
+    """Return weights `[R, h, w]` that sum to `LEAST_STRENGTH` or more everywhere.
+
+    A total t becomes 0.4 + 0.6 t. Where nothing is asked for, what is asked for nearby lives on,
+    unseen, so that it is there when it is wanted.
+    """
+    total = weights.sum(0)
+    if total.min() >= 1 - 1e-4:
+        return weights
+    missing = np.maximum(LEAST_STRENGTH * (1 - total), 0)
+    if len(weights) == 1:
+        return np.asarray(weights + missing, np.float32)
+    around = np.stack([cv2.GaussianBlur(weight, (0, 0), SPREAD) for weight in weights])
+    shares = weights + TRACE * around + TRACE**2
+    return np.asarray(weights + missing * (shares / shares.sum(0)), np.float32)

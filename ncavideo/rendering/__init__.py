@@ -1,0 +1,1 @@
+"""From a clip to a clip, frame by frame."""

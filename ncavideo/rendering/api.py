@@ -1,0 +1,173 @@
+"""The package as a library: what the command line does, for programs and notebooks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ncavideo.control.levels import ClipRange
+from ncavideo.rendering.options import RenderOptions
+from ncavideo.rendering.render import RenderProgress, RenderReport, default_output
+from ncavideo.rendering.render import render as render_clip
+from ncavideo.util.errors import UserError
+
+if TYPE_CHECKING:
+    import av
+    import torch
+
+    Frame = np.ndarray | torch.Tensor | av.VideoFrame
+    Rules = str | Sequence[str]
+
+# What changes a file and not its frames.
+OF_FILES = frozenset(
+    {"rules", "start", "duration", "before", "after", "loop", "codec", "crf", "pix_fmt"}
+    | {"overwrite", "fresh", "matte", "show_control"}
+)
+
+
+def render(
+    clip: str | os.PathLike[str],
+    rules: Rules,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    progress: Callable[[RenderProgress], None] = lambda news: None,
+    warn: Callable[[str], None] = lambda note: None,
+    **options: Any,
+) -> RenderReport:
+    """Render a clip into a file, as `ncavideo render` does.
+
+    `rules`: `"fire,moss"` or `["fire", "moss"]`; `out`: by default `clip.fire-moss.mp4` in the
+    current folder; `options`: any field of `RenderOptions`, as `shade=0.3, flow=True`; `progress`
+    is called for every frame, `warn` with what should be known before it begins. Returns a report:
+    output, frames, seconds, notes.
+
+    Raises `UserError` for unusable input or options, `OutputError` when writing fails.
+    """
+    asked = _options(rules, options)
+    target = Path(out) if out is not None else default_output(Path(clip), asked)
+    return render_clip(Path(clip), target, asked, progress, warn)
+
+
+def paint(
+    frames: Iterable[Frame],
+    rules: Rules,
+    *,
+    fps: float = 25.0,
+    levels: tuple[float, float] = (0.0, 1.0),
+    output: Literal["torch", "numpy"] = "torch",
+    **options: Any,
+) -> Iterator[Any]:
+    """Paint frames that come from anywhere, one by one, on a grid that lives on between them.
+
+    `frames`: all of one size; each a numpy array `[H, W, 3]` (uint8, uint16, or float in 0..1), a
+    torch tensor `[3, H, W]` (uint8, or float in 0..1), or an `av.VideoFrame`. `fps`: frames a
+    second, which everything that follows the clip in time needs; a VideoFrame's own time comes
+    first. `levels`: the darkest and brightest luminance of the whole clip, 0..1, since what is to
+    come cannot be seen. `options`: fields of `RenderOptions` that do not concern files.
+
+    Yields, as soon as a frame has come, a torch tensor `[3, H, W]` on the frame's own device, or
+    with `output="numpy"` an array `[H, W, 3]`: uint8, or uint16 or float32 if the frame was of
+    such. Raises `UserError` for options that cannot be, and frames that are none.
+    """
+    from ncavideo.nca.brightness import in_order
+    from ncavideo.nca.ruleset import find_ruleset
+    from ncavideo.rendering.frame_renderer import Painter
+
+    unknown = OF_FILES & options.keys()
+    if unknown:
+        raise UserError(f"paint() has no {sorted(unknown)[0]!r}: that concerns files, see render()")
+    if output not in ("torch", "numpy"):
+        raise UserError(f"output must be 'torch' or 'numpy', not {output!r}")
+    if not 0 < fps < 1e6:
+        raise UserError(f"fps must be above 0, not {fps:g}")
+    asked = _options(rules, options)
+    ruleset = find_ruleset(asked.rules, asked.ruleset)
+    asked = in_order(asked, ruleset)
+    return _painted(frames, asked, fps, ClipRange(*levels), output, Painter, ruleset)
+
+
+def _painted(
+    frames: Iterable[Frame],
+    options: RenderOptions,
+    fps: float,
+    levels: ClipRange,
+    output: str,
+    make: Any,
+    ruleset: Any,
+) -> Iterator[Any]:
+    painter = None
+    size: tuple[int, ...] = ()
+    try:
+        for index, frame in enumerate(frames):
+            rgb, dtype = _as_array(frame)
+            if painter is None:
+                size = rgb.shape
+                painter = make(ruleset, (size[1], size[0]), levels, options)
+            if rgb.shape != size:
+                raise UserError(
+                    f"frame {index} has {rgb.shape[1]}x{rgb.shape[0]} pixels and the first"
+                    f" {size[1]}x{size[0]}: paint frames of one size at a time"
+                )
+            time = getattr(frame, "time", None)
+            seconds = index / fps if time is None else float(time)
+            yield _as_asked(painter.paint(rgb, seconds, 1 / fps), frame, dtype, output)
+    finally:
+        if painter is not None:
+            painter.close()
+
+
+def _options(rules: Rules, options: dict[str, Any]) -> RenderOptions:
+    named = rules.split(",") if isinstance(rules, str) else rules
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+    for several in ("control", "keys"):
+        if isinstance(values.get(several), str):
+            values[several] = (values[several],)
+    known = RenderOptions.__dataclass_fields__
+    for name in values:
+        if name not in known:
+            import difflib
+
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f": did you mean {near[0]!r}?" if near else ""
+            raise UserError(f"there is no option {name!r}{hint}")
+    return RenderOptions(rules=tuple(r.strip() for r in named if r.strip()), **values)
+
+
+def _as_array(frame: Frame) -> tuple[np.ndarray, Any]:
+    """Return a frame as `[H, W, 3]` uint8 or uint16, and the type that it had."""
+    if hasattr(frame, "to_ndarray") and hasattr(frame, "pict_type"):
+        array = frame.to_ndarray(format="rgb24")
+    elif isinstance(frame, np.ndarray):
+        array = frame
+    elif hasattr(frame, "detach") and frame.ndim == 3 and frame.shape[0] == 3:
+        array = frame.detach().permute(1, 2, 0).cpu().numpy()
+    else:
+        shape = tuple(getattr(frame, "shape", ()))
+        raise UserError(
+            f"a frame must be an array [H, W, 3], a tensor [3, H, W] or an av.VideoFrame, not"
+            f" {type(frame).__name__}{list(shape) if shape else ''}"
+        )
+    if array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        raise UserError(f"a frame must be an array [H, W, 3], not {list(array.shape)}")
+    dtype = array.dtype
+    if dtype.kind == "f":
+        # 16 bits: as fine as the pipeline goes.
+        array = np.asarray(np.clip(array, 0, 1) * 65535 + 0.5, np.uint16)
+    elif dtype not in (np.uint8, np.uint16):
+        raise UserError(f"a frame must hold uint8, uint16 or float numbers, not {dtype}")
+    return np.ascontiguousarray(array), dtype
+
+
+def _as_asked(rgb: np.ndarray, frame: Frame, dtype: Any, output: str) -> Any:
+    if dtype.kind == "f":
+        rgb = rgb.astype(np.float32) / np.float32(65535)
+    if output == "numpy":
+        return rgb
+    import torch
+
+    tensor = torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))
+    return tensor.to(frame.device) if isinstance(frame, torch.Tensor) else tensor

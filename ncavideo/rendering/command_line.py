@@ -1,0 +1,47 @@
+"""The command line that asks for the same as given options."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+
+from ncavideo.rendering.options import RenderOptions, flag
+
+NAMES = {"keys": "--key"}  # options that are not called as their field
+
+
+def render_command(clip: str, options: RenderOptions, output: str | None = None) -> str:
+    """Return the `ncavideo render` of `clip`, with what differs from the defaults.
+
+    Quoted for a POSIX shell; `output` None for the default name.
+    """
+    words = ["ncavideo", "render", _path(clip)]
+    if output is not None:
+        words += ["-o", _path(output)]
+    return shlex.join(words + option_words(options))
+
+
+def option_words(options: RenderOptions) -> list[str]:
+    """Return the options that differ from the defaults as words of a command line."""
+    words: list[str] = []
+    for field in dataclasses.fields(options):
+        value, name = getattr(options, field.name), NAMES.get(field.name, flag(field.name))
+        if field.name == "rules":
+            words += [name, ("auto:" if options.by_brightness else "") + ",".join(value)]
+        elif field.name == "by_brightness" or value == field.default:
+            continue
+        elif value is True:
+            words.append(name)
+        else:
+            for one in value if isinstance(value, tuple) else (value,):
+                # repr: all digits that the number has, and none that it has not.
+                words += [
+                    name,
+                    repr(one).removesuffix(".0") if isinstance(one, float) else str(one),
+                ]
+    return words
+
+
+def _path(name: str) -> str:
+    """Return a file's name so that it is not taken for an option."""
+    return f"./{name}" if name.startswith("-") else name

@@ -1,0 +1,217 @@
+"""The grid that a clip's frames drive: source frame in, output frame out."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ncavideo.composite.blend import Look
+from ncavideo.composite.composite import Composite
+from ncavideo.composite.false_colour import over_source
+from ncavideo.control.driver import Driver
+from ncavideo.control.field import Context, Field, View, make_view
+from ncavideo.control.levels import ClipRange
+from ncavideo.control.light import Light, weakened
+from ncavideo.control.modifiers import Shaped
+from ncavideo.control.optical_flow import Follower
+from ncavideo.nca import engines
+from ncavideo.nca.engines.base import Snapshot
+from ncavideo.nca.inputs import inputs_for
+from ncavideo.nca.ruleset import RuleSet
+from ncavideo.rendering.options import RenderOptions
+from ncavideo.rendering.step_schedule import Pace
+from ncavideo.rendering.warp import carry
+from ncavideo.util.state import Memory, Remembers
+from ncavideo.util.stopwatch import Stopwatch
+
+# A grid of about 640x360 cells shows faces and type at any frame size; finer costs time with the
+# square, coarser loses the picture.
+GRID_ROWS = 360
+LEAST_CELL = 2
+PIECE = 8  # steps after which a long run of them can be given up
+STAGES = ("decode", "control", "step", "composite", "encode")
+# In near-black a texture keeps too few levels to show what it is made of. The grid is asked for
+# no less light than this, and shading takes it the rest of the way down.
+DARKEST_LIGHT = 0.2
+# The local luminances that light 0 and 1 stand for, for a rule set that does not say.
+LIGHT_SCALE = (0.08, 0.72)
+COVERED = 1 - 1e-4  # an expression that sums to this much hides the source
+
+
+@dataclass(frozen=True)
+class Guide:
+    """What a source frame asks of the grid, and of the picture.
+
+    `weights` `[rules, h, w]`; `light` `[h, w]`, the texture's own, and `shading` `[h, w]`, what it
+    is led towards after the fact by `shade`, all 0..1; `steps` to take; `opacity` 0..1, one number
+    or `[h, w]`.
+    """
+
+    view: View
+    weights: np.ndarray
+    light: np.ndarray
+    shading: np.ndarray
+    steps: int
+    shade: float
+    opacity: float | np.ndarray
+
+
+class Painter(Remembers):
+    """The grid that a clip's frames drive: one call a frame, in order.
+
+    `read`, `live` and `compose` may run in different threads, each of them in order; `compose` for
+    several frames at once. `watch` tells what each took. `clip`: the source's file, for controls
+    that read more of it than its frames.
+    """
+
+    parts = ("_driver", "_light", "_opacity", "_follow", "_pace")
+
+    def __init__(
+        self,
+        ruleset: RuleSet,
+        size: tuple[int, int],
+        levels: ClipRange,
+        options: RenderOptions,
+        clip: Path | None = None,
+    ) -> None:
+        width, height = size
+        cell = options.cell or max(LEAST_CELL, round(min(width, height) / GRID_ROWS))
+        self.cells = (-(-width // cell), -(-height // cell))
+        self._options, self._ruleset, self._levels = options, ruleset, levels
+        context = Context(clip or Path())
+        with ExitStack() as stack:
+            self._driver = Driver(options.rules, options.control, context)
+            stack.callback(self._driver.close)
+            self._light = Light(_field(options.light_control, context))
+            stack.callback(self._light.close)
+            self._opacity = _field(options.opacity_control, context)
+            if self._opacity is not None:
+                stack.callback(self._opacity.close)
+            self._follow = Follower() if self._motion_is_needed() else None
+            look = Look(options.blend, options.keep, options.matte, options.upscale)
+            dark, bright = ruleset.provenance.get("light_scale", LIGHT_SCALE)
+            self._composite = Composite(size, dark, bright, look)
+            self._pace = Pace(options)
+            self._engine = engines.start(
+                options.engine,
+                ruleset,
+                self.cells[1],
+                self.cells[0],
+                seed=options.seed,
+                edge=options.edge,
+                device=options.device,
+            )
+            self._opened = stack.pop_all()
+        self._warm_steps_left = options.warmup
+        self._stopped = False
+        self.watch = Stopwatch(*STAGES)
+
+    def _motion_is_needed(self) -> bool:
+        options, opacity = self._options, self._opacity
+        needed = self._driver.needs_motion or self._light.needs_motion
+        needed = needed or options.flow or options.on_cut != "keep"
+        return needed or (opacity is not None and opacity.needs_motion)
+
+    def paint(self, rgb: np.ndarray, seconds: float, duration: float = 0.04) -> np.ndarray:
+        """Map a source frame `[H, W, 3]` at `seconds` to an output frame of the same type."""
+        guide = self.read(rgb, seconds, duration)
+        return self.compose(self.live(guide), guide, rgb)
+
+    def read(
+        self, rgb: np.ndarray, seconds: float, duration: float = 0.04, moment: float | None = None
+    ) -> Guide:
+        """Read from a source frame what is asked of the grid.
+
+        `seconds`: its time in the clip; `duration`: for how long it is shown; `moment`: seconds
+        since the render's beginning, by default those since `start`.
+        """
+        options = self._options
+        if moment is None:
+            moment = seconds - (options.start or 0)
+        with self.watch("control"):
+            height, width = self.cells[1], self.cells[0]
+            view = make_view(rgb, height, width, seconds, self._levels, self._follow)
+            strengths = options.strengths(moment)
+            weights = self._driver.weights(view, options.at("contrast", moment), strengths)
+            shading = self._light(view)
+            light = weakened(shading, options.at("light", moment) or 0)
+            opacity: float | np.ndarray = options.at("opacity", moment) or 0
+            if self._opacity is not None:
+                opacity = self._opacity.values(view) * np.float32(opacity)
+            shade = options.at("shade", moment) or 0
+            steps = self._pace(moment, duration)
+            return Guide(view, weights, light, shading, steps, shade, opacity)
+
+    def live(self, guide: Guide) -> np.ndarray:
+        """Step the grid for one frame; return the texture `[h, w, 3]`, 0..1, one pixel a cell."""
+        with self.watch("step"):
+            self._follow_scene(guide.view)
+            light = DARKEST_LIGHT + (1 - DARKEST_LIGHT) * guide.light
+            inputs = inputs_for(self._ruleset, self._options.rules, guide.weights, light)
+            self._take(inputs, self._warm_steps_left + guide.steps)
+            self._warm_steps_left = 0
+            return self._engine.rgb()
+
+    def _follow_scene(self, view: View) -> None:
+        """Carry the grid along with what moved; start it again at a cut, if that was asked for."""
+        motion, options = view.motion, self._options
+        if motion is None:
+            return
+        if motion.cut and options.on_cut == "restart":
+            now = self._engine.snapshot()
+            self._engine.restore(Snapshot(np.zeros_like(now.state), now.step))
+            self._warm_steps_left = options.warmup
+        elif options.flow:
+            now = self._engine.snapshot()
+            state = carry(now.state, motion)
+            if state is not None:
+                self._engine.restore(Snapshot(state, now.step))
+
+    def _take(self, inputs: np.ndarray, steps: int) -> None:
+        while steps > 0 and not self._stopped:
+            self._engine.step(inputs, min(PIECE, steps))
+            steps -= PIECE
+
+    def grid(self) -> Snapshot:
+        """Return the grid as the last frame left it."""
+        return self._engine.snapshot()
+
+    def go_on(self, grid: Snapshot, memory: Memory | None) -> None:
+        """Go on from a grid that `grid` returned, and what `memory` did after the same frame.
+
+        None for a painter that has seen all frames up to there itself.
+        """
+        self._engine.restore(grid)
+        self._warm_steps_left = 0
+        if memory is not None:
+            self.recall(memory)
+
+    def stop(self) -> None:
+        """Give up the steps that another thread is taking; nobody wants the frames any more."""
+        self._stopped = True
+
+    def compose(self, texture: np.ndarray, guide: Guide, rgb: np.ndarray) -> np.ndarray:
+        """Lay the texture over its source frame."""
+        with self.watch("composite"):
+            if self._options.show_control:
+                return over_source(guide.weights, rgb, guide.view.full_luma)
+            total = guide.weights.sum(0)
+            coverage = None if total.min() > COVERED else total
+            return self._composite(
+                texture, guide.shading, coverage, guide.view, rgb, guide.shade, guide.opacity
+            )
+
+    def notes(self) -> list[str]:
+        """Return, after the last frame, sentences that the user should read."""
+        return self._driver.notes()
+
+    def close(self) -> None:
+        """Let go of the controls' files."""
+        self._opened.close()
+
+
+def _field(text: str | None, context: Context) -> Field | None:
+    return None if text is None else Shaped.parse(text, context)

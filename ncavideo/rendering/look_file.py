@@ -1,0 +1,116 @@
+"""Look files: everything about a render that makes its look, in TOML, to be used again."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ncavideo.control import map_paths
+from ncavideo.rendering.options import RenderOptions
+from ncavideo.util.atomic_write import replacing
+from ncavideo.util.errors import OutputError, UserError
+
+FORMAT = 1
+# What belongs to a clip, a file or a machine, rather than to a look.
+ELSEWHERE = frozenset(
+    {"start", "duration", "before", "after", "loop", "show_control"}
+    | {"codec", "crf", "pix_fmt", "device", "engine", "overwrite", "fresh"}
+)
+FIELDS = tuple(f for f in dataclasses.fields(RenderOptions) if f.name not in ELSEWHERE)
+MOST_BYTES = 1 << 20
+
+
+def load_look(path: Path) -> dict[str, Any]:
+    """Read a look as arguments for `RenderOptions`.
+
+    A rule set's file, and files in masks, are relative to the look. Raises `UserError` for a file
+    that cannot be read, a key that is not known or a value of the wrong kind.
+    """
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise UserError(f"{path} is too large for a look")
+        data = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"there is no look {path}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the look {path} cannot be read ({error})") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UserError(f"the look {path} is not TOML: {error}") from error
+    version = data.pop("format", FORMAT)
+    if version != FORMAT:
+        raise UserError(f"the look {path} has format {version!r}; this version reads {FORMAT}")
+    known = {f.name: str(f.type) for f in FIELDS}
+    options: dict[str, Any] = {}
+    for key, value in data.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            raise UserError(f"the look {path} has an unknown key {key!r}: use {', '.join(known)}")
+        options[name] = checked_option(path, key, value, known[name])
+    return _moved(options, lambda found: str(path.parent / found))
+
+
+def checked_option(path: Path, key: str, value: Any, kind: str) -> Any:
+    """Return a value of the kind that its option has. Raises `UserError`, naming the file."""
+    if "tuple" in kind:
+        texts = [value] if isinstance(value, str) else value
+        if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
+            return tuple(texts)
+        wanted = "a list of texts"
+    elif kind.startswith("bool"):
+        if isinstance(value, bool):
+            return value
+        wanted = "true or false"
+    elif kind.startswith("int"):
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        wanted = "a whole number"
+    elif kind.startswith("float"):
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        wanted = "a number"
+    else:
+        if isinstance(value, str):
+            return value
+        wanted = "a text"
+    raise UserError(f"{key} in {path} must be {wanted}, not {value!r}")
+
+
+def _moved(options: dict[str, Any], move: Callable[[str], str]) -> dict[str, Any]:
+    """Return the options with `move` applied to every path in them."""
+    moved = dict(options)
+    ruleset = options.get("ruleset")
+    if ruleset and ruleset.endswith(".safetensors") and "://" not in ruleset:
+        moved["ruleset"] = move(ruleset)
+    for name in ("light_control", "opacity_control"):
+        if options.get(name):
+            moved[name] = map_paths(options[name], move)
+    if options.get("control"):
+        moved["control"] = tuple(map_paths(text, move) for text in options["control"])
+    return moved
+
+
+def save_look(path: Path, options: RenderOptions, overwrite: bool = False) -> None:
+    """Write what differs from the defaults. Raises `UserError` for an existing file."""
+    import tomli_w
+
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists: name another look or give --overwrite")
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"there is no folder {path.absolute().parent} to write {path.name} in")
+    folder = path.absolute().parent
+    values = {field.name: getattr(options, field.name) for field in FIELDS}
+    values = _moved(values, lambda found: os.path.relpath(found, folder))
+    data: dict[str, Any] = {"format": FORMAT}
+    for field in FIELDS:
+        value = values[field.name]
+        if field.name == "rules" or value != field.default:
+            data[field.name] = list(value) if isinstance(value, tuple) else value
+    try:
+        with replacing(path) as partial:
+            partial.write_text(tomli_w.dumps(data), "utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,0 +1,166 @@
+"""A contact sheet of what a render would be: a few moments, and what drives them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ncavideo.composite.false_colour import colour_of, expression_picture
+from ncavideo.control.levels import ClipRange, clip_range
+from ncavideo.nca.brightness import in_order
+from ncavideo.nca.ruleset import RuleSet, find_ruleset
+from ncavideo.rendering.frame_renderer import Painter
+from ncavideo.rendering.options import RenderOptions
+from ncavideo.still.still import save_png, to_bytes
+from ncavideo.util.errors import UserError
+from ncavideo.util.image_io import check_picture_output
+from ncavideo.util.pixels import as_float, luminance
+from ncavideo.video.reader import VideoReader
+from ncavideo.video.survey import clip_length, survey
+
+TILE = 320  # pixels across
+HEAD, SIDE = 26, 56  # pixels: the row of names above, the column of times at the left
+# Seconds before a moment that controls see, so that what they remember is there; more where no
+# frame begins in them.
+LEADS = (0.3, 3.0, 30.0)
+MOST_MOMENTS = 12
+PAPER, INK, FAINT_INK = (18, 18, 20), (235, 235, 235), (150, 150, 155)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One row: its time in the clip, and pictures `[h, w, 3]` uint8 by name."""
+
+    time: float
+    pictures: dict[str, np.ndarray]
+
+
+def preview(clip: Path, output: Path, options: RenderOptions, moments: int = 3) -> list[str]:
+    """Draw the sheet of `moments` moments spread over the clip; return what the user should read.
+
+    Raises `UserError` for unusable input or options.
+    """
+    check_picture_output(output, options.overwrite)
+    if output.suffix.lower() != ".png":
+        raise UserError(f"{output} must end in .png")
+    if not 1 <= moments <= MOST_MOMENTS:
+        raise UserError(f"--moments must lie between 1 and {MOST_MOMENTS}, not {moments}")
+    ruleset = find_ruleset(options.rules, options.ruleset)
+    options = in_order(options, ruleset)
+    levels = clip_range([luminance(rgb) for rgb in survey(clip)])
+    rows, notes = [], []
+    for time in _times(clip, options, moments):
+        row, said = look_at(clip, ruleset, levels, options, time)
+        rows.append(row)
+        notes += said
+    save_png(_sheet(rows, options.rules), output)
+    return list(dict.fromkeys(notes)) if len(rows) == 1 else []
+
+
+def look_at(
+    clip: Path,
+    ruleset: RuleSet,
+    levels: ClipRange,
+    options: RenderOptions,
+    time: float,
+    across: int = TILE,
+) -> tuple[Moment, list[str]]:
+    """Return what a render shows at `time` seconds into the clip, and what drives it there.
+
+    `across`: the pictures' width in pixels.
+    The grid is warmed up on that moment alone, so that it takes as long at a clip's end as at its
+    beginning; in a render it has lived through all that came before.
+    """
+    with _before(clip, time) as reader:
+        info = reader.info
+        options = replace(options, start=options.start or 0.0)
+        painter = Painter(ruleset, (info.width, info.height), levels, options, clip)
+        guide = frame = None
+        try:
+            for coming in reader:
+                seconds = coming.time - reader.origin
+                if frame is not None and seconds > time + 1e-3:
+                    break  # the one before is still shown
+                frame = coming
+                guide = painter.read(frame.rgb, seconds)
+            assert guide is not None and frame is not None  # a reader has at least one frame
+            texture = painter.live(guide)
+            result = painter.compose(texture, guide, frame.rgb)
+            said = painter.notes()
+        finally:
+            painter.close()
+    size = (across, max(1, round(across * info.height / info.width)))
+    pictures = {"source": _small(frame.rgb, size)}
+    for rule, weight in zip(options.rules, guide.weights, strict=True):
+        pictures[rule] = _small(np.repeat(weight[..., None], 3, 2), size)
+    pictures["expression"] = _small(expression_picture(guide.weights), size)
+    if ruleset.has_light:
+        pictures["light"] = _small(np.repeat(guide.light[..., None], 3, 2), size)
+    pictures["result"] = _small(result, size)
+    return Moment(frame.time - reader.origin, pictures), said
+
+
+def _before(clip: Path, time: float) -> VideoReader:
+    """Return a reader whose first frame comes a little before `time`, and not after it.
+
+    A frame may be held for long: then one looks further back.
+    """
+    for lead in LEADS:
+        begin = max(time - lead, 0.0)
+        if not begin:
+            break
+        try:
+            reader = VideoReader(clip, start=begin)
+        except UserError:
+            continue  # no frame comes after that
+        if reader.first_time - reader.origin <= time + 1e-3:
+            return reader
+        reader.close()
+    return VideoReader(clip)
+
+
+def _times(clip: Path, options: RenderOptions, moments: int) -> list[float]:
+    """Return times in the middle of as many equal parts of what would be rendered."""
+    begin = options.start or 0.0
+    length = clip_length(clip) - begin
+    if options.duration is not None:
+        length = min(length, options.duration)
+    with VideoReader(clip, start=options.start):
+        pass  # the sentence for a clip that has nothing there
+    return [begin + length * (index + 0.5) / moments for index in range(moments)]
+
+
+def _small(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a picture as a tile, uint8, over a chequered ground if it has alpha."""
+    shown = as_float(picture)
+    method = cv2.INTER_AREA if picture.shape[1] > size[0] else cv2.INTER_LINEAR
+    shown = cv2.resize(shown, size, interpolation=method)
+    if shown.shape[2] == 4:
+        y, x = np.indices(shown.shape[:2]) // 8
+        ground = np.where((x + y) % 2, np.float32(0.35), np.float32(0.25))[..., None]
+        shown = ground + shown[..., 3:] * (shown[..., :3] - ground)
+    return to_bytes(shown)
+
+
+def _sheet(rows: list[Moment], rules: tuple[str, ...]) -> Image.Image:
+    names = list(rows[0].pictures)
+    height = rows[0].pictures["source"].shape[0]
+    sheet = Image.new("RGB", (SIDE + len(names) * TILE, HEAD + len(rows) * height), PAPER)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    for column, name in enumerate(names):
+        x = SIDE + column * TILE
+        if name in rules:
+            draw.rectangle((x + 8, 8, x + 18, 18), colour_of(rules.index(name)))
+            draw.text((x + 24, 5), name, INK, font)
+        else:
+            draw.text((x + 8, 5), name, INK, font)
+    for index, row in enumerate(rows):
+        y = HEAD + index * height
+        draw.text((6, y + 6), f"{row.time:.2f} s", FAINT_INK, font)
+        for column, name in enumerate(names):
+            sheet.paste(Image.fromarray(row.pictures[name]), (SIDE + column * TILE, y))
+    return sheet

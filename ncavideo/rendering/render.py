@@ -1,0 +1,242 @@
+"""Load a rule set, map each frame onto the rule channels, step the grid, encode."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from ncavideo.control.levels import clip_range
+from ncavideo.nca.brightness import in_order
+from ncavideo.nca.ruleset import RuleSet, find_ruleset
+from ncavideo.rendering import memory_estimate as memory
+from ncavideo.rendering.checkpoint import SEGMENT, State, Work, fingerprint
+from ncavideo.rendering.frame_renderer import Guide, Painter
+from ncavideo.rendering.options import RenderOptions
+from ncavideo.rendering.pipeline import Stage, overlap
+from ncavideo.util.device import cores
+from ncavideo.util.events import event
+from ncavideo.util.pixels import luminance
+from ncavideo.util.state import Memory
+from ncavideo.util.stopwatch import Stopwatch
+from ncavideo.video.loop import looped
+from ncavideo.video.reader import ClipInfo, DecodeLoss, SourceFrame, VideoReader
+from ncavideo.video.survey import survey
+from ncavideo.video.timeline import Shot, held, shots
+from ncavideo.video.writer import open_writer
+
+CORES_A_COMPOSER = 4  # for each so many cores one more frame is composed at a time
+
+
+@dataclass
+class RenderReport:
+    """What a render did: counts, sizes, seconds by stage, and what the user should know.
+
+    Stages overlap: their seconds add up to more than the whole takes.
+    """
+
+    output: Path
+    ruleset: str
+    rules: tuple[str, ...]
+    width: int = 0
+    height: int = 0
+    cells: tuple[int, int] = (0, 0)
+    frames: int = 0
+    resumed: int = 0
+    seconds: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    loss: DecodeLoss | None = None
+
+    def _repr_html_(self) -> str:
+        from ncavideo.util.notebook import clip_html
+
+        text = f"{self.output}: {self.frames} frames in {self.seconds:.1f} s"
+        return clip_html(self.output, "; ".join([text, *self.notes]))
+
+
+@dataclass(frozen=True)
+class RenderProgress:
+    """One frame's news.
+
+    `frames`: how many there will be, if the clip says; `resumed`: how many were there already.
+    """
+
+    done: int
+    frames: int | None
+    resumed: int = 0
+
+
+@dataclass(frozen=True)
+class Item:
+    """A frame on its way: the `number`-th, counted from 1.
+
+    `out`: after the steps the texture, at last the finished frame; `state`: what the render needs
+    to go on after it, where a segment ends.
+    """
+
+    number: int
+    shot: Shot
+    guide: Guide
+    memory: Memory | None
+    out: np.ndarray
+    state: State | None
+
+
+def default_output(clip: Path, options: RenderOptions) -> Path:
+    """Return `in.fire-moss.mp4` in the current folder for `anywhere/in.mp4`."""
+    suffix = clip.suffix if clip.suffix.lower() in KEPT_SUFFIXES else ".mp4"
+    if options.matte:
+        suffix = ".mov"  # an .mp4 cannot hold alpha
+    return Path(f"{clip.stem}.{'-'.join(options.rules)}{suffix}")
+
+
+# Containers that a source's name may pass on to the output's.
+KEPT_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".gif")
+
+
+def render(
+    clip: Path,
+    output: Path,
+    options: RenderOptions,
+    progress: Callable[[RenderProgress], None] = lambda news: None,
+    warn: Callable[[str], None] = lambda note: None,
+) -> RenderReport:
+    """Render `clip` to `output` and report; `warn` is told what should be known before it begins.
+
+    Raises `UserError` for unusable input or options, `OutputError` when writing fails. Nothing
+    appears under the output's name unless the whole file is there.
+    """
+    started = time.perf_counter()
+    ruleset = find_ruleset(options.rules, options.ruleset)
+    options = in_order(options, ruleset)
+    report = RenderReport(output, ruleset.name, options.rules)
+    with ExitStack() as stack:
+        reader = stack.enter_context(
+            VideoReader(clip, start=options.start, duration=options.duration)
+        )
+        info = reader.info
+        # A loop begins where its transition ends; a held frame comes before the clip's own time.
+        lead = options.loop or -held(info, options.before)
+        writer = stack.enter_context(
+            open_writer(
+                output,
+                reader,
+                lead=lead,
+                alpha=options.matte and not options.show_control,
+                make_work=None if options.loop else lambda: _work(clip, output, ruleset, options),
+                codec=options.codec,
+                crf=options.crf,
+                pix_fmt=options.pix_fmt,
+                overwrite=options.overwrite,
+            )
+        )
+        levels = clip_range([luminance(rgb) for rgb in survey(clip)])
+        painter = Painter(ruleset, (info.width, info.height), levels, options, clip)
+        stack.callback(painter.close)
+        report.width, report.height, report.cells = info.width, info.height, painter.cells
+        warning = memory.warning(info, painter.cells, options)
+        if warning:
+            warn(warning)
+        watch = painter.watch
+        expected = None if info.frames is None else _expected(info, options)
+        timeline = shots(
+            _decoded(reader, watch),
+            info,
+            reader.origin,
+            before=options.before,
+            after=options.after,
+        )
+        done = report.resumed = writer.work.frames if writer.work else 0
+        event(
+            "render.begin", clip=clip, output=output, ruleset=ruleset.name, options=asdict(options),
+            width=info.width, height=info.height, cells=painter.cells, frames=expected,
+            resumed=done,
+        )  # fmt: skip
+        if writer.work and done:
+            state = writer.work.state()
+            painter.go_on(state.grid, state.memory)
+        painted = overlap(
+            _after(enumerate(timeline, 1), done, painter),
+            Stage(lambda numbered: _read(painter, *numbered)),
+            Stage(lambda item: _live(painter, item)),
+            Stage(
+                lambda item: replace(
+                    item, out=painter.compose(item.out, item.guide, item.shot.rgb)
+                ),
+                workers=max(1, cores() // CORES_A_COMPOSER),
+            ),
+        )
+        stack.enter_context(closing(painted))
+        # Whoever leaves early does not wait for all the steps of a frame, or of the warm-up.
+        stack.callback(painter.stop)
+        finished = ((item.shot, item.out, item.state) for item in painted)
+        if options.loop is not None:
+            pairs = ((shot, out) for shot, out, _ in finished)
+            finished = ((shot, out, None) for shot, out in looped(pairs, options.loop))
+        report.frames = done
+        for shot, out, state_then in finished:
+            with watch("encode"):
+                writer.write(out, shot.pts, shot.duration)
+                if state_then is not None:
+                    writer.end_segment(state_then)
+                    event("render.segment", output=output, frames=report.frames + 1)
+            report.frames += 1
+            progress(RenderProgress(report.frames, expected, done))
+        with watch("encode"):
+            writer.close()
+        report.stages = watch.seconds
+        report.notes, report.loss = [*writer.notes, *painter.notes()], reader.loss
+    report.seconds = time.perf_counter() - started
+    event("render.done", **asdict(report))
+    return report
+
+
+def _work(clip: Path, output: Path, ruleset: RuleSet, options: RenderOptions) -> Work:
+    """Return the folder in which this very render can be gone on with."""
+    about = {"clip": str(clip), "output": str(output), "options": vars(options)}
+    return Work(output, fingerprint(clip, ruleset, options), about, fresh=options.fresh)
+
+
+def _after(
+    shots: Iterable[tuple[int, Shot]], done: int, painter: Painter
+) -> Generator[tuple[int, Shot], None, None]:
+    """Yield the shots after the first `done`; the painter sees those again if it has to."""
+    for number, shot in shots:
+        if number > done:
+            yield number, shot
+        elif painter.must_be_replayed:
+            painter.read(shot.rgb, shot.seconds, shot.span, shot.moment)
+
+
+def _read(painter: Painter, number: int, shot: Shot) -> Item:
+    guide = painter.read(shot.rgb, shot.seconds, shot.span, shot.moment)
+    keep = number % SEGMENT == 0 and not painter.must_be_replayed
+    return Item(number, shot, guide, painter.memory() if keep else None, shot.rgb, None)
+
+
+def _live(painter: Painter, item: Item) -> Item:
+    texture = painter.live(item.guide)
+    state = State(painter.grid(), item.memory) if item.number % SEGMENT == 0 else None
+    return replace(item, out=texture, state=state)
+
+
+def _expected(info: ClipInfo, options: RenderOptions) -> int:
+    """Return how many frames there will be, as far as the clip says."""
+    rate = float(info.average_rate or 25)
+    more = options.before + options.after - (options.loop or 0)
+    return max(1, (info.frames or 0) + round(more * rate))
+
+
+def _decoded(reader: VideoReader, watch: Stopwatch) -> Generator[SourceFrame, None, None]:
+    frames = iter(reader)
+    while True:
+        with watch("decode"):
+            frame = next(frames, None)
+        if frame is None:
+            return
+        yield frame

@@ -1,0 +1,21 @@
+"""The grid's state carried along with what moves in the picture."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ncavideo.control.field import Motion
+from ncavideo.util.warp import warped
+
+
+def carry(state: np.ndarray, motion: Motion) -> np.ndarray | None:
+    """Return the state `[C, h, w]` carried along `motion`, None if there is nothing to carry.
+
+    A cell that was hidden before keeps the state it finds: there the rules heal what the scene
+    has uncovered. Across a cut nothing can be carried.
+    """
+    if motion.cut or not motion.back.any():
+        return None
+    # Bilinear: the finest detail, which bicubic would keep, flickers; the rules sharpen what is
+    # lost. However little moves, it adds up over the frames.
+    return warped(state, np.where(motion.lost[..., None], np.float32(0), motion.back))

@@ -1,0 +1,83 @@
+"""What happens, as structured events: named, with plain data, through Python's own logging.
+
+A program that uses this package gets them from the logger `ncavideo`: a record's message is the
+event's name, its attribute `facts` the data. `log_to` writes them into a file, one JSON object a
+line: `time` (UTC), `level`, `event`, `process`, and the facts.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ncavideo.util.errors import UserError
+
+LOGGER = logging.getLogger("ncavideo")
+LOGGER.addHandler(logging.NullHandler())
+
+
+def event(name: str, level: int = logging.INFO, /, **facts: Any) -> None:
+    """Tell that something happened, as `render.done`, with plain data."""
+    LOGGER.log(level, name, extra={"facts": facts})
+
+
+def crash(name: str, /, **facts: Any) -> None:
+    """Tell of the exception that is being handled, with its traceback."""
+    LOGGER.exception(name, extra={"facts": facts})
+
+
+def log_to(path: Path) -> None:
+    """Append all further events of this process to `path`.
+
+    Raises `UserError` if it cannot be written.
+    """
+    try:
+        handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise UserError(f"the log {path} cannot be written: {error.strerror}") from error
+    handler.setFormatter(JsonLines())
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.INFO)
+
+
+def tell(say: Callable[..., None]) -> None:
+    """Have `say` called for all further events, with `name`, `level` and `facts`."""
+    LOGGER.addHandler(_Teller(say))
+    LOGGER.setLevel(logging.INFO)
+
+
+class JsonLines(logging.Formatter):
+    """Formats a record as one line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        when = datetime.fromtimestamp(record.created, UTC)
+        line: dict[str, Any] = {
+            "time": when.isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            "process": record.process,
+            **_facts(record),
+        }
+        return json.dumps(line, default=str)
+
+
+class _Teller(logging.Handler):
+    def __init__(self, say: Callable[..., None]) -> None:
+        super().__init__()
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        facts = json.loads(json.dumps(_facts(record), default=str))
+        self._say(name=record.getMessage(), level=record.levelno, facts=facts)
+
+
+def _facts(record: logging.LogRecord) -> dict[str, Any]:
+    facts = dict(getattr(record, "facts", {}))
+    if record.exc_info:
+        facts["traceback"] = logging.Formatter().formatException(record.exc_info)
+    return facts

@@ -1,0 +1,53 @@
+"""A lock on a folder that goes with its process, however that ends."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ncavideo.util.errors import BusyError
+
+if os.name == "posix":
+    import fcntl
+
+
+class Lock:
+    """Holds a lock file until it is let go of. Raises `BusyError` with `busy` if another does.
+
+    Where there are no such locks (not POSIX), everybody gets one.
+    """
+
+    def __init__(self, path: Path, busy: str) -> None:
+        self._handle: int | None = None
+        if os.name != "posix":
+            return
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(handle)
+            raise BusyError(busy) from error
+        self._handle = handle
+
+    def release(self) -> None:
+        """Let go; again makes no difference."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether somebody holds the lock file."""
+    if os.name != "posix":
+        return False
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False

@@ -1,0 +1,37 @@
+"""Pictures carried along a motion, at exactly the places asked for."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from ncavideo.util.device import cores
+
+ROWS = 64  # of all planes that are worth a thread of their own
+
+
+def warped(planes: np.ndarray, back: np.ndarray) -> np.ndarray:
+    """Return planes `[n, h, w]` as float32, each place with what was at its place plus `back`.
+
+    `back` `[h, w, 2]`: (x, y) to add, in pixels, of any fineness: by a hundred warps of a hundredth
+    of a pixel a picture moves by one. Bilinear; beyond the edge is as at it.
+    """
+    from ncavideo.util.warp_kernel import warp  # Numba, which few need, takes its time to load
+
+    planes = np.ascontiguousarray(planes, np.float32)
+    back = np.ascontiguousarray(back, np.float32)
+    moved = np.empty_like(planes)
+    height = planes.shape[1]
+    threads = max(1, min(cores(), height // ROWS))
+    ends = [height * part // threads for part in range(threads + 1)]
+    if threads == 1:
+        warp(planes, back, 0, height, moved)
+        return moved
+    with ThreadPoolExecutor(threads, thread_name_prefix="warp") as pool:
+        parts = [
+            pool.submit(warp, planes, back, ends[i], ends[i + 1], moved) for i in range(threads)
+        ]
+        for part in parts:
+            part.result()
+    return moved

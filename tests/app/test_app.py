@@ -1,0 +1,516 @@
+"""The app in a real Chromium, against a real `ncavideo ui`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from click.testing import CliRunner
+
+from ncavideo.cli.main import main
+from ncavideo.nca.ruleset import RuleSet
+from ncavideo.rendering.look_file import load_look
+from ncavideo.rendering.options import RenderOptions
+
+LOOKS = Path(__file__).parents[2] / "examples" / "looks"
+STYLES = Path(__file__).parents[2] / "examples" / "styles"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytest.importorskip("gradio")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
+PATIENCE = 90_000  # milliseconds, for a busy machine
+
+
+class Server:
+    """An app of its own, with its own place for temporary files."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.folder = folder
+        environment = {**os.environ, "TMPDIR": str(folder)}
+        environment.pop("GRADIO_TEMP_DIR", None)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ncavideo", "ui", "--no-open", "--port", "0", *arguments],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        assert self.process.stderr is not None
+        told = self.process.stderr.readline()
+        found = re.search(r"http://\S+(?=;)", told)
+        assert found, told
+        self.address = found[0]
+
+    def sessions(self) -> list[Path]:
+        """The folders of the open tabs."""
+        return [f for root in self.root() for f in root.iterdir() if len(f.name) == 32]
+
+    def root(self) -> list[Path]:
+        return list(self.folder.glob("ncavideo-ui-*"))
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    made = Server(tmp_path_factory.mktemp("server"))
+    yield made
+    made.process.kill()
+    made.process.wait()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--headless=new", "--no-sandbox"]
+        )
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def open_tab(browser: Any, server: Server) -> Iterator[Callable[[], Any]]:
+    """Open a tab for another user; it asks nobody but the app, and nothing fails in it."""
+    contexts, asked, errors = [], set[str](), list[str]()
+
+    def open_one() -> Any:
+        context = browser.new_context(
+            viewport={"width": 1280, "height": 900}, accept_downloads=True
+        )
+        contexts.append(context)
+        tab = context.new_page()
+        tab.set_default_timeout(PATIENCE)
+        tab.on("request", lambda request: asked.add(request.url))
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        tab.goto(server.address)
+        tab.wait_for_selector("#strip img")
+        return tab
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    own = urllib.parse.urlsplit(server.address).netloc
+    hosts = {
+        urllib.parse.urlsplit(url).netloc for url in asked if not url.startswith(("data:", "blob:"))
+    }
+    assert hosts == {own}
+    assert errors == []
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clips") / "my clip.mp4"
+    make_clip(path, 12)
+    return path
+
+
+def make_clip(path: Path, frames: int, size: str = "160x90") -> None:
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc2=s={size}:r=12",
+         "-frames:v", str(frames), "-pix_fmt", "yuv420p", str(path)],
+        check=True,
+    )  # fmt: skip
+
+
+def drop(tab: Any, where: str, *files: Path) -> None:
+    tab.set_input_files(f"{where} input[type=file]", [str(file) for file in files])
+
+
+def previewed(tab: Any, clip: Path) -> None:
+    drop(tab, "#clip", clip)
+    tab.wait_for_selector("#compare img")
+
+
+def said(tab: Any, where: str, *words: str) -> str:
+    """Wait until one of the words is told, and return the whole text."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    while True:
+        text: str = tab.inner_text(where) if tab.is_visible(where) else ""
+        if any(word in text for word in words):
+            return text
+        assert time.monotonic() < deadline, text
+        time.sleep(0.1)
+
+
+def choose(tab: Any, where: str, option: str) -> None:
+    tab.click(f"{where} input")
+    tab.click(f"[role=option]:has-text('{option}')")
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE / 1000
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_drop_preview_render_and_download(
+    open_tab: Callable[[], Any],
+    server: Server,
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tab = open_tab()
+    previewed(tab, clip)
+    choose(tab, "#ruleset", "cosmos")
+    tab.wait_for_selector("#rules :text('nebula')")
+    # The newest preview, not one on its way, is what the command line tells of.
+    until(lambda: "nebula,aurora" in tab.input_value("#command textarea"))
+    tab.click("#own-controls button")
+    choose(tab, "#own-1", "Edges")
+    until(lambda: "aurora=edges" in tab.input_value("#command textarea"))
+    tab.click("#part > button")
+    tab.fill("#before input[type=number]", "0.2")
+    tab.keyboard.press("Enter")
+    until(lambda: "--before 0.2" in tab.input_value("#command textarea"))
+    tab.click("#render")
+    assert "14 frames" in said(tab, "#news", "my clip.nebula-aurora.mp4")
+    assert tab.locator("#result video").count() == 2
+    tab.wait_for_function(
+        "() => [...document.querySelectorAll('#result video')].every(v => v.readyState >= 2)"
+    )
+    with tab.expect_download() as download:
+        tab.click("#download")
+    saved = tmp_path / "downloaded.mp4"
+    download.value.save_as(saved)
+    assert download.value.suggested_filename == "my clip.nebula-aurora.mp4"
+    with av.open(str(saved)) as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height, stream.codec_context.name) == (160, 90, "h264")
+        assert sum(1 for _ in container.decode(stream)) == 12 + 2
+    # What can be copied gives the very same file.
+    shutil.copy(clip, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(tab.input_value("#command textarea"))
+    assert CliRunner().invoke(main, words[1:]).exit_code == 0
+    assert (tmp_path / "my clip.nebula-aurora.mp4").read_bytes() == saved.read_bytes()
+
+
+def test_an_answer_comes_however_late_word_of_the_last_stream_is(
+    browser: Any, server: Server, clip: Path
+) -> None:
+    address = urllib.parse.urlsplit(server.address)
+    with slow_to_close(address.port) as port:
+        context = browser.new_context()
+        tab = context.new_page()
+        tab.set_default_timeout(PATIENCE)
+        tab.goto(f"http://127.0.0.1:{port}")
+        tab.wait_for_selector("#strip img")
+        previewed(tab, clip)
+        tab.click("#part > button")
+        for held in ("0.2", "0.4", "0.6"):
+            tab.fill("#before input[type=number]", held)
+            tab.keyboard.press("Enter")
+            until(lambda held=held: f"--before {held}" in tab.input_value("#command textarea"))
+        context.close()
+
+
+@contextmanager
+def slow_to_close(port: int | None, late: float = 0.5) -> Iterator[int]:
+    """Forward to a port; the word that a stream of answers is closed comes that late."""
+
+    def forward(source: socket.socket, target: socket.socket, late: float) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                time.sleep(late if b"close_stream" in data else 0)
+                target.sendall(data)
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def listen() -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.create_connection(("127.0.0.1", port))
+                for ends in ((near, far, 0.0), (far, near, late)):
+                    threading.Thread(target=forward, args=ends, daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=listen, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_bad_file_is_told_in_one_sentence(
+    open_tab: Callable[[], Any], clip: Path, tmp_path: Path
+) -> None:
+    tab = open_tab()
+    bad = tmp_path / "bad <b>clip.mp4"
+    bad.write_text("This is no clip.")
+    drop(tab, "#clip", bad)
+    text = said(tab, "#said", "clip")
+    until(lambda: ".mp4" in tab.inner_text("#said"))
+    text = tab.inner_text("#said")
+    assert "Traceback" not in text and text.strip().endswith(".")
+    assert tab.locator("#said b").count() == 0
+    assert tab.is_disabled("#render")
+    tab.click("#clip button[aria-label=Clear], #clip button[aria-label='Clear']")
+    said(tab, "#said", "Drop a clip")
+    previewed(tab, clip)
+
+
+def test_cancel_leaves_nothing(open_tab: Callable[[], Any], server: Server, tmp_path: Path) -> None:
+    tab = open_tab()
+    long = tmp_path / "long.mp4"
+    make_clip(long, 1500, "480x270")
+    previewed(tab, long)
+    tab.click("#render")
+    said(tab, "#news", "of 1500 frames")
+    assert len(workers(server)) == 1
+    tab.click("#cancel")
+    said(tab, "#news", "Cancelled.")
+    assert workers(server) == []
+    assert [f for session in server.sessions() for f in session.glob("render-*")] == []
+    assert tab.is_enabled("#render") and not tab.is_visible("#download")
+    # Nor does whoever closes the tab.
+    tab.click("#render")
+    said(tab, "#news", "of 1500 frames")
+    tab.close()
+    until(lambda: workers(server) == [] and server.sessions() == [])
+
+
+def test_a_rule_keeps_its_own_control_when_others_go(
+    open_tab: Callable[[], Any], clip: Path
+) -> None:
+    tab = open_tab()
+    previewed(tab, clip)
+    command = "#command textarea"
+    tab.click("#own-controls button")
+    choose(tab, "#own-1", "Edges")
+    until(lambda: "moss=edges" in tab.input_value(command))
+    tab.click("#rules button[title='Remove fire'], #rules .token-remove >> nth=0")
+    until(lambda: "--rules moss" in tab.input_value(command))
+    until(lambda: "moss=edges" in tab.input_value(command))
+    choose(tab, "#rules", "water")
+    until(lambda: "--rules moss,water" in tab.input_value(command))
+    assert "moss=edges" in tab.input_value(command)
+    assert "water=" not in tab.input_value(command)
+    # Another rule set has other rules: none of them takes the control over.
+    choose(tab, "#ruleset", "cosmos")
+    until(lambda: "nebula,aurora" in tab.input_value(command))
+    assert "edges" not in tab.input_value(command)
+
+
+def test_files_of_ones_own(
+    open_tab: Callable[[], Any],
+    clip: Path,
+    tmp_path: Path,
+    make_ruleset: Callable[..., RuleSet],
+) -> None:
+    tab = open_tab()
+    previewed(tab, clip)
+    command = "#command textarea"
+    tab.click("#files button")
+    drop(tab, "#look-file", LOOKS / "burning-edges.toml")
+    until(lambda: "fire=edges:2,smooth=0.15,blur=1.5,weight=1.3" in tab.input_value(command))
+    drop(tab, "#look-file", LOOKS / "polar-night.toml")
+    until(lambda: "--rules aurora,nebula" in tab.input_value(command))
+    said = tab.input_value(command)
+    for words in ("--blend overlay", "--opacity 0.85", "--shade 0.3", "--flow", "--tempo 90"):
+        assert words in said, said
+    with tab.expect_download() as download:
+        tab.click("#save-look")
+    download.value.save_as(tmp_path / "saved.toml")
+    assert RenderOptions(**load_look(tmp_path / "saved.toml")) == RenderOptions(
+        **load_look(LOOKS / "polar-night.toml")
+    )
+    make_ruleset(rules=("rust", "ash"), name="own").save(tmp_path / "any name.safetensors")
+    drop(tab, "#ruleset-file", tmp_path / "any name.safetensors")
+    until(lambda: "--rules rust,ash" in tab.input_value(command))
+    (tmp_path / "bad.safetensors").write_text("no rule set")
+    drop(tab, "#ruleset-file", tmp_path / "bad.safetensors")
+    tab.wait_for_selector(".toast-body :text('bad.safetensors')")
+    assert "/" not in tab.inner_text(".toast-body")
+
+
+def test_what_is_finished_stays_and_leaving_is_asked_about(
+    open_tab: Callable[[], Any], clip: Path, tmp_path: Path
+) -> None:
+    tab = open_tab()
+    previewed(tab, clip)
+    tab.click("#render")
+    assert "12 frames" in said(tab, "#news", "my clip.fire-moss.mp4")
+    asked: list[str] = []
+    tab.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    long = tmp_path / "long.mp4"
+    make_clip(long, 1500, "480x270")
+    tab.click("#clip button[aria-label=Clear]")
+    until(lambda: tab.input_value("#command textarea") == "")
+    previewed(tab, long)
+    tab.click("#render")
+    said(tab, "#news", "of 1500 frames")
+    tab.evaluate("() => { setTimeout(() => location.reload(), 0); }")
+    tab.wait_for_timeout(1000)  # in which Playwright hears of the dialog
+    assert asked == ["beforeunload"]
+    tab.click("#cancel")
+    said(tab, "#news", "Cancelled.")
+    with tab.expect_download() as download:
+        tab.click("#download")
+    download.value.save_as(tmp_path / "kept.mp4")
+    assert download.value.suggested_filename == "my clip.fire-moss.mp4"
+    assert (tmp_path / "kept.mp4").stat().st_size > 0
+    # And what it was made of is still shown beside it.
+    for source in tab.eval_on_selector_all("#result video", "all => all.map(v => v.src)"):
+        assert urllib.request.urlopen(source).status == 200
+
+
+def workers(server: Server) -> list[str]:
+    """The renders that are going on."""
+    listed = subprocess.run(
+        ["ps", "-o", "args=", "--ppid", str(server.process.pid)], capture_output=True, text=True
+    )
+    return [line for line in listed.stdout.splitlines() if "batch.worker" in line]
+
+
+def test_two_users_at_once(
+    open_tab: Callable[[], Any], server: Server, clip: Path, tmp_path: Path
+) -> None:
+    first, second = open_tab(), open_tab()
+    long, other = tmp_path / "first.mp4", tmp_path / "second.mp4"
+    make_clip(long, 120, "320x180")
+    shutil.copy(clip, other)
+    previewed(first, long)
+    previewed(second, other)
+    first.click("#render")
+    said(first, "#news", "of 120 frames")
+    second.click("#render")
+    said(second, "#news", "Waiting for another render")
+    assert "first.fire-moss.mp4: 120 frames" in said(first, "#news", "first.")
+    assert "second.fire-moss.mp4: 12 frames" in said(second, "#news", "second.")
+    assert "first" not in second.inner_html("#result")
+    assert len(server.sessions()) >= 2
+
+
+def test_only_what_a_session_made_can_be_fetched(
+    open_tab: Callable[[], Any], server: Server, clip: Path
+) -> None:
+    previewed(open_tab(), clip)
+    tests = Path(__file__).resolve()
+    session = server.sessions()[0]
+    for path in ("/etc/hostname", str(tests), str(session), str(session / "..")):
+        address = f"{server.address}gradio_api/file={urllib.parse.quote(path)}"
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(address)
+        assert refused.value.code in (403, 404)
+    config = urllib.request.urlopen(server.address + "config").read().decode()
+    assert session.name not in config
+
+
+def test_training_is_watched_stopped_and_used(
+    open_tab: Callable[[], Any], server: Server, clip: Path, tmp_path: Path
+) -> None:
+    tab = open_tab()
+    tab.click("button[role=tab]:has-text('Train')")
+    tab.click("#train")
+    said(tab, "#train-news", "Name at least one rule.")
+    tab.fill("#rule-0 input, #rule-0 textarea", "rust")
+    tab.click("#train")
+    said(tab, "#train-news", "Rust has no style picture")
+    drop(tab, "#styles-0", STYLES / "bark.png")
+    tab.wait_for_selector("#styles-0 :text('bark')")
+    tab.click("button:has-text('More')")
+    for where, value in (("#train-size", "48"), ("#iterations", "2000")):
+        tab.fill(f"{where} input[type=number]", value)
+        tab.keyboard.press("Tab")
+    tab.click("#train")
+    said(tab, "#train-news", *(f"\n{n} of 2000 iterations" for n in range(3, 2000)),
+         *(f"{n} of 2000 iterations" for n in range(3, 2000)))  # fmt: skip
+    assert 'name = "rust"' in tab.input_value("#recipe textarea")
+    tab.click("#train-stop")
+    assert "mine can be chosen" in said(tab, "#train-news", "Stopped after")
+    with tab.expect_download() as download:
+        tab.click("#train-download")
+    download.value.save_as(tmp_path / "mine.safetensors")
+    assert RuleSet.open(tmp_path / "mine.safetensors").rule_names == ("rust",)
+    with tab.expect_download() as download:
+        tab.click("#train-page")
+    assert download.value.suggested_filename == "mine.html"
+    tab.click("button[role=tab]:has-text('Render')")
+    choose(tab, "#ruleset", "mine")
+    tab.wait_for_selector("#rules :text('rust')")
+    previewed(tab, clip)
+    until(lambda: "--ruleset mine.safetensors" in tab.input_value("#command textarea"))
+
+
+def test_others_may_come_in_only_with_a_login(tmp_path: Path) -> None:
+    refused = CliRunner().invoke(main, ["ui", "--no-open", "--host", "0.0.0.0"])
+    assert refused.exit_code == 2 and "--login" in refused.output
+    refused = CliRunner().invoke(main, ["ui", "--no-open", "--login", "nobody"])
+    assert refused.exit_code == 2 and "USER:PASSWORD" in refused.output
+    log = tmp_path / "log.jsonl"
+    server = Server(tmp_path, "--login", "me:open sesame", "--log-file", str(log))
+    try:
+        with pytest.raises(urllib.error.HTTPError) as asked:
+            urllib.request.urlopen(server.address + "config")
+        assert asked.value.code == 401
+    finally:
+        assert server.end() == 0
+    assert server.root() == []
+    begun = json.loads(log.read_text().splitlines()[0])
+    assert "sesame" not in str(begun) and "--login" in begun["arguments"]
+
+
+def test_it_says_what_it_cannot_do(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = subprocess.run(
+            [sys.executable, "-m", "ncavideo", "ui", "--no-open", "--port", str(port)],
+            capture_output=True, text=True, env={**os.environ, "TMPDIR": str(tmp_path)},
+        )  # fmt: skip
+    assert refused.returncode == 2
+    assert refused.stderr == f"ncavideo: port {port} is taken: give another --port\n"
+    # An address of nobody (RFC 5737), and a name of nobody (RFC 6761).
+    for host in ("192.0.2.1", "nosuch.invalid"):
+        refused = subprocess.run(
+            [sys.executable, "-m", "ncavideo", "ui", "--no-open", "--port", "0",
+             "--host", host, "--login", "me:open sesame"],
+            capture_output=True, text=True, env={**os.environ, "TMPDIR": str(tmp_path)},
+        )  # fmt: skip
+        assert refused.returncode == 2
+        assert refused.stderr.startswith(f"ncavideo: one cannot listen at {host}, port 0: ")
+        assert "taken" not in refused.stderr and refused.stderr.count("\n") == 1
+    assert list(tmp_path.glob("ncavideo-ui-*")) == []
+
+
+def test_all_ends_with_the_server(tmp_path: Path, browser: Any, clip: Path) -> None:
+    server = Server(tmp_path)
+    context = browser.new_context()
+    tab = context.new_page()
+    tab.set_default_timeout(PATIENCE)
+    tab.goto(server.address)
+    previewed(tab, clip)
+    children = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(server.process.pid)], capture_output=True, text=True
+    ).stdout.split()
+    assert children
+    assert server.end() == 0
+    context.close()
+    assert server.root() == []
+    until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))

@@ -1,0 +1,358 @@
+"""Many clips: which, under what names, and that nothing is lost or done twice."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ncavideo.batch.jobs import Job, find_jobs
+from ncavideo.batch.journal import NAME, Entry, Journal
+from ncavideo.batch.run import run_batch
+from ncavideo.batch.worker_process import Process
+from ncavideo.cli.main import main
+from ncavideo.rendering.options import RenderOptions
+from ncavideo.util.errors import UserError
+
+QUICK = ["--rules", "fire,moss", "--steps", "1", "--warmup", "2", "--cell", "8"]
+ASKED = {"rules": ("fire", "moss"), "steps": 1, "warmup": 2, "cell": 8}
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clips") / "in.mp4"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=0.2",
+         str(path)],
+        check=True,
+    )  # fmt: skip
+    return path
+
+
+@pytest.fixture
+def folder(clip: Path, tmp_path: Path) -> Path:
+    """Five good clips with hard names, one below, and four that are none."""
+    here = tmp_path / "in"
+    (here / "below").mkdir(parents=True)
+    data = clip.read_bytes()
+    for name in ("plain.mp4", "two words.mp4", 'it\'s "x".mp4', "new\nline.mp4", "below/deep.mp4"):
+        (here / name).write_bytes(data)
+    (here / os.fsdecode(b"b\xffd.mp4")).write_bytes(data)
+    (here / "empty.mp4").touch()
+    (here / "noise.mp4").write_bytes(bytes(range(256)) * 20)
+    (here / "cut.mp4").write_bytes(data[: len(data) // 2])
+    (here / "gone.mp4").symlink_to(here / "nowhere.mp4")
+    (here / "notes.txt").write_text("not a clip")
+    (here / "below" / "loop").symlink_to(here)
+    return here
+
+
+def test_good_ones_are_rendered_and_bad_ones_are_told(folder: Path, tmp_path: Path) -> None:
+    out, report = tmp_path / "out", tmp_path / "report.json"
+    result = run("batch", folder, "--out-dir", out, *QUICK, "--workers", 2, "--json", "--quiet",
+                 "--recursive", "--report", report)  # fmt: skip
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert found == json.loads(report.read_text())
+    assert (found["done"], found["failed"], found["skipped"]) == (6, 4, 0)
+    for job in found["jobs"]:
+        assert bool(job["reason"]) == (job["state"] == "failed")
+        assert job["attempts"] == 1
+    outputs = sorted(p.name for p in out.iterdir() if not p.name.startswith("."))
+    assert len(outputs) == 6
+    assert "two words.fire-moss.mp4" in outputs
+    assert not [p for p in out.iterdir() if ".part" in p.name or ".work" in p.name]
+    # Again: only the four are tried.
+    before = {p.name: p.stat().st_mtime_ns for p in out.iterdir() if p.suffix == ".mp4"}
+    again = json.loads(
+        run("batch", folder, "--out-dir", out, *QUICK, "--recursive", "--json", "--quiet").stdout
+    )
+    assert {p.name: p.stat().st_mtime_ns for p in out.iterdir() if p.suffix == ".mp4"} == before
+    assert [job["attempts"] for job in again["jobs"] if job["state"] == "done"] == [1] * 6
+    assert [job["attempts"] for job in again["jobs"] if job["state"] == "failed"] == [2] * 4
+
+
+def test_a_batch_that_is_killed_goes_on(clip: Path, tmp_path: Path) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for index in range(6):
+        (source / f"{index}.mp4").write_bytes(clip.read_bytes())
+    command = [sys.executable, "-m", "ncavideo", "batch", source, "--out-dir", out, *QUICK]
+    process = subprocess.Popen([str(a) for a in [*command, "--quiet"]])
+    deadline = time.monotonic() + 60
+    while len(list(out.glob("[0-9]*.mp4"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = sorted(out.glob("[0-9]*.mp4"))
+    assert 2 <= len(done) < 6
+    times = {p.name: p.stat().st_mtime_ns for p in done}
+    time.sleep(1)  # its worker notices that nobody is there, and leaves
+    result = run("batch", source, "--out-dir", out, *QUICK, "--json", "--quiet")
+    assert result.exit_code == 0, result.stdout
+    assert json.loads(result.stdout)["done"] == 6
+    assert all((out / name).stat().st_mtime_ns == when for name, when in times.items())
+
+
+# Several times: the journal was once closed under a worker's hands, in one run of four.
+@pytest.mark.parametrize("turn", range(5))
+def test_ctrl_c_ends_its_workers(clip: Path, tmp_path: Path, turn: int) -> None:
+    long = tmp_path / "long.mp4"
+    subprocess.run(["ffmpeg", "-v", "error", "-stream_loop", "400", "-i", str(clip), "-c", "copy",
+                    str(long)], check=True)  # fmt: skip
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "ncavideo", "batch", long, "--out-dir", out, *QUICK]
+    process = subprocess.Popen(
+        [str(a) for a in [*command, "--steps", "60"]], stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 60
+    while not list(out.glob(".*.work")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert not list(out.glob("*.mp4"))
+    assert running_with(str(out)) == []
+
+
+def running_with(argument: str) -> list[str]:
+    """Return the command lines of the processes that were started with `argument`."""
+    found = []
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if argument.encode() in (text := line.read_bytes()):
+                found.append(os.fsdecode(text.replace(b"\0", b" ")))
+    return found
+
+
+def test_a_crash_is_tried_again(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that dies is replaced, and the journal says how often."""
+    from ncavideo.batch import run as batch
+
+    monkeypatch.setattr(batch, "BACKOFF", 0.01)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    job = Job(clip, tmp_path / "out" / "o.mp4", RenderOptions(**ASKED))
+    report = run_batch([job], tmp_path / "out", workers=1, retries=2)
+    (entry,) = report.entries
+    assert (entry.state, entry.attempts) == ("failed", 3)
+    assert "died (exit code 1)" in entry.reason
+
+
+def test_a_worker_that_cannot_be_started_fails_its_clip(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that was to start it once died of it, and the batch ended as if all were well."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no python"))
+    result = run("batch", folder, "--out-dir", tmp_path / "out", *QUICK, "--workers", 2,
+                 "--retries", 0, "--json", "--quiet")  # fmt: skip
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert (found["done"], found["failed"]) == (0, 9)
+    assert {job["reason"] for job in found["jobs"]} == {
+        "its process died (it cannot be started: No such file or directory)"
+    }
+
+
+@pytest.mark.parametrize("damage", ["drop table jobs", "delete from jobs", "a foreign file"])
+def test_a_journal_that_breaks_leaves_no_clip_without_a_word(
+    damage: str, clip: Path, tmp_path: Path
+) -> None:
+    out, jobs = tmp_path / "out", []
+    for index in range(4):
+        copy = tmp_path / f"{index}.mp4"
+        copy.write_bytes(clip.read_bytes())
+        jobs.append(Job(copy, out / f"{index}.mp4", RenderOptions(**ASKED)))
+    told = []
+
+    def break_it(job: Job, entry: Entry) -> None:
+        told.append(entry)
+        if len(told) == 1 and damage == "a foreign file":
+            (out / NAME).write_bytes(b"no database at all" * 400)
+        elif len(told) == 1:
+            with contextlib.closing(sqlite3.connect(out / NAME)) as base, base:
+                base.execute(damage)
+
+    report = run_batch(jobs, out, workers=1, retries=0, finished=break_it)
+    assert [entry.key for entry in report.entries] == [job.key for job in jobs]
+    assert [entry.state for entry in report.entries] == ["done", *["failed"] * 3]
+    assert all(f"the journal {out / NAME}" in entry.reason for entry in report.entries[1:])
+    assert len(told) == 4
+
+
+def test_a_bug_in_a_thread_fails_its_clip_alone(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, jobs = tmp_path / "out", []
+    for index in range(3):
+        copy = tmp_path / f"{index}.mp4"
+        copy.write_bytes(clip.read_bytes())
+        jobs.append(Job(copy, out / f"{index}.mp4", RenderOptions(**ASKED)))
+    rendered = Process.render
+
+    def sometimes(self: Process, order: dict[str, Any]) -> Any:
+        if order["clip"] == os.fsencode(jobs[1].clip).hex():
+            raise ZeroDivisionError("a bug")
+        return rendered(self, order)
+
+    monkeypatch.setattr(Process, "render", sometimes)
+    report = run_batch(jobs, out, workers=1)
+    assert [entry.state for entry in report.entries] == ["done", "failed", "done"]
+    assert "ZeroDivisionError: a bug" in report.entries[1].reason
+
+
+def test_a_worker_ends_in_peace(clip: Path, tmp_path: Path) -> None:
+    """Its watch over its input must not get in the way at the end."""
+    order = {
+        "clip": os.fsencode(clip).hex(),
+        "output": os.fsencode(tmp_path / "o.mp4").hex(),
+        "options": ASKED,
+        "cores": None,
+    }
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "ncavideo.batch.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert worker.stdin is not None
+    worker.stdin.write(json.dumps(order).encode() + b"\n")
+    worker.stdin.flush()
+    worker.wait(60)  # its input is still open
+    worker.stdin.close()
+    assert worker.returncode == 0
+    assert worker.stderr is not None
+    assert worker.stderr.read() == b""
+    assert (tmp_path / "o.mp4").exists()
+
+
+def test_existing_outputs_are_left_alone(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "in.fire-moss.mp4").write_text("mine")
+    result = run("batch", clip, "--out-dir", out, *QUICK, "--json", "--quiet")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["skipped"] == 1
+    assert (out / "in.fire-moss.mp4").read_text() == "mine"
+    result = run("batch", clip, "--out-dir", out, *QUICK, "--json", "--quiet", "--overwrite")
+    assert json.loads(result.stdout)["done"] == 1
+
+
+# What is to be rendered
+
+
+def names(jobs: list[Job]) -> list[str]:
+    return [job.output.name for job in jobs]
+
+
+def test_dry_run_does_nothing(folder: Path, tmp_path: Path) -> None:
+    result = run("batch", folder, "--out-dir", tmp_path / "out", *QUICK, "--dry-run")
+    assert result.exit_code == 0
+    assert "plain.fire-moss.mp4" in result.stdout
+    assert not (tmp_path / "out").exists()
+
+
+def test_folders_patterns_and_templates(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert len(find_jobs([str(folder)], out, ASKED)) == 9
+    assert len(find_jobs([str(folder)], out, ASKED, recursive=True)) == 10
+    jobs = find_jobs([str(folder / "p*.mp4"), str(folder / "below")], out, ASKED,
+                     template="{number}-{parent}-{stem}{suffix}")  # fmt: skip
+    assert names(jobs) == ["0001-in-plain.mp4", "0002-below-deep.mp4"]
+    matte = find_jobs([str(folder / "plain.mp4")], out, ASKED | {"matte": True})
+    assert names(matte) == ["plain.fire-moss.mov"]
+
+
+def test_lists_have_their_own_options(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text(
+        "clip,output,rules,shade,flow\n"
+        f"{clip},a.mp4,water;magma,0.2,true\n"
+        f"{clip},,,,\n"
+    )  # fmt: skip
+    (tmp_path / "list.toml").write_text(
+        f'[[job]]\nclip = "{clip}"\noutput = "b.mp4"\ncontrol = ["fire=edges"]\nstart = 1\n'
+    )
+    jobs = find_jobs([str(tmp_path / "list.csv"), str(tmp_path / "list.toml")], tmp_path, ASKED)
+    assert names(jobs) == ["a.mp4", "in.fire-moss.mp4", "b.mp4"]
+    first, second, third = (job.options for job in jobs)
+    assert (first.rules, first.shade, first.flow) == (("water", "magma"), 0.2, True)
+    assert second == RenderOptions(**ASKED)
+    assert (third.control, third.start) == (("fire=edges",), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "match"),
+    [
+        ("l.csv", "file\na.mp4\n", "unknown key 'file'"),
+        ("l.csv", "clip,steps\na.mp4,many\n", "whole number"),
+        ("l.csv", "rules\nfire\n", "names no clip"),
+        ("l.toml", "job = 3", "[[job]] tables"),
+        ("l.toml", "[[job]]\nclip = 3", "must be a text"),
+        ("l.toml", "[[job", "not TOML"),
+        ("l.toml", '[[job]]\nclip = "a.mp4"\noutput = "../../x.mp4"', "outside"),
+        ("l.csv", "clip\n", "no clip to render"),
+    ],
+)
+def test_lists_that_cannot_be(tmp_path: Path, name: str, text: str, match: str) -> None:
+    import re
+
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=re.escape(match)):
+        find_jobs([str(tmp_path / name)], tmp_path / "out", ASKED)
+
+
+def test_what_cannot_be_asked_for(folder: Path, tmp_path: Path) -> None:
+    twice = [str(folder / "plain.mp4")] * 2
+    with pytest.raises(UserError, match="would both become"):
+        find_jobs(twice, tmp_path, ASKED)
+    for template in ("{clip}", "same.mp4", "{stem"):
+        with pytest.raises(UserError, match="template"):
+            find_jobs(twice[:1], tmp_path, ASKED, template=template)
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(UserError, match="no clip in"):
+        find_jobs([str(tmp_path / "bare")], tmp_path, ASKED)
+    with pytest.raises(UserError, match="nothing matches"):
+        find_jobs([str(tmp_path / "*.mkv")], tmp_path, ASKED)
+    with pytest.raises(UserError, match="no rules"):
+        find_jobs(twice[:1], tmp_path, {})
+    for bad in (["--workers", 0], ["--retries", -1], ["--shade", 3]):
+        assert run("batch", folder, "--out-dir", tmp_path / "o", *QUICK, *bad).exit_code == 2
+    (tmp_path / "file").touch()
+    assert run("batch", folder, "--out-dir", tmp_path / "file", *QUICK).exit_code == 2
+
+
+def test_the_journal_survives_a_crash(clip: Path, tmp_path: Path) -> None:
+    job = Job(clip, tmp_path / "o.mp4", RenderOptions(**ASKED))
+    journal = Journal(tmp_path / NAME)
+    journal.enter(job)
+    journal.begin(job.key)
+    journal.close()
+    again = Journal(tmp_path / NAME)
+    assert again.enter(job).state == "queued"
+    again.begin(job.key)
+    job.output.touch()
+    assert again.enter(job).state == "done"  # its worker lived on
+    again.finish(job.key, "done", frames=5)
+    assert again.enter(job).state == "done"
+    again.close()
+    other = Job(clip, tmp_path / "o.mp4", RenderOptions(**ASKED, seed=1))
+    assert other.key != job.key
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / NAME).write_bytes(b"not a journal, but long enough to be looked at" * 9)
+    with pytest.raises(UserError, match="journal"):
+        Journal(tmp_path / "x" / NAME)

@@ -1,0 +1,393 @@
+"""Several controls together, and a scene that is followed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from ncavideo.control.driver import Driver
+from ncavideo.control.field import Context, Motion, View, make_view
+from ncavideo.control.levels import ClipRange
+from ncavideo.control.optical_flow import Follower, carried
+from ncavideo.control.spec import ControlSpec, parse_control
+from ncavideo.nca.brightness import brightness, in_order
+from ncavideo.nca.inputs import LEAST_STRENGTH, alive
+from ncavideo.nca.ruleset import RuleSet, open_ruleset
+from ncavideo.rendering.frame_renderer import Painter
+from ncavideo.rendering.options import RenderOptions
+from ncavideo.rendering.warp import carry
+from ncavideo.util.errors import UserError
+from ncavideo.util.warp import warped
+
+HEIGHT, WIDTH = 48, 64
+RULES = ("fire", "moss", "water")
+
+
+def view(grey: np.ndarray | float = 0.5, time: float = 0.0) -> View:
+    luma = np.broadcast_to(np.asarray(grey, np.float32), (HEIGHT, WIDTH))
+    picture = (luma[..., None] * 255 + 0.5).astype(np.uint8).repeat(3, 2)
+    return make_view(picture, HEIGHT, WIDTH, time)
+
+
+@pytest.fixture
+def masks(tmp_path: Path) -> Path:
+    """`left.png` and `top.png`: white there, black elsewhere; `grey.png`; `black.png`."""
+    left, top = np.zeros((2, HEIGHT, WIDTH), np.uint8)
+    left[:, : WIDTH // 2] = 255
+    top[: HEIGHT // 2] = 255
+    Image.fromarray(left).save(tmp_path / "left.png")
+    Image.fromarray(top).save(tmp_path / "top.png")
+    Image.new("L", (8, 8), 128).save(tmp_path / "grey.png")
+    Image.new("L", (8, 8), 0).save(tmp_path / "black.png")
+    return tmp_path
+
+
+def driver(*controls: str, rules: tuple[str, ...] = RULES) -> Driver:
+    return Driver(rules, controls, Context(Path()))
+
+
+# What users write
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("luminance", ControlSpec(None, "luminance")),
+        ("fire=motion", ControlSpec("fire", "motion")),
+        ("fire=mask:a,b=c.png,invert", ControlSpec("fire", "mask", "a,b=c.png", invert=True)),
+        ("mask:a=b.png", ControlSpec(None, "mask", "a=b.png")),
+        ("fire=segment:person,smooth=0.5,weight=2,blur=3",
+         ControlSpec("fire", "segment", "person", 2.0, False, 0.5, 3.0)),
+        ("segment:grabcut:0,0,1,1", ControlSpec(None, "segment", "grabcut:0,0,1,1")),
+    ],
+)  # fmt: skip
+def test_controls_are_parsed(text: str, expected: ControlSpec) -> None:
+    assert parse_control(text) == expected
+
+
+@given(
+    rule=st.none() | st.sampled_from(RULES),
+    argument=st.text("abc/.-_ =", max_size=12).map(str.strip),
+    invert=st.booleans(),
+    smooth=st.integers(0, 60),
+)
+@settings(max_examples=60)
+def test_options_are_found_behind_any_argument(
+    rule: str | None, argument: str, invert: bool, smooth: int
+) -> None:
+    text = f"{rule}=" if rule else ""
+    text += f"mask:{argument},smooth={smooth}" + (",invert" if invert else "")
+    assert parse_control(text) == ControlSpec(rule, "mask", argument, 1, invert, smooth, 0)
+
+
+# Who gets what
+
+
+def test_a_rule_of_its_own_and_the_rest(masks: Path) -> None:
+    weights = driver(f"moss=mask:{masks}/left.png", rules=("fire", "moss")).weights(view())
+    assert (weights[1][:, : WIDTH // 2] == 1).all()
+    assert (weights[0][:, WIDTH // 2 :] == 1).all()
+    np.testing.assert_array_equal(weights.sum(0), 1)
+
+
+def test_rules_left_over_share_the_rest_by_luminance(masks: Path) -> None:
+    bright = np.zeros((HEIGHT, WIDTH), np.float32)
+    bright[24:] = 1
+    fire, moss, water = driver(f"fire=mask:{masks}/left.png").weights(view(bright))
+    assert fire[:, :32].min() == 1
+    assert moss[30:, 32:].min() > 0.9
+    assert water[:18, 32:].min() > 0.9
+    np.testing.assert_allclose(fire + moss + water, 1, atol=1e-6)
+
+
+def test_rules_left_over_may_stay_off(masks: Path) -> None:
+    weights = driver(f"fire=mask:{masks}/left.png", "off").weights(view())
+    assert weights[1:].max() == 0
+    assert weights[0][:, 32:].max() == 0
+
+
+def test_two_that_want_one_place_share_it(masks: Path) -> None:
+    both = driver(f"fire=mask:{masks}/left.png", f"moss=mask:{masks}/top.png", "off")
+    fire, moss, _ = both.weights(view())
+    assert (fire[:24, :32] == 0.5).all()
+    assert (moss[:24, :32] == 0.5).all()
+    assert (fire[24:, :32] == 1).all()
+    assert (moss[:24, 32:] == 1).all()
+    assert any("same places (25%" in note for note in both.notes())
+
+
+def test_what_is_nowhere_is_told(masks: Path) -> None:
+    nowhere = driver(f"fire=mask:{masks}/black.png", "moss=motion")
+    for index in range(3):
+        nowhere.weights(view(time=index / 25))
+    notes = " ".join(nowhere.notes())
+    assert "black throughout" in notes
+    assert "fire is nowhere to be seen" in notes
+    assert "moss is nowhere to be seen: its control motion" in notes
+    assert "water is" not in notes
+
+
+def test_a_label_map_is_shared_out(tmp_path: Path) -> None:
+    numbers = np.arange(WIDTH, dtype=np.uint8)[None].repeat(HEIGHT, 0) // 16
+    Image.fromarray(numbers).save(tmp_path / "map.png")
+    weights = driver(f"labels:{tmp_path}/map.png").weights(view())
+    for rule in range(3):
+        expected = np.zeros(WIDTH)
+        expected[16 * (rule + 1) : 16 * (rule + 2)] = 1
+        np.testing.assert_array_equal(weights[rule], np.broadcast_to(expected, (HEIGHT, WIDTH)))
+
+
+def test_any_field_may_be_shared_out(masks: Path) -> None:
+    weights = driver(f"mask:{masks}/grey.png,invert", rules=("fire", "moss")).weights(view())
+    np.testing.assert_allclose(weights[0], 127 / 255, atol=2e-3)
+    np.testing.assert_allclose(weights.sum(0), 1, atol=1e-6)
+
+
+def test_strengths_scale_rules() -> None:
+    weights = driver("luminance").weights(view(), None, {"fire": 0.0, "moss": 0.5})
+    whole = driver("luminance").weights(view())
+    assert weights[0].max() == 0
+    np.testing.assert_allclose(weights[1], whole[1] / 2)
+    np.testing.assert_allclose(weights[2], whole[2])
+
+
+@pytest.mark.parametrize(
+    ("controls", "match"),
+    [
+        (["luminance", "motion"], "both"),
+        (["stone=motion"], "not in --rules"),
+        (["fire=motion", "fire=edges"], "two controls"),
+        (["fire=motion", "moss=edges", "water=hue:0-9", "luminance"], "nothing is left"),
+        (["off"], "every rule off"),
+        (["labels:map.png:2"], "one label"),
+    ],
+)
+def test_controls_that_contradict_each_other(controls: list[str], match: str) -> None:
+    with pytest.raises(UserError, match=match):
+        driver(*controls)
+
+
+@given(total=st.floats(0, 1, width=32), share=st.floats(0, 1, width=32))
+@settings(max_examples=50)
+def test_what_is_not_seen_lives_on(total: float, share: float) -> None:
+    weights = np.empty((2, 5, 6), np.float32)
+    weights[0], weights[1] = total * share, total * (1 - share)
+    living = alive(weights)
+    expected = LEAST_STRENGTH + (1 - LEAST_STRENGTH) * total if total < 1 - 1e-4 else total
+    np.testing.assert_allclose(living.sum(0), expected, atol=1e-4)
+    assert (living >= weights - 1e-6).all()
+    if total > 0.1:
+        np.testing.assert_allclose(living[0] / living.sum(0), share, atol=0.02)
+
+
+def test_an_empty_place_keeps_what_is_near() -> None:
+    weights = np.zeros((2, 20, 60), np.float32)
+    weights[0, :, :25] = 1
+    weights[1, :, 35:] = 1
+    living = alive(weights)
+    assert (living[0, :, 25:29] > living[1, :, 25:29]).all()
+    assert (living[1, :, 31:35] > living[0, :, 31:35]).all()
+
+
+# What follows the scene
+
+
+def scene(shift: tuple[float, float]) -> np.ndarray:
+    """Return a view of one large picture, moved by (x, y) pixels, `[120, 160]` in 0..1."""
+    rng = np.random.default_rng(4)
+    large = sum(
+        cv2.resize(rng.random((n, n)).astype(np.float32), (320, 320), interpolation=cv2.INTER_CUBIC)
+        for n in (12, 40, 80)
+    )
+    large = (large - large.min()) / np.ptp(large)
+    turn = np.float32([[1, 0, shift[0] - 80], [0, 1, shift[1] - 80]])
+    return cv2.warpAffine(large, turn, (160, 120), flags=cv2.INTER_CUBIC).clip(0, 1)
+
+
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (1.0, 0.0), (-2.4, 1.7), (6.0, -4.5)])
+def test_a_pan_is_followed_below_a_pixel(shift: tuple[float, float]) -> None:
+    follow = Follower()
+    assert follow(scene((0, 0)), 0.0) is None
+    motion = follow(scene(shift), 0.04)
+    assert motion is not None
+    assert not motion.cut
+    assert motion.seconds == pytest.approx(0.04)
+    inner = (slice(15, -15), slice(15, -15))
+    error = np.abs(motion.back[inner] + shift).max(-1)
+    assert np.median(error) < 0.15
+    assert not motion.lost[inner].any()
+
+
+def test_what_was_outside_or_hidden_is_lost() -> None:
+    follow = Follower()
+    follow(scene((0, 0)), 0.0)
+    motion = follow(scene((8.0, 0)), 0.04)
+    assert motion is not None
+    assert motion.lost[20:-20, :6].mean() > 0.9
+
+
+def test_cuts_are_found_and_pans_flashes_and_fades_are_not() -> None:
+    follow = Follower()
+    follow(scene((0, 0)), 0.0)
+    for index, frame in enumerate(
+        [scene((9, 5)), scene((9, 5)) * 0.8, np.clip(scene((10, 5)) + 0.2, 0, 1), scene((12, 6))]
+    ):
+        motion = follow(frame, 0.04 * (index + 1))
+        assert motion is not None and not motion.cut, index
+    other = np.ascontiguousarray(scene((0, 0))[::-1, ::-1])
+    motion = follow(other, 0.4)
+    assert motion is not None and motion.cut
+    black = follow(np.zeros_like(other), 0.5)
+    assert black is not None and black.cut
+    still = follow(np.zeros_like(other), 0.6)
+    assert still is not None and not still.cut and not still.back.any()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 9), (300, 20), (700, 900)])
+def test_any_size_is_followed(size: tuple[int, int]) -> None:
+    follow = Follower()
+    rng = np.random.default_rng(0)
+    for index in range(2):
+        motion = follow(rng.random(size).astype(np.float32), index / 25)
+    assert motion is not None
+    assert motion.back.shape == (*size, 2)
+    assert motion.lost.shape == size
+    assert np.isfinite(motion.back).all()
+
+
+@pytest.mark.parametrize("size", [(45, 80), (32, 48), (120, 160)])
+def test_a_flow_does_not_hang_on_the_frames_before(size: tuple[int, int]) -> None:
+    def frame(index: int) -> np.ndarray:
+        moved = scene((3.0 * index, -1.5 * index))
+        return cv2.resize(moved, size[::-1], interpolation=cv2.INTER_AREA)
+
+    used = Follower()
+    for index in range(6):
+        after = used(frame(index), index / 25)
+    fresh = Follower()
+    fresh(frame(4), 4 / 25)
+    expected = fresh(frame(5), 5 / 25)
+    assert after is not None and expected is not None
+    np.testing.assert_array_equal(after.back, expected.back)
+    np.testing.assert_array_equal(after.lost, expected.lost)
+
+
+def test_a_state_is_carried_along() -> None:
+    state = np.random.default_rng(1).random((5, 30, 40)).astype(np.float32)
+    state = np.stack([cv2.GaussianBlur(plane, (0, 0), 2) for plane in state])
+    back = np.full((30, 40, 2), (-3, 1), np.float32)
+    lost = np.zeros((30, 40), bool)
+    lost[:, :3] = True
+    moved = carry(state, Motion(back, lost, False, 0.04))
+    assert moved is not None
+    np.testing.assert_allclose(moved[:, :-1, 3:], state[:, 1:, :-3], atol=1e-5)
+    np.testing.assert_array_equal(moved[:, :, :3], state[:, :, :3])
+    half = carry(state, Motion(back * 0 + np.float32(0.5), lost & False, False, 0.04))
+    assert half is not None
+    expected = (state[:, :-1, :-1] + state[:, 1:, :-1] + state[:, :-1, 1:] + state[:, 1:, 1:]) / 4
+    np.testing.assert_allclose(half[:, :-1, :-1], expected, atol=1e-5)
+    assert carry(state, Motion(back, lost, True, 0.04)) is None
+    assert carry(state, Motion(back * 0, lost, False, 0.04)) is None
+
+
+@pytest.mark.parametrize("step", [(0.01, 0.0), (0.0, -0.01), (0.013, 0.007), (-0.3, 0.0)])
+def test_however_little_moves_adds_up(step: tuple[float, float]) -> None:
+    """A hundred frames of a hundredth of a cell are one cell."""
+    wave = 2 * np.pi / 32 * np.indices((128, 128), np.float32)
+    planes = np.stack([np.cos(wave[1]), np.cos(wave[0])]).astype(np.float32)
+    back = np.full((128, 128, 2), [-s for s in step], np.float32)
+    motion, state = Motion(back, np.zeros((128, 128), bool), False, 0.04), planes
+    for _ in range(100):
+        moved = carry(state, motion)
+        assert moved is not None
+        state = moved
+    # The phase over whole waves far from the edges, where nothing came in.
+    inner = (slice(32, 96), slice(32, 96))
+    for plane, angle, asked in zip(state, wave[::-1], step, strict=True):
+        phase = np.angle((plane[inner] * np.exp(1j * angle[inner])).sum())
+        shift = (phase * 32 / (2 * np.pi) - 100 * asked + 16) % 32 - 16
+        assert abs(shift) < 0.05
+
+
+@pytest.mark.parametrize("planes", [1, 2, 3, 4, 5, 16])
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (9, 1), (150, 40)])
+def test_a_warp_meets_places_exactly(planes: int, size: tuple[int, int]) -> None:
+    """As in double precision, whatever the number of channels; beyond the edge is as at it."""
+    rng = np.random.default_rng(4)
+    picture = rng.random((planes, *size)).astype(np.float32)
+    back = rng.normal(0, 3, (*size, 2)).astype(np.float32)
+    at = [np.clip(np.indices(size)[a] + back[..., 1 - a].astype(float), 0, size[a] - 1)
+          for a in (0, 1)]  # fmt: skip
+    low = [np.floor(place).astype(int) for place in at]
+    high = [np.minimum(place + 1, side - 1) for place, side in zip(low, size, strict=True)]
+    down, across = (place - first for place, first in zip(at, low, strict=True))
+    upper = picture[:, low[0], low[1]] * (1 - across) + picture[:, low[0], high[1]] * across
+    lower = picture[:, high[0], low[1]] * (1 - across) + picture[:, high[0], high[1]] * across
+    expected = upper * (1 - down) + lower * down
+    np.testing.assert_allclose(warped(picture, back), expected, atol=1e-6)
+
+
+def test_a_motion_that_is_no_number_harms_nothing() -> None:
+    picture = np.random.default_rng(4).random((2, 5, 6)).astype(np.float32)
+    for odd in (np.nan, np.inf, -np.inf, 1e30):
+        back = np.full((5, 6, 2), odd, np.float32)
+        assert np.isin(warped(picture, back), picture).all()
+
+
+def test_texture_rides_on_what_moves() -> None:
+    """With the flow the grid after a pan is the grid before it, moved; without it is not."""
+    ruleset = open_ruleset("elements")
+
+    def after_pan(flow: bool) -> tuple[np.ndarray, np.ndarray]:
+        options = RenderOptions(("moss", "water"), flow=flow, steps=1, cell=1, light=0, contrast=1)
+        painter = Painter(ruleset, (160, 120), ClipRange(), options)
+        textures = []
+        for index in range(5):
+            rgb = (scene((2.0 * index, 0))[..., None] * 255).astype(np.uint8).repeat(3, 2)
+            textures.append(painter.live(painter.read(rgb, index / 25)))
+        return textures[0], textures[-1]
+
+    def likeness(flow: bool) -> float:
+        first, last = after_pan(flow)
+        back = np.full((120, 160, 2), (-8, 0), np.float32)
+        moved = carried(first, back)
+        return float(np.corrcoef(moved[10:-10, 20:-10].ravel(), last[10:-10, 20:-10].ravel())[0, 1])
+
+    with_flow, without = likeness(True), likeness(False)
+    assert with_flow > 0.8
+    assert without < with_flow - 0.3
+
+
+def test_a_cut_may_begin_the_grid_again() -> None:
+    ruleset = open_ruleset("elements")
+    frames = [scene((0, 0)), np.ascontiguousarray(scene((0, 0))[::-1, ::-1])]
+    changes, still = {}, ("steps@0=0",)
+    for on_cut in ("keep", "restart"):
+        options = RenderOptions(("moss", "water"), on_cut=on_cut, keys=still, warmup=30, cell=1)
+        painter = Painter(ruleset, (160, 120), ClipRange(), options)
+        first, last = (
+            painter.live(painter.read((f[..., None] * 255).astype(np.uint8).repeat(3, 2), i / 25))
+            for i, f in enumerate(frames)
+        )
+        changes[on_cut] = float(np.abs(first - last).mean())
+    assert changes["keep"] == 0
+    assert changes["restart"] > 0.05
+
+
+# The order of rules
+
+
+def test_rules_in_the_order_of_their_brightness(make_ruleset: Callable[..., RuleSet]) -> None:
+    ruleset = open_ruleset("elements")
+    options = RenderOptions(("moss", "water", "fire"), by_brightness=True)
+    assert in_order(options, ruleset).rules == ("fire", "water", "moss")
+    assert in_order(RenderOptions(("moss", "fire")), ruleset).rules == ("moss", "fire")
+    unknown = make_ruleset()
+    assert 0 <= brightness(unknown, "moss") <= 1

@@ -1,0 +1,211 @@
+"""The documentation builds without a warning; its pictures and commands are there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from ncavideo.cli.main import main
+from ncavideo.nca.ruleset import RuleSet
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")),
+         ROOT / "examples" / "gallery" / "README.md"]  # fmt: skip
+
+
+def commands(page: Path) -> list[str]:
+    """Every line of a page's code that begins with `ncavideo`, continued lines joined."""
+    text = page.read_text("utf-8").replace("\\\n", " ")
+    lines = re.findall(r"^(?: {4,6}|\| !\[\]\(\S+\) \| `)?(ncavideo [^`\n]+)", text, re.M)
+    return [line.split(" #")[0].rstrip("`| ") for line in lines]
+
+
+# What is run by other tests, since it needs a cluster, a server for files, a hub or a browser; and
+# one that stands for many.
+ELSEWHERE = ("--ray", "s3://", "presets push", "ncavideo ui", "SOURCE...")
+EVERY = [(page.relative_to(ROOT).as_posix(), line) for page in PAGES for line in commands(page)]
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(EVERY) > 40
+    assert {"README.md", "docs/batch.md", "docs/still.md"} <= {page for page, _ in EVERY}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, make_ruleset: Callable[..., RuleSet]) -> Path:
+    """A folder with everything that the pages' commands name, small."""
+    from PIL import Image
+    from torchvision.models import get_model, get_model_weights
+
+    here = tmp_path_factory.mktemp("world")
+    (here / "rushes").mkdir()
+    (here / "more").mkdir()
+    (here / "frames").mkdir()
+    (here / "examples").symlink_to(ROOT / "examples")
+    clip = ["-f", "lavfi", "-i", "testsrc2=s=64x48:r=12:d=2"]
+    sound = ["-f", "lavfi", "-i", "sine=f=80:d=2", "-shortest"]
+    plain = ["-pix_fmt", "yuv420p"]
+    for name, arguments in (
+        ("in.mp4", [*clip, *sound, *plain]),
+        ("in.mov", [*clip, *plain]),
+        ("rushes/a.mp4", [*clip, *plain]),
+        ("more/b.mov", [*clip, *plain]),
+        ("c.mp4", [*clip, *plain]),
+        ("hand.mov", [*clip, "-vf", "format=rgba,colorchannelmixer=aa=0.5", "-c:v", "png"]),
+    ):
+        subprocess.run(["ffmpeg", "-v", "error", *arguments, str(here / name)], check=True)
+    (here / "list.csv").write_text("clip,seed\nc.mp4,3\n")
+    ramp = np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (48, 1))
+    Image.fromarray(ramp).save(here / "painted.png")
+    Image.fromarray(ramp // 64).save(here / "map.png")
+    for name in ("photo.jpg", "photo.png", "portrait.jpg", "leaves.jpg"):
+        Image.open(ROOT / "examples" / "styles" / "lichen.png").convert("RGB").save(here / name)
+    make_ruleset(rules=("ice", "bark"), name="mine").save(here / "mine.safetensors")
+    # The segmentation network's published weights are nowhere near: random ones in their place.
+    url = get_model_weights("lraspp_mobilenet_v3_large").DEFAULT.url
+    checkpoints = here / "torch" / "hub" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    network = get_model(
+        "lraspp_mobilenet_v3_large", weights=None, weights_backbone=None, num_classes=21
+    )
+    torch.save(network.state_dict(), checkpoints / url.rsplit("/", 1)[1])
+    return here
+
+
+@pytest.mark.parametrize("line", list(dict.fromkeys(line for _, line in EVERY)))
+def test_a_documented_command_runs(
+    line: str,
+    world: Path,
+    tmp_path: Path,
+    clip_files: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if any(word in line for word in ELSEWHERE):
+        parsed(line)
+        return
+    here = tmp_path / "here"
+    shutil.copytree(world, here, symlinks=True)
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("TORCH_HOME", str(here / "torch"))
+    words = shlex.split(line)[1:]
+    # Less of the same: of two equal options the last one counts.
+    if "--size" in words:
+        words += ["--size", "960x540" if "3" in words else "480x270"]
+    if words[0] == "train":
+        words += ["--iterations", "1", "--size", "32"]
+        if any("=" in word and " " in word for word in words):
+            words += ["--clip-model", clip_files[0], "--clip-weights", clip_files[1]]
+    if "-o" in words:
+        (here / words[words.index("-o") + 1]).unlink(missing_ok=True)
+    names = set(here.rglob("*"))
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    made = {path for path in set(here.rglob("*")) - names if path.is_file()}
+    assert made
+    if "-o" in words and "%" not in line:
+        assert here / words[words.index("-o") + 1] in made
+
+
+def parsed(line: str) -> None:
+    """Parse a command: it exists, and so do its options."""
+    words = shlex.split(line)[1:]
+    command: click.Command = main
+    context = click.Context(main, info_name="ncavideo")
+    while isinstance(command, click.Group):
+        _, found, words = command.resolve_command(context, words)
+        assert found is not None
+        command = found
+        context = click.Context(command, parent=context, info_name=command.name)
+    command.make_context(str(command.name), words, parent=context)
+
+
+def helps(command: click.Command, *names: str) -> list[str]:
+    """The help of a command and of all below it."""
+    shown = CliRunner().invoke(main, [*names, "--help"]).output
+    below = command.commands.items() if isinstance(command, click.Group) else ()
+    return [shown, *(text for name, sub in below for text in helps(sub, *names, name))]
+
+
+def test_examples_in_a_commands_help_stand_on_their_lines_and_parse() -> None:
+    texts = helps(main)
+    assert not [text for text in texts if "\\b" in text]
+    examples = [
+        line
+        for text in texts
+        for line in re.findall(r"^ +(ncavideo .+)", text.replace("\\\n", " "), re.M)
+    ]
+    assert {line.split()[1] for line in examples} >= {"batch", "still", "train"}
+    for line in examples:
+        parsed(line)
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path / "site")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+    missing = []
+    for page in (tmp_path / "site").rglob("*.html"):
+        for source in re.findall(r'<img[^>]* src="([^"]+)"', page.read_text("utf-8")):
+            if not source.startswith(("data:", "http")) and not (page.parent / source).is_file():
+                missing.append((page.name, source))
+    assert missing == []
+    reference = (tmp_path / "site" / "commands" / "index.html").read_text("utf-8")
+    for name in main.commands:
+        assert f"ncavideo {name}" in reference or f">{name}<" in reference, name
+    for page in ("train", "how", "figures", "notes", "developers", "promises", "ui"):
+        assert (tmp_path / "site" / page / "index.html").is_file()
+    live = tmp_path / "site" / "live"
+    assert {p.name for p in live.iterdir()} >= {"index.html", "elements.html", "cosmos.html"}
+    assert "gamma-encoded" in (tmp_path / "site" / "api" / "index.html").read_text("utf-8")
+
+
+def test_pictures_in_pages_are_there() -> None:
+    for page in PAGES:
+        for source in re.findall(r"!\[[^\]]*\]\(([^)#]+)\)", page.read_text("utf-8")):
+            if page.name != "index.md":
+                assert (page.parent / source).is_file(), (page.name, source)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completes(shell: str) -> None:
+    """Each shell's script, as the page says, and what it asks for while somebody types."""
+    program = Path(sys.executable).parent / "ncavideo"
+    page = (ROOT / "docs" / "commands.md").read_text("utf-8")
+    assert f"_NCAVIDEO_COMPLETE={shell}_source ncavideo" in page
+
+    def asked(instruction: str, **variables: str) -> str:
+        environment = {**os.environ, **variables, "_NCAVIDEO_COMPLETE": instruction}
+        done = subprocess.run([program], env=environment, capture_output=True, text=True)
+        assert done.stderr == ""
+        return done.stdout
+
+    script = asked(f"{shell}_source")
+    assert "_NCAVIDEO_COMPLETE" in script
+    if shutil.which(shell):
+        subprocess.run([shell, "-n"], input=script, text=True, check=True)
+    words = {"fish": {"COMP_WORDS": "ncavideo ren", "COMP_CWORD": "ren"}}.get(
+        shell, {"COMP_WORDS": "ncavideo ren", "COMP_CWORD": "1"}
+    )
+    assert "render" in asked(f"{shell}_complete", **words).split("\n")[0 if shell != "zsh" else 1]
+    options = {"fish": {"COMP_WORDS": "ncavideo render --ru", "COMP_CWORD": "--ru"}}.get(
+        shell, {"COMP_WORDS": "ncavideo render --ru", "COMP_CWORD": "2"}
+    )
+    assert "--rules" in asked(f"{shell}_complete", **options)

@@ -1,0 +1,372 @@
+"""A render that is cut short and gone on with ends as one that was not."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from ncavideo.cli.main import main
+from ncavideo.control.driver import Driver
+from ncavideo.control.field import Context, make_view
+from ncavideo.control.levels import ClipRange
+from ncavideo.nca.ruleset import open_ruleset
+from ncavideo.rendering.checkpoint import SEGMENT, State, Work, fingerprint
+from ncavideo.rendering.frame_renderer import Painter
+from ncavideo.rendering.options import RenderOptions
+from ncavideo.util.errors import OutputError, UserError
+from ncavideo.video.packets import PacketFile, read_packets
+
+FRAMES = 2 * SEGMENT + 70
+QUICK = ["--rules", "fire,moss", "--steps", "2", "--warmup", "4", "--cell", "4", "--flow"]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nearly three segments, small, with sound."""
+    path = tmp_path_factory.mktemp("clips") / "in.mp4"
+    length = FRAMES / 25
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi",
+         "-i", f"testsrc2=size=96x64:rate=25:duration={length}", "-f", "lavfi",
+         "-i", f"sine=frequency=440:duration={length}", str(path)],
+        check=True,
+    )  # fmt: skip
+    return path
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def start(clip: Path, out: Path, *arguments: object) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "ncavideo", "render", clip, "-o", out, *QUICK, *arguments]
+    return subprocess.Popen(
+        [str(a) for a in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def segments(folder: Path) -> int:
+    return len(list(folder.glob(".*.work/*.packets")))
+
+
+def cut_short(clip: Path, out: Path, number: int, how: int, *arguments: object) -> None:
+    """Start a render and end it once it has closed so many segments."""
+    process = start(clip, out, "--quiet", *arguments)
+    deadline = time.monotonic() + 120
+    while segments(out.parent) < number and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(how)
+    process.communicate(timeout=60)
+    assert not out.exists()
+
+
+@pytest.fixture(scope="module")
+def whole(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What uninterrupted renders give, by kind of output."""
+    folder = tmp_path_factory.mktemp("whole")
+    found = {}
+    for name in ("out.mp4", "out.mkv"):
+        assert run("render", clip, "-o", folder / name, *QUICK, "--quiet").exit_code == 0
+        found[name] = (folder / name).read_bytes()
+    assert sorted(p.name for p in folder.iterdir()) == ["out.mkv", "out.mp4"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "how"),
+    [
+        ("out.mp4", 1, signal.SIGKILL),
+        ("out.mp4", 2, signal.SIGKILL),
+        ("out.mkv", 1, signal.SIGINT),
+        ("out.mp4", 2, signal.SIGTERM),
+    ],
+)
+def test_killed_and_gone_on_with(
+    name: str, number: int, how: int, clip: Path, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / name
+    cut_short(clip, out, number, how)
+    result = run("render", clip, "-o", out, *QUICK, "--json")
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["resumed"] >= number * SEGMENT
+    assert report["frames"] == FRAMES
+    assert out.read_bytes() == whole[name]
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_killed_again_and_again(clip: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    cut_short(clip, out, 1, signal.SIGKILL)
+    cut_short(clip, out, 2, signal.SIGKILL)
+    assert run("render", clip, "-o", out, *QUICK, "--quiet").exit_code == 0
+    assert out.read_bytes() == whole["out.mp4"]
+
+
+def test_fresh_starts_over(clip: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    cut_short(clip, out, 1, signal.SIGKILL)
+    result = run("render", clip, "-o", out, *QUICK, "--json", "--fresh")
+    assert json.loads(result.stdout)["resumed"] == 0
+    assert out.read_bytes() == whole["out.mp4"]
+
+
+def test_other_options_are_not_mixed_in(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    cut_short(clip, out, 1, signal.SIGKILL)
+    result = run("render", clip, "-o", out, *QUICK, "--shade", 0.9, "--json", "--duration", 1)
+    assert json.loads(result.stdout)["resumed"] == 0
+    assert segments(tmp_path) == 1  # the other render can still be gone on with
+
+
+def test_a_background_is_seen_again(clip: Path, tmp_path: Path) -> None:
+    """OpenCV's background model cannot be kept, so the frames before are looked at again."""
+    control = ["--control", "fire=background:2", "--control", "luminance"]
+    assert run("render", clip, "-o", tmp_path / "a.mp4", *QUICK, *control, "--quiet").exit_code == 0
+    cut_short(clip, tmp_path / "b.mp4", 1, signal.SIGKILL, *control)
+    assert run("render", clip, "-o", tmp_path / "b.mp4", *QUICK, *control, "--quiet").exit_code == 0
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_two_at_once_do_not_meet(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    process = start(clip, out, "--quiet")
+    try:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob(".*.work/lock")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        result = run("render", clip, "-o", out, *QUICK)
+        assert result.exit_code == 2
+        assert "another render is at work" in result.stderr
+    finally:
+        process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_damaged_work_is_told(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    cut_short(clip, out, 1, signal.SIGKILL)
+    (packets,) = tmp_path.glob(".*.work/000000.packets")
+    packets.write_bytes(packets.read_bytes()[:-5])
+    result = run("render", clip, "-o", out, *QUICK)
+    assert result.exit_code == 1
+    assert "--fresh" in result.stderr
+    assert not out.exists()
+    (state,) = tmp_path.glob(".*.work/000000.npz")
+    state.write_bytes(b"nonsense")
+    result = run("render", clip, "-o", out, *QUICK)
+    assert result.exit_code in (1, 2)
+    assert "--fresh" in result.stderr
+
+
+def test_doctor_knows_what_was_left(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_short(clip, tmp_path / "out.mp4", 1, signal.SIGKILL)
+    monkeypatch.chdir(tmp_path)
+    said = run("doctor").stdout
+    assert "unfinished render" in said
+    assert "out.mp4: 250 frames" in said or "out.mp4: 500 frames" in said
+    assert "removed .out.mp4." in run("doctor", "--clean").stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+# The pieces
+
+
+@given(
+    packets=st.lists(
+        st.tuples(
+            st.none() | st.integers(-(2**40), 2**40), st.none() | st.integers(-(2**40), 2**40),
+            st.integers(0, 2**30), st.booleans(), st.binary(min_size=1, max_size=50),
+        ),
+        max_size=6,
+    ),
+    base=st.fractions(Fraction(1, 10**6), 10, max_denominator=10**6),
+)  # fmt: skip
+@settings(max_examples=60)
+def test_packets_come_back(
+    packets: list[tuple[int | None, int | None, int, bool, bytes]],
+    base: Fraction,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    path = tmp_path_factory.mktemp("p") / "a.packets"
+    with PacketFile(path) as file:
+        for pts, dts, duration, key, data in packets:
+            packet = av.Packet(data)
+            packet.pts, packet.dts, packet.duration = pts, dts, duration
+            packet.time_base, packet.is_keyframe = base, key
+            file.write(packet)
+        assert not path.exists()
+        file.close()
+    found = [(p.pts, p.dts, p.duration, p.is_keyframe, bytes(p)) for p in read_packets(path)]
+    assert found == packets
+
+
+def test_a_full_disk_is_told_and_left_clean(tmp_path: Path) -> None:
+    (tmp_path / "a.part").symlink_to("/dev/full")
+    packet = av.Packet(bytes(100_000))
+    packet.pts = packet.dts = 0
+    packet.time_base = Fraction(1, 25)
+    with pytest.raises(OSError, match="No space left"), PacketFile(tmp_path / "a.packets") as file:
+        file.write(packet)
+        file.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(data=st.binary(max_size=80))
+def test_noise_is_not_packets(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("p") / "a.packets"
+    path.write_bytes(b"ncavideo packets 1 1/25\n" + data)
+    try:
+        assert all(len(bytes(p)) <= len(data) for p in read_packets(path))
+    except OutputError as error:
+        assert "--fresh" in str(error)
+
+
+CONTROLS = [
+    (),
+    ("fire=edges,smooth=0.5",),
+    ("fire=motion,smooth=0.2", "luminance,smooth=0.3"),
+    ("segment:kmeans",),
+    ("fire=segment:grabcut",),
+    ("fire=mask:{mask}", "moss=colour:orange,smooth=1"),
+]
+
+
+@pytest.mark.parametrize("cell", [1, 4])
+@pytest.mark.parametrize("controls", CONTROLS, ids=lambda c: " ".join(c) or "luminance")
+def test_a_painter_goes_on_bit_for_bit(
+    controls: tuple[str, ...], cell: int, clip: Path, tmp_path: Path
+) -> None:
+    Image.effect_noise((60, 40), 90).save(tmp_path / "mask.png")
+    texts = tuple(text.format(mask=tmp_path / "mask.png") for text in controls)
+    options = RenderOptions(
+        ("fire", "moss", "water"), control=texts, flow=True, cell=cell, warmup=4, tempo=130,
+        opacity_control="edges,smooth=0.2",
+    )  # fmt: skip
+    with av.open(str(clip)) as container:
+        frames = [
+            f.to_ndarray(format="rgb24")
+            for _, f in zip(range(30), container.decode(video=0), strict=False)
+        ]
+    ruleset = open_ruleset("elements")
+
+    def painter() -> Painter:
+        return Painter(ruleset, (96, 64), ClipRange(), options, clip)
+
+    one, other = painter(), painter()
+    work = Work(tmp_path / "o.mp4", "0" * 64, {}, fresh=False)
+    for index, frame in enumerate(frames):
+        whole = one.paint(frame, index / 25)
+        if index == 14:
+            work.save(0, State(one.grid(), one.memory()))
+            work.segment(0).touch()
+            work.segments = work._closed()
+            state = work.state()
+            other.go_on(state.grid, state.memory)
+        if index > 14:
+            np.testing.assert_array_equal(other.paint(frame, index / 25), whole)
+    assert one.notes() == other.notes()
+    work.release(done=True)
+    assert not work.folder.exists()
+
+
+def test_what_decides_the_bits_decides_the_folder(clip: Path, tmp_path: Path) -> None:
+    mask = tmp_path / "m.png"
+    Image.new("L", (8, 8)).save(mask)
+    ruleset = open_ruleset("elements")
+    options = RenderOptions(("fire",), control=(f"fire=mask:{mask}#alpha,invert",))
+    key = fingerprint(clip, ruleset, options)
+    assert key == fingerprint(clip, ruleset, replace(options, overwrite=True))
+    assert key != fingerprint(clip, ruleset, replace(options, seed=1))
+    assert key != fingerprint(clip, open_ruleset("earth"), options)
+    Image.new("L", (8, 8), 9).save(mask)
+    assert key != fingerprint(clip, ruleset, options)
+    with pytest.raises(UserError, match="cannot open"):
+        fingerprint(tmp_path / "none.mp4", ruleset, options)
+
+
+# Every control that reads a file, `{f}` being the folder, and the file whose content matters.
+READ = {
+    "mask": ("mask:{f}/m.png", "m.png"),
+    "mask's alpha": ("mask:{f}/m.png#alpha", "m.png"),
+    "a mask that repeats": ("mask:{f}/m.png?loop", "m.png"),
+    "numbered masks": ("mask:{f}/n_%03d.png", "n_002.png"),
+    "numbered masks at a rate": ("mask:{f}/n_%03d.png@12?loop#alpha", "n_001.png"),
+    "a name with commas": ("mask:{f}/a,b=c.png", "a,b=c.png"),
+    "labels": ("labels:{f}/m.png", "m.png"),
+    "one label": ("labels:{f}/m.png:9", "m.png"),
+    "one label of many pictures": ("labels:{f}/n_%03d.png@12:9", "n_002.png"),
+    "weights": ("segment:person@{f}/w.pth", "w.pth"),
+    "named weights": ("segment:person@fcn_resnet50={f}/w.pth", "w.pth"),
+    "a model's folder": ("segment:person@hf:{f}/model", "model/deep/weights.safetensors"),
+}
+OPTIONS = ["", ",blur=3", ",smooth=0.3", ",invert", ",weight=2", ",weight=0.5,invert,blur=1.5"]
+
+
+@pytest.mark.parametrize("what", READ)
+def test_every_file_that_a_control_reads_decides_the_folder(
+    what: str, clip: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "model" / "deep").mkdir(parents=True)
+    for name in ("m.png", "n_001.png", "n_002.png", "a,b=c.png", "w.pth",
+                 "model/config.json", "model/deep/weights.safetensors"):  # fmt: skip
+        (tmp_path / name).write_bytes(b"one content")
+    text, name = READ[what]
+    ruleset = open_ruleset("elements")
+    for ends in OPTIONS:
+        control = text.format(f=tmp_path) + ends
+        for options in (
+            RenderOptions(("fire",), control=(control,)),
+            RenderOptions(("fire",), control=(f"fire={control}",)),
+            RenderOptions(("fire",), light_control=control),
+            RenderOptions(("fire",), opacity_control=control),
+        ):
+            (tmp_path / name).write_bytes(b"one content")
+            key = fingerprint(clip, ruleset, options)
+            assert key == fingerprint(clip, ruleset, options)
+            (tmp_path / name).write_bytes(b"another one")
+            assert key != fingerprint(clip, ruleset, options), options
+
+
+def test_a_repository_on_the_hub_is_no_file(clip: Path) -> None:
+    ruleset = open_ruleset("elements")
+    for text in ("segment:person@hf:someone/model", "segment:kmeans:1of3", "segment:person",
+                 "segment:person@lraspp_mobilenet_v3_large", "hue:0-60", "off"):  # fmt: skip
+        assert fingerprint(clip, ruleset, RenderOptions(("fire",), control=(f"fire={text}",)))
+
+
+def test_driver_memory_is_plain() -> None:
+    driver = Driver(("fire", "moss"), ["fire=edges,smooth=1"], Context(Path()))
+    driver.weights(make_view(np.zeros((16, 16, 3), np.uint8), 16, 16, 0.0))
+    memory = driver.memory()
+    assert json.dumps(memory, default=lambda value: value.tolist())
+
+
+def test_an_interrupt_while_it_begins_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ncavideo.rendering.checkpoint.json.dumps", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Work(tmp_path / "out.mp4", "0" * 12, {}, fresh=False)
+    assert not list(tmp_path.iterdir())

