@@ -20,7 +20,7 @@ import numpy as np
 from ncavideo.cli import bench
 from ncavideo.nca import engines
 from ncavideo.nca.ruleset import RuleSet, open_ruleset
-from ncavideo.util.device import cores
+from ncavideo.util.device import choose_device, cores
 
 GRIDS = {"360p": (360, 640), "720p": (720, 1280), "1080p": (1080, 1920), "4K": (2160, 3840)}
 
@@ -73,7 +73,7 @@ def main() -> None:
     ruleset = open_ruleset(options.ruleset)
     if options.fire_rate:
         ruleset = dataclasses.replace(ruleset, fire_rate=options.fire_rate)
-    device = engines.choose_device(options.device)
+    device = choose_device(options.device)
     each = bench.flops(ruleset)
     limit = bench.product_rate(device)
     print(

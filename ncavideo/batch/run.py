@@ -180,7 +180,7 @@ def _end(team: Sequence[_Worker]) -> None:
 
 def _gpus(jobs: Sequence[Job]) -> int:
     """Return how many cards there are for jobs that may run on any."""
-    from ncavideo.nca.engines import choose_device
+    from ncavideo.util.device import choose_device
 
     if any(job.options.device not in ("auto", "cuda") for job in jobs):
         return 0

@@ -18,7 +18,7 @@ from ncavideo.nca import engines
 from ncavideo.nca.ruleset import RuleSet, open_ruleset
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.render import RenderProgress, render
-from ncavideo.util.device import cores
+from ncavideo.util.device import choose_device, cores
 from ncavideo.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def measure(
     device or engine that is not here.
     """
     ruleset = open_ruleset(ruleset_name)
-    device = engines.choose_device(device)
+    device = choose_device(device)
     engines.start(engine, ruleset, 1, 1, device=device)  # refused now, not after a minute
     limit = product_rate(device) / flops(ruleset)
     say(f"{platform.machine()}, {cores()} cores, device {device}, rule set {ruleset.name}")
@@ -121,7 +121,7 @@ def engine_rates(
     ruleset: RuleSet, device: str = "auto", grid: tuple[int, int] = GRID
 ) -> list[EngineRate]:
     """Measure every engine that runs on `device`, on a grid of (rows, columns) of cells."""
-    device = engines.choose_device(device)
+    device = choose_device(device)
     inputs = np.full((len(ruleset.inputs), *grid), 0.5, np.float32)
     rates = []
     for name, kind in engines.ENGINES.items():

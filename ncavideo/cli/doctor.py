@@ -14,6 +14,7 @@ import numpy as np
 from ncavideo.nca import engines
 from ncavideo.nca.ruleset import RuleSet, presets
 from ncavideo.rendering.checkpoint import unfinished
+from ncavideo.util.device import choose_device
 from ncavideo.util.errors import UserError
 from ncavideo.util.tested import installed, untried
 
@@ -99,7 +100,7 @@ def _devices() -> Check:
         names += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         names.append("mps")
-    return Check("devices", True, f"{', '.join(names)}; auto takes {engines.choose_device()}")
+    return Check("devices", True, f"{', '.join(names)}; auto takes {choose_device()}")
 
 
 def _render() -> Check:

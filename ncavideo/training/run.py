@@ -18,7 +18,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ncavideo.nca.engines import choose_device
 from ncavideo.nca.ruleset import SUFFIX, RuleSet, open_ruleset
 from ncavideo.training.animation import save_animation
 from ncavideo.training.loggers import folder as log
@@ -31,6 +30,7 @@ from ncavideo.training.text import OpenClipGuide, Prompts, TextGuide
 from ncavideo.training.trainer import Progress, Trainer, fast_bfloat16, load_style
 from ncavideo.training.vgg import load_vgg
 from ncavideo.util.atomic_write import check_output, is_file, replacing
+from ncavideo.util.device import choose_device
 from ncavideo.util.errors import OutputError, UserError, ran_out
 from ncavideo.util.events import event
 from ncavideo.util.lock import Lock

@@ -16,6 +16,7 @@ from ncavideo.nca.engines.reference import network
 from ncavideo.nca.fire_mask import fire_mask
 from ncavideo.nca.model import Edge
 from ncavideo.nca.ruleset import RuleSet
+from ncavideo.util import device
 from ncavideo.util.errors import UserError
 
 Make = Callable[..., RuleSet]
@@ -275,11 +276,11 @@ def test_torch_is_asked_for_a_card_where_a_driver_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """AMD's cards have no NVIDIA driver, and torch calls them cuda."""
-    monkeypatch.setattr(engines, "AMD_DRIVER", tmp_path)
-    assert engines._may_have_gpu()
+    monkeypatch.setattr(device, "AMD_DRIVER", tmp_path)
+    assert device._may_have_gpu()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert engines.choose_device() == "cuda"
+    assert device.choose_device() == "cuda"
 
 
 def test_unknown_engine_lists_the_engines(make_ruleset: Make) -> None:

@@ -32,7 +32,7 @@ class HubModel(Segmenter):
             raise UserError(
                 "segment:CLASS@hf:... needs transformers: pip install 'ncavideo[segment]'"
             ) from error
-        from ncavideo.nca.engines import choose_device
+        from ncavideo.util.device import choose_device
 
         local = Path(source).is_dir()
         if not source or (not local and source.count("/") != 1):

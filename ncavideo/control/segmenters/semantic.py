@@ -95,7 +95,7 @@ def class_index(name: str, known: list[str]) -> int:
 
 
 def _device() -> str:
-    from ncavideo.nca.engines import choose_device
+    from ncavideo.util.device import choose_device
 
     return choose_device()
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import logging
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ncavideo.util.device import choose_device
 from ncavideo.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,47 +35,9 @@ ENGINES = {
     # Only by name until somebody has timed it on a card (benchmarks/gpu_step.py).
     "triton": Kind("ncavideo.nca.engines.triton_gpu", "TritonEngine", ("cuda",)),
 }
-DEVICES = ("auto", "cpu", "cuda", "mps")
-AMD_DRIVER = Path("/dev/kfd")  # torch for ROCm calls these cards cuda, too
 TOLERANCE = 5e-3  # relative, after a few steps; leaves room for TF32, not for a wrong result
 
 _refused: set[tuple[str, str]] = set()  # (engine, device): warned of once, not tried again
-
-
-def choose_device(device: str = "auto") -> str:
-    """Return the device to run on. Raises `UserError` if the named one is not here."""
-    name, colon, index = device.partition(":")
-    if name not in DEVICES:
-        raise UserError(f"unknown device {device!r}: use one of {', '.join(DEVICES)}")
-    counts = {"cpu": 1, "cuda": 0, "mps": 0}
-    # torch takes seconds to import, and a CPU render can do without it.
-    if name in ("cuda", "mps") or (name == "auto" and _may_have_gpu()):
-        import torch
-
-        counts["cuda"] = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        counts["mps"] = int(torch.backends.mps.is_available())
-    if device == "auto":
-        return next(here for here in ("cuda", "mps", "cpu") if counts[here])
-    if not counts[name]:
-        raise UserError(f"there is no {name} device here: use --device cpu")
-    if colon and not (index.isdecimal() and int(index) < counts[name]):
-        raise UserError(
-            f"there is no device {device!r} here: {name} has {counts[name]}, counted from 0"
-        )
-    return device
-
-
-def _may_have_gpu() -> bool:
-    """Return whether it is worth asking torch for a GPU: on a Mac, or with a card's driver."""
-    if sys.platform == "darwin" or AMD_DRIVER.exists():
-        return True
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-        count = ctypes.c_int(0)
-        asked = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
-    except (OSError, AttributeError):
-        return False
-    return asked and count.value > 0
 
 
 def start(
