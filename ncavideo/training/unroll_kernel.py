@@ -7,13 +7,9 @@ for `[H * W, I]`, `cells` holds the n places `y * W + x` that fire, in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 
-from ncavideo.nca.engines.fused_kernel import _firing
+from ncavideo.nca.engines.machine_code import compiled, firing
 from ncavideo.nca.model import LAPLACIAN_SCALE, SOBEL_SCALE
 
 _S1, _S2 = np.float32(1 / SOBEL_SCALE), np.float32(2 / SOBEL_SCALE)
@@ -23,18 +19,11 @@ _two = np.float32(2)
 # Unsigned places need no check for negative ones, which would keep the compiler from vectors.
 _u = np.uint64
 
-
 # C zeros. A tuple's length is part of its type, so the machine code knows the number of channels,
 # and a cell's are worked on as a few vectors without a loop.
 Unit = tuple[int, ...]
 
-
-def _compiled(function: Callable[..., Any]) -> Any:
-    options = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
-    try:
-        return numba.njit(function, cache=True, **options)
-    except RuntimeError:  # "no locator available": nowhere to write to
-        return numba.njit(function, **options)
+_compiled = compiled(nogil=True, fastmath={"contract"}, error_model="numpy")
 
 
 @_compiled
@@ -49,7 +38,7 @@ def firing_cells(
     columns = np.empty(width + 1, np.int64)
     total = 0
     for y in range(height):
-        count = _firing(seed, step, first + y, 0, width, limit, hashes, columns)
+        count = firing(seed, step, first + y, 0, width, limit, hashes, columns)
         for i in range(count):
             cells[total + i] = y * width + columns[i]
         total += count

@@ -34,14 +34,13 @@ from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ncavideo.nca.fire_mask import LCG_INCREMENT, LCG_MULTIPLIER
+from ncavideo.nca.engines.machine_code import compiled, firing
 
 _FEATURES = llvm.get_host_cpu_features()
 LANES = 16 if _FEATURES.get("avx512f") else 8 if _FEATURES.get("avx2") else 4
@@ -64,18 +63,6 @@ _VECTOR = ir.VectorType(_FLOAT, LANES)
 _INT = ir.IntType(64)
 # Lets another thread have the core. Where the C library has none under this name, waiting spins.
 _YIELD = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
-
-
-def _compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile with Numba; keep the machine code for the next run where a folder can be written."""
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        try:
-            return numba.njit(function, cache=True, **options)
-        except RuntimeError:  # "no locator available": nowhere to write to
-            return numba.njit(function, **options)
-
-    return decorate
 
 
 # ---- LLVM instructions, a word each -----------------------------------------------------------
@@ -320,53 +307,14 @@ def _yield_core(typing: Any) -> _Code:
 
 # ---- The step ---------------------------------------------------------------------------------
 
-_word = np.uint32
-_M, _A = np.uint32(LCG_MULTIPLIER), np.uint32(LCG_INCREMENT)
 
-
-@_compiled(inline="always")
-def _firing(
-    seed: int,
-    step: int,
-    row: int,
-    left: int,
-    width: int,
-    limit: int,
-    hashes: np.ndarray,
-    cells: np.ndarray,
-) -> int:
-    """Write the columns of a row's firing cells to `cells`; return how many. See `fire_mask`.
-
-    `row` and `left`: the place of the row's first cell in the whole.
-    """
-    x0 = _word(_word(seed) * _M + _A)
-    y0 = _word(_word(step) * _M + _A)
-    z0 = _word(_word(row) * _M + _A)
-    for column in range(width):
-        w = _word(_word(left + column) * _M + _A)
-        x = _word(x0 + _word(y0 * w))
-        y = _word(y0 + _word(z0 * x))
-        z = _word(z0 + _word(x * y))
-        w = _word(w + _word(y * z))
-        x = _word(x ^ (x >> _word(16)))
-        y = _word(y ^ (y >> _word(16)))
-        w = _word(w ^ (w >> _word(16)))
-        hashes[column] = _word(x + _word(y * w))
-    count = 0
-    for column in range(width):
-        cells[count] = column
-        if np.uint64(hashes[column]) < limit:
-            count += 1
-    return count
-
-
-@_compiled(inline="always")
+@compiled(inline="always")
 def _copy_row(source: int, target: int, floats: int) -> None:
     for i in range(0, floats, LANES):
         _copy(source + 4 * i, target + 4 * i)
 
 
-@_compiled(nogil=True)
+@compiled(nogil=True)
 def work(
     vectors: tuple[int, ...],
     control: np.ndarray,
@@ -449,7 +397,7 @@ def work(
                 down = here
             else:
                 down = rims_at + (old * bands + below) * 2 * row_bytes
-            count = _firing(seed, step, first_row + y, first_column, width, limit, hashes, cells)
+            count = firing(seed, step, first_row + y, first_column, width, limit, hashes, cells)
             for spare in range(count, count + GROUP):
                 cells[spare] = cells[max(count - 1, 0)]  # fills the last group
             for start in range(0, count, GROUP):
