@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,8 @@ def render(
                 overwrite=options.overwrite,
             )
         )
+        work = writer.work
+        assert work is None or isinstance(work, Work)
         levels = clip_range([luminance(rgb) for rgb in survey(clip)])
         painter = Painter(ruleset, (info.width, info.height), levels, options, clip)
         stack.callback(painter.close)
@@ -151,14 +154,14 @@ def render(
             before=options.before,
             after=options.after,
         )
-        done = report.resumed = writer.work.frames if writer.work else 0
+        done = report.resumed = work.frames if work else 0
         event(
             "render.begin", clip=clip, output=output, ruleset=ruleset.name, options=asdict(options),
             width=info.width, height=info.height, cells=painter.cells, frames=expected,
             resumed=done,
         )  # fmt: skip
-        if writer.work and done:
-            state = writer.work.state()
+        if work and done:
+            state = work.state()
             painter.go_on(state.grid, state.memory)
         painted = overlap(
             _after(enumerate(timeline, 1), done, painter),
@@ -183,7 +186,7 @@ def render(
             with watch("encode"):
                 writer.write(out, shot.pts, shot.duration)
                 if state_then is not None:
-                    writer.end_segment(state_then)
+                    writer.end_segment(partial(work.save, state=state_then) if work else None)
                     event("render.segment", output=output, frames=report.frames + 1)
             report.frames += 1
             progress(RenderProgress(report.frames, expected, done))

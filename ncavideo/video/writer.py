@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import av
 import av.error
@@ -25,7 +26,6 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
-from ncavideo.rendering.checkpoint import State, Work
 from ncavideo.util.errors import OutputError, UserError
 from ncavideo.video.codecs import (
     CONTAINERS,
@@ -52,6 +52,21 @@ X265_DELAY = 2  # frames by which x265 decodes ahead: its `bframes` with a B-pyr
 PICTURE_PATTERN = re.compile(r"%0?(\d*)d")
 
 
+class SegmentStore(Protocol):
+    """A folder that keeps the closed segments of a clip until they are joined.
+
+    `segments`: how many there are already.
+    """
+
+    segments: int
+
+    def segment(self, number: int) -> Path:
+        """Return where a segment's packets are."""
+
+    def release(self, *, done: bool) -> None:
+        """Let go of the folder; `done`: nobody needs what is in it any more."""
+
+
 class Writer(ABC):
     """Takes frames in order; `close` finishes the output, `abort` leaves no trace of it.
 
@@ -60,10 +75,14 @@ class Writer(ABC):
 
     def __init__(self) -> None:
         self.notes: list[str] = []
-        self.work: Work | None = None
+        self.work: SegmentStore | None = None
 
-    def end_segment(self, state: State | None) -> None:  # noqa: B027 - most have no segments
-        """Close the segment that the last frame belongs to, if there are segments."""
+    def end_segment(self, save: Callable[[int], None] | None = None) -> None:  # noqa: B027
+        """Close the segment that the last frame belongs to, if there are segments.
+
+        `save`: called with the segment's number before it is closed. A closed segment is one
+        after which a render can resume, so whatever that needs has to be on disk by then.
+        """
 
     @abstractmethod
     def write(self, rgb: np.ndarray, pts: int, duration: int | None = None) -> None:
@@ -103,7 +122,7 @@ def open_writer(
     overwrite: bool = False,
     lead: float = 0.0,
     alpha: bool = False,
-    make_work: Callable[[], Work] | None = None,
+    make_work: Callable[[], SegmentStore] | None = None,
 ) -> Writer:
     """Return the writer for an output's name: a clip, or numbered pictures (`frame_%05d.png`).
 
@@ -184,7 +203,7 @@ class ClipWriter(Writer):
         pix_fmt: str | None,
         lead: float = 0.0,
         alpha: bool = False,
-        make_work: Callable[[], Work] | None = None,
+        make_work: Callable[[], SegmentStore] | None = None,
     ) -> None:
         super().__init__()
         if output.suffix.lower() not in CONTAINERS:
@@ -432,17 +451,14 @@ class ClipWriter(Writer):
             self._passthrough.copy_until(float((stamp or 0) * (time_base(packet) or 0)))
         self._container.mux_one(packet)
 
-    def end_segment(self, state: State | None) -> None:
-        """Close the segment that the last frame belongs to.
-
-        `state`: what the render needs to go on after it, None at the end.
-        """
+    def end_segment(self, save: Callable[[int], None] | None = None) -> None:
+        """Close the segment that the last frame belongs to; see `Writer.end_segment`."""
         if self.work is None or self._segment is None:
             return
         try:
             self._encode(None)
-            if state is not None:
-                self.work.save(self._number, state)
+            if save is not None:
+                save(self._number)
             self._segment.close()
         except (av.error.FFmpegError, OSError) as error:
             raise self._failed(error) from error
@@ -466,7 +482,7 @@ class ClipWriter(Writer):
         """Flush the encoder, finish the container, and rename the file into place."""
         try:
             if self.work is not None:
-                self.end_segment(None)
+                self.end_segment()
                 self._join()
             elif self._container is None:
                 return
