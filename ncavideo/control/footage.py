@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 
 from ncavideo.util.errors import UserError
-from ncavideo.util.pictures import open_picture, picture_alpha, picture_numbers, picture_rgb
 from ncavideo.util.pixels import luminance
+from ncavideo.util.read_image import open_picture, picture_alpha, picture_numbers, picture_rgb
 from ncavideo.video.pyav import frame_rate, time_base
 from ncavideo.video.reader import VideoReader, main_video, open_clip
 

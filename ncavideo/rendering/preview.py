@@ -15,10 +15,9 @@ from ncavideo.nca.brightness import in_order
 from ncavideo.nca.ruleset import RuleSet, find_ruleset
 from ncavideo.rendering.frame_renderer import Painter
 from ncavideo.rendering.options import RenderOptions
-from ncavideo.still.still import save_png, to_bytes
 from ncavideo.util.errors import UserError
-from ncavideo.util.image_io import check_picture_output
-from ncavideo.util.pixels import as_float, luminance
+from ncavideo.util.pixels import as_float, luminance, to_bytes
+from ncavideo.util.write_image import check_picture_output, save_png
 from ncavideo.video.reader import VideoReader
 from ncavideo.video.survey import clip_length, survey
 

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+from PIL import Image, ImageDraw, ImageFont
 
 from ncavideo.composite.upscale import find_upscaler
 from ncavideo.nca import engines
 from ncavideo.nca.inputs import inputs_for
 from ncavideo.nca.ruleset import RuleSet, find_ruleset, open_ruleset, presets
 from ncavideo.still.zoom import check_zoom_output, save_zoom
-from ncavideo.util.atomic_write import replacing
-from ncavideo.util.errors import OutputError, UserError
-from ncavideo.util.image_io import check_picture_output, save_picture
+from ncavideo.util.errors import UserError
+from ncavideo.util.pixels import to_bytes, to_deep
+from ncavideo.util.write_image import check_picture_output, save_picture, save_png
 
 if TYPE_CHECKING:
     from ncavideo.nca.model import Edge
@@ -193,8 +193,8 @@ def still_of(
     from ncavideo.control.levels import clip_range
     from ncavideo.nca.brightness import in_order
     from ncavideo.rendering.frame_renderer import Painter
-    from ncavideo.util.pictures import read_picture
     from ncavideo.util.pixels import luminance
+    from ncavideo.util.read_image import read_picture
 
     check_picture_output(output, overwrite, depth)
     ruleset = find_ruleset(options.rules, options.ruleset)
@@ -252,22 +252,3 @@ def _sheet_row(ruleset: RuleSet, rule: str) -> np.ndarray:
     ImageDraw.Draw(label).text((8, 6), text, (235, 235, 235), font)
     picture = np.pad(picture, ((0, 0), (0, width - picture.shape[1]), (0, 0)))
     return np.concatenate([np.asarray(label), picture])
-
-
-def to_bytes(picture: np.ndarray) -> np.ndarray:
-    """Round a picture in 0..1 to uint8."""
-    return np.asarray(np.clip(picture, 0, 1) * 255 + 0.5, np.uint8)
-
-
-def to_deep(picture: np.ndarray) -> np.ndarray:
-    """Round a picture in 0..1 to uint16."""
-    return np.asarray(np.clip(picture, 0, 1) * 65535 + 0.5, np.uint16)
-
-
-def save_png(image: Image.Image, output: Path, info: PngImagePlugin.PngInfo | None = None) -> None:
-    """Write a PNG that appears under its name only when it is complete."""
-    try:
-        with replacing(output) as partial:
-            image.save(partial, "PNG", pnginfo=info)
-    except OSError as error:
-        raise OutputError(f"cannot write {output}: {error.strerror or error}") from error

@@ -29,7 +29,7 @@ from ncavideo.training.text import TextGuide
 from ncavideo.training.unroll import Firing, unroll
 from ncavideo.training.unroll_gpu import unroll_on_device
 from ncavideo.util.errors import UserError
-from ncavideo.util.pictures import read_picture
+from ncavideo.util.read_image import read_picture
 
 BRIGHTNESS_BLUR = 3.0  # cells: finer than this, light and dark are the texture's own
 STATE_LIMIT = 1.0  # hidden numbers beyond this cost; keeps a state in range for ever

@@ -47,7 +47,7 @@ def clip_html(path: Path, text: str) -> str:
 def _swatch(ruleset: RuleSet, rule: str) -> str:
     from PIL import Image
 
-    from ncavideo.still.still import to_bytes
+    from ncavideo.util.pixels import to_bytes
 
     picture: np.ndarray = ruleset.grow(SWATCH, SWATCH, {rule: 1.0}, steps=STEPS)
     buffer = io.BytesIO()

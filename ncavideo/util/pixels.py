@@ -58,3 +58,13 @@ def bands(height: int, width: int) -> Iterator[slice]:
 def to_grid(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return a picture with each cell's mean in one pixel."""
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA))
+
+
+def to_bytes(picture: np.ndarray) -> np.ndarray:
+    """Round a picture in 0..1 to uint8."""
+    return np.asarray(np.clip(picture, 0, 1) * 255 + 0.5, np.uint8)
+
+
+def to_deep(picture: np.ndarray) -> np.ndarray:
+    """Round a picture in 0..1 to uint16."""
+    return np.asarray(np.clip(picture, 0, 1) * 65535 + 0.5, np.uint16)

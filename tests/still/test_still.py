@@ -19,7 +19,7 @@ from ncavideo.still import zoom
 from ncavideo.still.fractal import enlarged, grow_fractal, sizes
 from ncavideo.still.still import SHEET_LABEL, SHEET_TILE, StillOptions, sheet_picture
 from ncavideo.util.errors import UserError
-from ncavideo.util.image_io import linear
+from ncavideo.util.write_image import linear
 
 
 def run(*arguments: object) -> Result:

@@ -18,7 +18,7 @@ from ncavideo.control.field import Context, make_view
 from ncavideo.control.spec import parse_control
 from ncavideo.training.trainer import load_style
 from ncavideo.util.errors import UserError
-from ncavideo.util.pictures import read_picture
+from ncavideo.util.read_image import read_picture
 
 SHARES = np.linspace(0, 1, 16).reshape(4, 4)  # of white
 # NumPy's type, TIFF's sample format, bits, what is white.

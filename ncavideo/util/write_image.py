@@ -1,4 +1,4 @@
-"""Pictures into files: 8 or 16 bits a channel, or light itself as floats, with their settings."""
+"""Pictures into files: 8 or 16 bits a channel, or light itself as floats."""
 
 from __future__ import annotations
 
@@ -58,6 +58,15 @@ def save_picture(
     except (OSError, cv2.error) as error:
         said = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise OutputError(f"cannot write {output}: {said}") from error
+
+
+def save_png(image: Image.Image, output: Path) -> None:
+    """Write a PNG that appears under its name only when it is complete."""
+    try:
+        with replacing(output) as partial:
+            image.save(partial, "PNG")
+    except OSError as error:
+        raise OutputError(f"cannot write {output}: {error.strerror or error}") from error
 
 
 def linear(rgb: np.ndarray) -> np.ndarray:
