@@ -20,7 +20,7 @@ import numpy as np
 
 from ncavideo.nca.ruleset import find_ruleset
 from ncavideo.still.fractal import grow_fractal
-from ncavideo.still.still import StillOptions
+from ncavideo.still.options import StillOptions
 from ncavideo.util.pixels import LUMINANCE
 
 RULES = ("moss", "magma", "water", "stone", "bark", "nebula", "crystal")

@@ -26,10 +26,10 @@ import torch.nn.functional as F
 from clips import frames, real_clips
 
 from ncavideo.control.levels import clip_range
+from ncavideo.nca.grow import grow
 from ncavideo.nca.ruleset import RuleSet, find_ruleset
 from ncavideo.rendering.frame_renderer import Painter
 from ncavideo.rendering.options import RenderOptions
-from ncavideo.still.still import StillOptions, grow
 from ncavideo.training.patches import PATCH, STRIDE, Patches
 from ncavideo.training.trainer import load_style
 from ncavideo.training.vgg import load_vgg
@@ -57,8 +57,7 @@ def own_distances(patches: Patches, ruleset: RuleSet, rule: str) -> np.ndarray:
     """Return a rule's own distance for each fifth of the light scale."""
     wave = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(512) / 512)
     light = np.broadcast_to(wave.astype(np.float32), (160, 512)).copy()
-    options = StillOptions({rule: 1.0}, ruleset=ruleset.name, steps=600, edge="wrap")
-    texture = grow(ruleset, options, light)
+    texture = grow(ruleset, {rule: 1.0}, light, steps=600, edge="wrap")
     distance = patches.distances(texture)[:, ruleset.rule_names.index(rule)]
     bins = light_bin(windows(light, "mean"))
     return np.array([np.median(distance[bins == b]) for b in range(LIGHT_BINS)])

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from mud import LIGHT_BINS, STYLES, WITHIN, light_bin, own_distances, windows
 
+from ncavideo.nca.grow import grow
 from ncavideo.nca.ruleset import find_ruleset
-from ncavideo.still.still import StillOptions, grow
 from ncavideo.training.patches import Patches
 from ncavideo.training.trainer import load_style
 from ncavideo.training.vgg import load_vgg
@@ -42,8 +42,7 @@ def main() -> None:
     grey = np.repeat((dark + (bright - dark) * light)[..., None], 3, 2)
 
     def grown(weights: dict[str, float]) -> np.ndarray:
-        options = StillOptions(weights, steps=STEPS, seed=SEED, edge="wrap")
-        return grow(ruleset, options, light)
+        return grow(ruleset, weights, light, steps=STEPS, seed=SEED, edge="wrap")
 
     alone = {rule: grown({rule: 1.0}) for rule in ruleset.rule_names}
     each = "".join(f"{f'light {b + 1}/{LIGHT_BINS}':>11}" for b in range(LIGHT_BINS))

@@ -26,7 +26,8 @@ from torch import Tensor
 
 from ncavideo.nca.engines.reference import network
 from ncavideo.nca.fire_mask import fire_mask
-from ncavideo.nca.ruleset import LIGHT, RuleSet, open_ruleset
+from ncavideo.nca.network import LIGHT
+from ncavideo.nca.ruleset import RuleSet, open_ruleset
 
 HEIGHT, BAND = 64, 24  # cells; every rule has a band of columns
 MARGIN = 4  # cells at a band's rim that do not count: neighbours of another rule

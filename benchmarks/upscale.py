@@ -21,8 +21,8 @@ import cv2
 import numpy as np
 
 from ncavideo.composite.upscale import UPSCALERS
+from ncavideo.nca.grow import grow
 from ncavideo.nca.ruleset import find_ruleset
-from ncavideo.still.still import StillOptions, grow
 from ncavideo.util.pixels import LUMINANCE
 
 RULES = ("fire", "moss", "bark", "circuits")
@@ -52,7 +52,7 @@ def main() -> None:
     print(f"{'way':<8}{'rule':<10}{'PSNR':>7}{'sharpness':>11}{'overshoot':>11}{'blocks':>8}")
     light = np.full((SIDE // 2, SIDE // 2), 0.6, np.float32)
     for rule in RULES:
-        grown = grow(find_ruleset((rule,)), StillOptions({rule: 1.0}, steps=400), light)
+        grown = grow(find_ruleset((rule,)), {rule: 1.0}, light, steps=400)
         # A texture of twice the size, so that there is something to lose.
         whole = cv2.resize(grown, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
         small = cv2.resize(whole, (SIDE // ratio,) * 2, interpolation=cv2.INTER_AREA)

@@ -23,7 +23,8 @@ PAGES = {
 
 def on_post_build(config: Any) -> None:
     """Write the gallery's pages, with a rule set running in each, into the site."""
-    from ncavideo.nca.ruleset import RuleSet, presets
+    from ncavideo.nca.catalog import presets
+    from ncavideo.nca.ruleset import RuleSet
     from ncavideo.web.gallery import gallery
 
     rulesets = [RuleSet.load(path) for path in presets().values()]

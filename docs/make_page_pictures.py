@@ -8,7 +8,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Frame, Page, sync_playwright
 
-from ncavideo.nca.ruleset import open_ruleset, presets
+from ncavideo.nca.catalog import presets
+from ncavideo.nca.ruleset import open_ruleset
 from ncavideo.web.export import export
 from ncavideo.web.gallery import gallery
 

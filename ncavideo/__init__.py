@@ -17,7 +17,8 @@ from ncavideo.util.errors import OutputError, UserError
 from ncavideo.version import __version__
 
 if TYPE_CHECKING:
-    from ncavideo.nca.ruleset import RuleSet, presets
+    from ncavideo.nca.catalog import presets
+    from ncavideo.nca.ruleset import RuleSet
     from ncavideo.rendering.api import paint, render
     from ncavideo.rendering.options import RenderOptions
 
@@ -38,7 +39,7 @@ _HOMES = {
     "render": "ncavideo.rendering.api",
     "RenderOptions": "ncavideo.rendering.options",
     "RuleSet": "ncavideo.nca.ruleset",
-    "presets": "ncavideo.nca.ruleset",
+    "presets": "ncavideo.nca.catalog",
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ncavideo.app.render_form import AS_ALL, AUTOMATIC, MOST_RULES, PLAIN
 from ncavideo.control.spec import parse_control
-from ncavideo.nca.ruleset import SUFFIX
+from ncavideo.nca.catalog import SUFFIX
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 

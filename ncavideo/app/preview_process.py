@@ -109,9 +109,9 @@ def moment(clip: Path, options: RenderOptions, time: float, folder: Path) -> dic
 
     `source`, `result`, and what drives the rules there: as `ncavideo preview` shows it.
     """
-    from ncavideo.nca.brightness import in_order
     from ncavideo.nca.ruleset import find_ruleset
     from ncavideo.rendering.preview import look_at
+    from ncavideo.rendering.rule_order import in_order
 
     ruleset = find_ruleset(options.rules, options.ruleset)
     across = min(ACROSS, facts(clip).width)

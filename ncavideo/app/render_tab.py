@@ -30,7 +30,8 @@ from ncavideo.app.render_form import (
 from ncavideo.app.render_job import News, Render
 from ncavideo.app.service import Service
 from ncavideo.app.sessions import Session
-from ncavideo.nca.ruleset import SUFFIX, RuleSet, find_ruleset, presets
+from ncavideo.nca.catalog import SUFFIX, presets
+from ncavideo.nca.ruleset import RuleSet, find_ruleset
 from ncavideo.rendering.command_line import render_command
 from ncavideo.rendering.look_file import load_look, save_look
 from ncavideo.rendering.options import CHOICES, RenderOptions

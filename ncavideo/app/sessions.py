@@ -10,7 +10,8 @@ import threading
 from pathlib import Path
 from typing import Protocol
 
-from ncavideo.nca.ruleset import RuleSet, open_ruleset, presets
+from ncavideo.nca.catalog import presets
+from ncavideo.nca.ruleset import RuleSet, open_ruleset
 from ncavideo.util.errors import UserError
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ncavideo.nca import engines
-from ncavideo.nca.ruleset import RuleSet, presets
+from ncavideo.nca.catalog import presets
+from ncavideo.nca.ruleset import RuleSet
 from ncavideo.rendering.checkpoint import unfinished
 from ncavideo.util.device import choose_device
 from ncavideo.util.errors import UserError

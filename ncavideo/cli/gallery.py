@@ -21,7 +21,8 @@ def gallery_command(
 ) -> None:
     """Write a folder of web pages that shows rule sets, by default all presets, live."""
     with one_sentence_errors():
-        from ncavideo.nca.ruleset import open_ruleset, presets
+        from ncavideo.nca.catalog import presets
+        from ncavideo.nca.ruleset import open_ruleset
         from ncavideo.web.gallery import gallery
 
         shown = [open_ruleset(name) for name in rulesets or presets()]

@@ -21,7 +21,8 @@ def presets_group() -> None:
 def presets_list(as_json: bool) -> None:
     """List the presets and their rules."""
     with one_sentence_errors():
-        from ncavideo.nca.ruleset import RuleSet, presets
+        from ncavideo.nca.catalog import presets
+        from ncavideo.nca.ruleset import RuleSet
 
         sets = [RuleSet.load(path) for path in presets().values()]
     if as_json:
@@ -78,7 +79,7 @@ def presets_show(name: str, as_json: bool) -> None:
 def presets_sheet(output: Path, ruleset: str | None, overwrite: bool, as_json: bool) -> None:
     """Draw one labelled picture of all rules, from dark to bright."""
     with one_sentence_errors():
-        from ncavideo.still.still import sheet
+        from ncavideo.nca.rule_sheet import sheet
 
         sheet(output, ruleset, overwrite)
     if as_json:
@@ -95,7 +96,7 @@ def presets_sheet(output: Path, ruleset: str | None, overwrite: bool, as_json: b
 def presets_push(name: str, repo: str, private: bool, as_json: bool) -> None:
     """Send the preset or rule set file NAME to USER/REPO on the Hugging Face hub."""
     with one_sentence_errors():
-        from ncavideo.nca.hub import push
+        from ncavideo.nca.publish import push
         from ncavideo.nca.ruleset import open_ruleset
 
         address = push(open_ruleset(name), repo, private)

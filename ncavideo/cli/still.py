@@ -71,7 +71,8 @@ def still_command(
         ncavideo still --rules fire,moss --picture portrait.jpg -o portrait.png
     """  # noqa: D301
     with one_sentence_errors():
-        from ncavideo.still.still import StillOptions, parse_size, parse_weights, still, still_of
+        from ncavideo.still.options import StillOptions, parse_size, parse_weights
+        from ncavideo.still.still import still, still_of
 
         wanted = None if size is None else parse_size(size)
         bits = None if depth is None else int(depth)

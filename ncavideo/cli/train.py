@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ncavideo.cli.common import one_sentence_errors, progress_bar
-from ncavideo.nca.ruleset import SUFFIX
+from ncavideo.nca.catalog import SUFFIX
 from ncavideo.util.atomic_write import check_output
 from ncavideo.util.errors import UserError
 

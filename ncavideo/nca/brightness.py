@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 
-from ncavideo.nca import engines
-from ncavideo.nca.inputs import inputs_for
+from ncavideo.nca.grow import grow
 from ncavideo.nca.ruleset import RuleSet
-from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.pixels import LUMINANCE, to_linear
 
 SIDE, STEPS = 64, 300  # cells and steps of the picture that is measured where nothing is on record
@@ -24,16 +22,11 @@ def brightness(ruleset: RuleSet, rule: str) -> float:
     value = known.get(rule) if isinstance(known, dict) else None
     if isinstance(value, int | float):
         return float(value)
-    ones = np.ones((1, SIDE, SIDE), np.float32)
-    inputs = inputs_for(ruleset, [rule], ones, np.full((SIDE, SIDE), 0.5, np.float32))
-    engine = engines.start("auto", ruleset, SIDE, SIDE, edge="wrap", device="cpu")
-    engine.step(inputs, STEPS)
-    return float((to_linear(engine.rgb()) @ LUMINANCE).mean())
+    middle = np.full((SIDE, SIDE), 0.5, np.float32)
+    picture = grow(ruleset, {rule: 1.0}, middle, steps=STEPS, edge="wrap", device="cpu")
+    return float((to_linear(picture) @ LUMINANCE).mean())
 
 
-def in_order(options: RenderOptions, ruleset: RuleSet) -> RenderOptions:
-    """Return the options with the brightest rule first, if that was asked for."""
-    if not options.by_brightness:
-        return options
-    rules = sorted(options.rules, key=lambda rule: -brightness(ruleset, rule))
-    return replace(options, rules=tuple(rules), by_brightness=False)
+def brightest_first(rules: Sequence[str], ruleset: RuleSet) -> tuple[str, ...]:
+    """Return the rules in the order of their own brightness."""
+    return tuple(sorted(rules, key=lambda rule: -brightness(ruleset, rule)))

@@ -1,4 +1,4 @@
-"""Rule sets on the Hugging Face hub: `hf://user/repo`, and sending one there.
+"""Rule sets from the Hugging Face hub: `hf://user/repo`.
 
 A repository holds `ruleset.safetensors`, and beside it a model card and a sheet; the recipe is in
 the file. A rule set from the hub is checked like any file: loading it never runs code.
@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from ncavideo.nca.ruleset import MAX_FILE_BYTES, SUFFIX, RuleSet
+from ncavideo.nca.catalog import MAX_FILE_BYTES, SUFFIX
 from ncavideo.util.errors import UserError
 
 SCHEME = "hf://"
@@ -32,7 +31,7 @@ def fetch(address: str) -> Path:
     if match is None:
         raise UserError(f"{address!r} is no address: write hf://user/repo or hf://user/repo/file")
     repo, revision, file = match["repo"], match["revision"], match["file"]
-    hub = _hub()
+    hub = hub_library()
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
@@ -71,72 +70,7 @@ def fetch(address: str) -> Path:
     except UserError:
         raise
     except Exception as error:  # its HTTP library's own, another one in each major version
-        raise UserError(f"{address} could not be loaded: {_reason(error)}") from error
-
-
-def push(ruleset: RuleSet, repo: str, private: bool = False) -> str:
-    """Send a rule set to `user/repo`, made if need be; return the page's address.
-
-    Raises `UserError` when the hub refuses, for example because nobody is logged in.
-    """
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", repo, re.ASCII) is None:
-        raise UserError(f"{repo!r} is not a repository's name: write user/repo")
-    hub = _hub()
-    from ncavideo.still.still import sheet_picture
-
-    with tempfile.TemporaryDirectory() as folder:
-        path, sheet = Path(folder) / FILE, Path(folder) / "sheet.png"
-        ruleset.save(path)
-        sheet_picture([ruleset]).save(sheet)
-        files = {FILE: path, "sheet.png": sheet, "README.md": model_card(ruleset, repo).encode()}
-        api = hub.HfApi()
-        try:
-            api.create_repo(repo, private=private, exist_ok=True)
-            done = api.create_commit(
-                repo,
-                [hub.CommitOperationAdd(name, content) for name, content in files.items()],
-                commit_message=f"The rule set {ruleset.name}",
-            )
-        except Exception as error:  # its HTTP library's own, another one in each major version
-            raise UserError(
-                f"the hub did not take {repo}: {_reason(error)} (log in with `hf auth login`, or"
-                " set HF_TOKEN)"
-            ) from error
-    return str(getattr(done, "repo_url", f"{SCHEME}{repo}"))
-
-
-def model_card(ruleset: RuleSet, repo: str) -> str:
-    """Return the repository's README, with the metadata that the hub reads."""
-    rules = "\n".join(
-        f"| `{rule.name}` | {_cell(rule.prompt)} | {_cell(rule.style)} | {_cell(rule.credit)} |"
-        for rule in ruleset.rules
-    )
-    origin = ruleset.provenance
-    names = ",".join(ruleset.rule_names[:2])
-    return f"""---
-library_name: ncavideo
-tags: [neural-cellular-automata, texture-synthesis, video, style-transfer]
----
-
-# {ruleset.name}
-
-A rule set for [ncavideo](https://pypi.org/project/ncavideo): one neural cellular automaton of
-{ruleset.channels} channels and {ruleset.hidden} hidden units that grows {len(ruleset.rules)} \
-textures.
-
-![Every rule, from dark to bright](sheet.png)
-
-    ncavideo render in.mp4 --ruleset {SCHEME}{repo} --rules {names}
-
-| rule | prompt | style | credit |
-| --- | --- | --- | --- |
-{rules}
-
-Trained {origin.get("date", "at an unknown date")}, {origin.get("iterations", "unknown")} \
-iterations, style features {origin.get("style_features", "unknown")}, text guide \
-{origin.get("guide", "unknown")}. The file holds the whole recipe: `ncavideo presets show \
-{SCHEME}{repo} --json`.
-"""
+        raise UserError(f"{address} could not be loaded: {reason(error)}") from error
 
 
 def _download(hub: Any, repo: str, file: str, revision: str | None) -> Path:
@@ -174,7 +108,8 @@ def _only_ruleset(hub: Any, address: str, repo: str, revision: str | None) -> st
     raise UserError(f"the repository {repo} should hold one {SUFFIX} file, and holds {some}")
 
 
-def _hub() -> Any:
+def hub_library() -> Any:
+    """Return huggingface_hub, silenced. Raises `UserError` where it is not installed."""
     try:
         import huggingface_hub
         from huggingface_hub.utils import logging
@@ -185,11 +120,7 @@ def _hub() -> Any:
     return huggingface_hub
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Return what a library's error says, in one line."""
     said = getattr(error, "server_message", None) or str(error)
     return (said.strip().splitlines() or [type(error).__name__])[0]
-
-
-def _cell(text: str) -> str:
-    """Return text that cannot break out of a table's cell."""
-    return " ".join(text.replace("|", "\\|").split()) or "-"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from ncavideo.nca.ruleset import LIGHT, RuleSet
+from ncavideo.nca.network import LIGHT, Network
 
 # Training shows each rule at 0.4 to 1 of its strength. Below that nothing is known to hold, so a
 # rule that fades out keeps living at this strength while the composite uncovers the source.
@@ -17,7 +17,7 @@ TRACE = 1e-3  # of a weight: where there is hardly any, the rules' shares come f
 
 
 def inputs_for(
-    ruleset: RuleSet, rules: Sequence[str], weights: np.ndarray, light: np.ndarray
+    ruleset: Network, rules: Sequence[str], weights: np.ndarray, light: np.ndarray
 ) -> np.ndarray:
     """Return the input channels `[I, h, w]` float32 of one frame, in the rule set's order.
 

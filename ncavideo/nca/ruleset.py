@@ -14,12 +14,14 @@ import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ncavideo.nca.catalog import MAX_FILE_BYTES, SUFFIX, presets
+from ncavideo.nca.network import LIGHT
 from ncavideo.util.atomic_write import replacing
 from ncavideo.util.errors import UserError
 
@@ -28,13 +30,11 @@ if TYPE_CHECKING:
 
 FORMAT = "ncavideo-ruleset"
 VERSION = 1
-SUFFIX = ".safetensors"
-LIGHT = "light"  # the input channel for the brightness a region should take, -1 (dark) to 1
 
-# A rule set is tens of kilobytes; these bounds stop a hostile file, not an ambitious one.
-MAX_FILE_BYTES = 64 << 20
+# These bounds stop a hostile file, not an ambitious one.
 MAX_SIDE = 32_768  # cells
 MAX_CHANNELS, MAX_INPUTS, MAX_HIDDEN = 256, 256, 4096
+SWATCH, SWATCH_STEPS = 96, 300  # what a notebook shows: cells a side, and how long they grow
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
@@ -139,7 +139,7 @@ class RuleSet:
         `rules`: each rule's weight, 0 or more, at most 1 in all; `light`: 0 (dark) to 1 (bright),
         one number or `[height, width]`. Raises `UserError` for what cannot be.
         """
-        from ncavideo.still.still import StillOptions, grow
+        from ncavideo.nca.grow import check_growth, grow
 
         unknown = [name for name in rules if name not in self.rule_names]
         if unknown:
@@ -154,15 +154,19 @@ class RuleSet:
             raise UserError(f"light must be a number or [{height}, {width}], not {field.shape}")
         if not 0 <= float(field.min()) <= float(field.max()) <= 1:
             raise UserError("light must lie between 0 and 1")
-        options = StillOptions(
-            dict(rules), steps=steps, seed=seed, edge=edge, device=device, engine=engine
-        )
-        return grow(self, options, np.broadcast_to(field, (height, width)).copy())
+        check_growth(rules, steps=steps, seed=seed)
+        return grow(
+            self, rules, np.broadcast_to(field, (height, width)).copy(),
+            steps=steps, seed=seed, edge=edge, device=device, engine=engine,
+        )  # fmt: skip
 
     def _repr_html_(self) -> str:
-        from ncavideo.util.notebook import ruleset_html
+        from ncavideo.util.notebook import pictures_html
 
-        return ruleset_html(self)
+        facts = f"{self.channels} channels, {self.hidden} hidden units"
+        return pictures_html(
+            self.name, facts, {rule: _swatch(self, rule) for rule in self.rule_names}
+        )
 
     def save(self, path: Path) -> None:
         """Write the rule set; the file appears under its name only when it is complete."""
@@ -232,6 +236,11 @@ class RuleSet:
         return ruleset
 
 
+@lru_cache(64)
+def _swatch(ruleset: RuleSet, rule: str) -> np.ndarray:
+    return ruleset.grow(SWATCH, SWATCH, {rule: 1.0}, steps=SWATCH_STEPS)
+
+
 def _fraction(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
         raise ValueError(f"its fire rate {str(value)[:20]} is not between 0 and 1")
@@ -295,17 +304,6 @@ def _document(path: Path, data: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise UserError(f"{path} is not an ncavideo rule set")
     return document
-
-
-def preset_folder() -> Path:
-    """Return the folder of the presets: in the installed package, or beside it in a checkout."""
-    packaged = Path(str(resources.files("ncavideo"))) / "presets"
-    return packaged if packaged.is_dir() else packaged.parent.parent / "presets"
-
-
-def presets() -> dict[str, Path]:
-    """Return the shipped rule sets by name."""
-    return {path.stem: path for path in sorted(preset_folder().glob(f"*{SUFFIX}"))}
 
 
 def open_ruleset(source: str) -> RuleSet:

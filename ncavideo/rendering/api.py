@@ -73,9 +73,9 @@ def paint(
     with `output="numpy"` an array `[H, W, 3]`: uint8, or uint16 or float32 if the frame was of
     such. Raises `UserError` for options that cannot be, and frames that are none.
     """
-    from ncavideo.nca.brightness import in_order
     from ncavideo.nca.ruleset import find_ruleset
     from ncavideo.rendering.frame_renderer import Painter
+    from ncavideo.rendering.rule_order import in_order
 
     unknown = OF_FILES & options.keys()
     if unknown:

@@ -11,10 +11,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ncavideo.composite.false_colour import colour_of, expression_picture
 from ncavideo.control.levels import ClipRange, clip_range
-from ncavideo.nca.brightness import in_order
 from ncavideo.nca.ruleset import RuleSet, find_ruleset
 from ncavideo.rendering.frame_renderer import Painter
 from ncavideo.rendering.options import RenderOptions
+from ncavideo.rendering.rule_order import in_order
 from ncavideo.util.errors import UserError
 from ncavideo.util.pixels import as_float, luminance, to_bytes
 from ncavideo.util.write_image import check_picture_output, save_png

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from ncavideo.control.levels import clip_range
-from ncavideo.nca.brightness import in_order
 from ncavideo.nca.ruleset import RuleSet, find_ruleset
 from ncavideo.rendering import memory_estimate as memory
 from ncavideo.rendering.checkpoint import SEGMENT, State, Work, fingerprint
 from ncavideo.rendering.frame_renderer import Guide, Painter
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.pipeline import Stage, overlap
+from ncavideo.rendering.rule_order import in_order
 from ncavideo.util.device import cores
 from ncavideo.util.events import event
 from ncavideo.util.pixels import luminance

@@ -24,7 +24,7 @@ from ncavideo.nca import engines
 from ncavideo.nca.engines.base import Engine, Snapshot
 from ncavideo.nca.inputs import inputs_for
 from ncavideo.nca.ruleset import RuleSet
-from ncavideo.still.still import StillOptions
+from ncavideo.still.options import StillOptions
 from ncavideo.util.errors import UserError
 from ncavideo.util.pixels import LUMINANCE
 

@@ -1,125 +1,28 @@
-"""Pictures without a clip: a rule or a mixture grown from the seed, and the sheet of all rules."""
+"""Pictures without a clip: a rule or a mixture grown from the seed, a photograph as texture."""
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from ncavideo.composite.upscale import find_upscaler
-from ncavideo.nca import engines
-from ncavideo.nca.inputs import inputs_for
-from ncavideo.nca.ruleset import RuleSet, find_ruleset, open_ruleset, presets
+from ncavideo.nca.grow import grow
+from ncavideo.nca.ruleset import RuleSet, find_ruleset
+from ncavideo.still.options import StillOptions
 from ncavideo.still.zoom import check_zoom_output, save_zoom
 from ncavideo.util.errors import UserError
-from ncavideo.util.pixels import to_bytes, to_deep
-from ncavideo.util.write_image import check_picture_output, save_picture, save_png
+from ncavideo.util.write_image import check_picture_output, save_picture
+from ncavideo.util.pixels import to_deep
 
 if TYPE_CHECKING:
-    from ncavideo.nca.model import Edge
     from ncavideo.rendering.options import RenderOptions
 
-MOST_PIXELS = 200_000_000
 RIM = 8  # cells beyond the edge that an enlargement looks at, and more
 ZOOM_SECONDS = 4.0  # a level
-# The sheet: one tile a light, then a strip from dark to bright.
-SHEET_LIGHTS = (0.1, 0.35, 0.65, 0.9)
-SHEET_TILE = 144  # cells
-SHEET_STEPS = 600
-SHEET_LABEL = 28  # pixels above each row
-
-
-@dataclass(frozen=True)
-class StillOptions:
-    """What a still is asked for; see `RenderOptions` for the words they share."""
-
-    weights: dict[str, float]
-    size: tuple[int, int] = (512, 512)
-    ruleset: str | None = None
-    steps: int = 600
-    light: float = 0.6
-    cell: int = 2
-    fractal: int = 0
-    scale: float = 2.0
-    level_steps: int = 64
-    seed: int = 0
-    edge: Edge = "reflect"
-    device: str = "auto"
-    engine: str = "auto"
-
-    def __post_init__(self) -> None:
-        """Raise `UserError` for a value out of range."""
-        ranges = {
-            "steps": (self.steps, 1, 1_000_000),
-            "light": (self.light, 0, 1),
-            "cell": (self.cell, 1, 256),
-            "fractal": (self.fractal, 0, 12),
-            "scale": (self.scale, 1.25, 8),
-            "level-steps": (self.level_steps, 1, 512),
-            "seed": (self.seed, 0, 2**32 - 1),
-        }
-        for name, (value, low, high) in ranges.items():
-            if not low <= value <= high:
-                raise UserError(f"--{name} must lie between {low:g} and {high:g}, not {value:g}")
-        total = sum(self.weights.values())
-        if not self.weights or min(self.weights.values()) < 0 or not 0 < total <= 1 + 1e-6:
-            raise UserError(
-                "the rules' weights must be 0 or more and sum to at most 1, as fire=0.7,moss=0.3"
-            )
-
-
-def parse_weights(text: str) -> dict[str, float]:
-    """Parse `fire=0.7,moss=0.3`; rules without a weight share what is left evenly."""
-    weights: dict[str, float | None] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, given, number = part.partition("=")
-        try:
-            value = float(number) if given else None
-        except ValueError as error:
-            raise UserError(f"{part!r} is not a rule and its weight, as fire=0.7") from error
-        if name.strip() in weights:
-            raise UserError(f"the rule {name.strip()!r} is named twice")
-        weights[name.strip()] = value
-    open_ones = [name for name, value in weights.items() if value is None]
-    left = max(0.0, 1 - sum(value for value in weights.values() if value is not None))
-    return {n: left / len(open_ones) if v is None else v for n, v in weights.items()}
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Parse `640x360` as (width, height)."""
-    match = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", text.strip())
-    size = (int(match[1]), int(match[2])) if match else (0, 0)
-    if min(size) < 1 or size[0] * size[1] > MOST_PIXELS:
-        raise UserError(f"--size must be WIDTHxHEIGHT in pixels, as 512x512, not {text!r}")
-    return size
-
-
-def grow(ruleset: RuleSet, options: StillOptions, light: np.ndarray) -> np.ndarray:
-    """Grow a texture from the seed under constant inputs; return `[h, w, 3]` float32, 0..1.
-
-    `light` `[h, w]`, 0..1, gives the grid's size.
-    """
-    height, width = light.shape
-    rules = tuple(options.weights)
-    weights = np.array(list(options.weights.values()), np.float32)[:, None, None]
-    inputs = inputs_for(ruleset, rules, np.broadcast_to(weights, (len(rules), *light.shape)), light)
-    engine = engines.start(
-        options.engine,
-        ruleset,
-        height,
-        width,
-        seed=options.seed,
-        edge=options.edge,
-        device=options.device,
-    )
-    engine.step(inputs, options.steps)
-    return engine.rgb()
 
 
 def still(
@@ -165,7 +68,11 @@ def _grown(ruleset: RuleSet, options: StillOptions, news: Callable[[float], None
             return cells
         texture = np.asarray(cells, np.float32) / np.float32(65535)
     else:
-        texture = grow(ruleset, options, np.full((rows, columns), options.light, np.float32))
+        texture = grow(
+            ruleset, options.weights, np.full((rows, columns), options.light, np.float32),
+            steps=options.steps, seed=options.seed, edge=options.edge,
+            device=options.device, engine=options.engine,
+        )  # fmt: skip
     rim = RIM if options.edge == "wrap" else 0
     # A picture that is to be tiled is enlarged with what lies across its edges.
     texture = np.pad(texture, ((rim, rim), (rim, rim), (0, 0)), mode="wrap") if rim else texture
@@ -191,8 +98,9 @@ def still_of(
     import cv2
 
     from ncavideo.control.levels import clip_range
-    from ncavideo.nca.brightness import in_order
     from ncavideo.rendering.frame_renderer import Painter
+    from ncavideo.rendering.rule_order import in_order
+    from ncavideo.util.read_image import read_picture
     from ncavideo.util.pixels import luminance
     from ncavideo.util.read_image import read_picture
 
@@ -211,44 +119,3 @@ def still_of(
     settings = {"picture": photo.name, "ruleset": ruleset.name, **asdict(options)}
     save_picture(picture, output, settings, depth)
     return {"output": str(output), "width": width, "height": height, "ruleset": ruleset.name}
-
-
-def sheet(output: Path, source: str | None = None, overwrite: bool = False) -> None:
-    """Draw one labelled picture of all rules of `source`, or of every preset."""
-    check_picture_output(output, overwrite)
-    if output.suffix.lower() != ".png":
-        raise UserError(f"{output} must end in .png")
-    sets = [open_ruleset(source)] if source else [RuleSet.load(p) for p in presets().values()]
-    if not sets:
-        raise UserError("there is no preset to draw")
-    save_png(sheet_picture(sets), output)
-
-
-def sheet_picture(sets: Sequence[RuleSet]) -> Image.Image:
-    """Draw all rules of some rule sets, a labelled row each, from dark to bright."""
-    rows = [_sheet_row(ruleset, rule) for ruleset in sets for rule in ruleset.rule_names]
-    widest = max(row.shape[1] for row in rows)
-    padded = [np.pad(row, ((0, 0), (0, widest - row.shape[1]), (0, 0))) for row in rows]
-    return Image.fromarray(np.concatenate(padded))
-
-
-def _sheet_row(ruleset: RuleSet, rule: str) -> np.ndarray:
-    tiles = []
-    # Without a light channel all columns would be one picture: the strip takes their place.
-    lights = SHEET_LIGHTS if ruleset.has_light else ()
-    for light in lights:
-        field = np.full((SHEET_TILE, SHEET_TILE), light, np.float32)
-        options = StillOptions({rule: 1.0}, steps=SHEET_STEPS, edge="wrap")
-        tiles.append(grow(ruleset, options, field))
-    width = (len(SHEET_LIGHTS) - len(lights) + 2) * SHEET_TILE
-    strip = np.broadcast_to(np.linspace(0, 1, width, dtype=np.float32), (SHEET_TILE, width))
-    tiles.append(grow(ruleset, StillOptions({rule: 1.0}, steps=SHEET_STEPS), strip))
-    picture = to_bytes(np.concatenate(tiles, 1))
-    prompt = next(r.prompt for r in ruleset.rules if r.name == rule)
-    text = f"{ruleset.name} / {rule}" + (f"   “{prompt}”" if prompt else "")
-    font = ImageFont.load_default(15)
-    width = max(picture.shape[1], 16 + math.ceil(font.getlength(text)))
-    label = Image.new("RGB", (width, SHEET_LABEL), (16, 16, 18))
-    ImageDraw.Draw(label).text((8, 6), text, (235, 235, 235), font)
-    picture = np.pad(picture, ((0, 0), (0, width - picture.shape[1]), (0, 0)))
-    return np.concatenate([np.asarray(label), picture])

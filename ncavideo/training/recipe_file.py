@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ncavideo.nca.ruleset import LIGHT, NAME
+from ncavideo.nca.network import LIGHT
+from ncavideo.nca.ruleset import NAME
 from ncavideo.training.loggers import LOGGERS
 from ncavideo.training.recipe import (
     FORMAT,

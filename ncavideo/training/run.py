@@ -18,7 +18,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ncavideo.nca.ruleset import SUFFIX, RuleSet, open_ruleset
+from ncavideo.nca.catalog import SUFFIX
+from ncavideo.nca.ruleset import RuleSet, open_ruleset
 from ncavideo.training.animation import save_animation
 from ncavideo.training.loggers import folder as log
 from ncavideo.training.loggers import open_logger

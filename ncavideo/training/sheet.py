@@ -6,7 +6,8 @@ import numpy as np
 
 from ncavideo.nca import engines
 from ncavideo.nca.model import Edge
-from ncavideo.nca.ruleset import LIGHT, RuleSet
+from ncavideo.nca.network import LIGHT
+from ncavideo.nca.ruleset import RuleSet
 
 LIGHTS = (0.1, 0.35, 0.65, 0.9)
 

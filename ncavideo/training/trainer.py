@@ -19,7 +19,8 @@ from torch import Tensor
 from ncavideo.nca import engines
 from ncavideo.nca.engines.base import Snapshot
 from ncavideo.nca.model import FILTERS, NCA, Edge, to_rgb
-from ncavideo.nca.ruleset import LIGHT, Rule, RuleSet
+from ncavideo.nca.network import LIGHT
+from ncavideo.nca.ruleset import Rule, RuleSet
 from ncavideo.training.conditions import disc, draw_condition
 from ncavideo.training.motion import carried, velocity
 from ncavideo.training.pool import Pool

@@ -5,30 +5,26 @@ from __future__ import annotations
 import base64
 import html
 import io
-from functools import lru_cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ncavideo.nca.ruleset import RuleSet
-
-SWATCH, STEPS = 96, 300  # cells a side, and how long they grow
 LARGEST = 20_000_000  # bytes of a clip that is put into a notebook; a larger one is only named
 TYPES = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm"}
 
 
-def ruleset_html(ruleset: RuleSet) -> str:
-    """Return a rule set's name and a swatch of each rule, as HTML."""
+def pictures_html(title: str, facts: str, pictures: Mapping[str, np.ndarray]) -> str:
+    """Return named pictures `[h, w, 3]`, 0..1, in a row under a title, as HTML."""
     cells = "".join(
-        f'<figure style="display:inline-block;margin:0 8px 8px 0"><img width="{SWATCH}"'
-        f' height="{SWATCH}" alt="{html.escape(rule.name)}" src="{_swatch(ruleset, rule.name)}">'
-        f"<figcaption>{html.escape(rule.name)}</figcaption></figure>"
-        for rule in ruleset.rules
+        f'<figure style="display:inline-block;margin:0 8px 8px 0"><img width="{picture.shape[1]}"'
+        f' height="{picture.shape[0]}" alt="{html.escape(name)}" src="{_png(picture)}">'
+        f"<figcaption>{html.escape(name)}</figcaption></figure>"
+        for name, picture in pictures.items()
     )
-    facts = f"{ruleset.channels} channels, {ruleset.hidden} hidden units"
-    return f"<div><b>{html.escape(ruleset.name)}</b> ({facts})<br>{cells}</div>"
+    return f"<div><b>{html.escape(title)}</b> ({html.escape(facts)})<br>{cells}</div>"
 
 
 def clip_html(path: Path, text: str) -> str:
@@ -43,13 +39,12 @@ def clip_html(path: Path, text: str) -> str:
     return f'<video controls loop muted style="{style}" src="{source}"></video><p>{said}</p>'
 
 
-@lru_cache(64)
-def _swatch(ruleset: RuleSet, rule: str) -> str:
+def _png(picture: np.ndarray) -> str:
+    """Return a picture as an address that holds it."""
     from PIL import Image
 
     from ncavideo.util.pixels import to_bytes
 
-    picture: np.ndarray = ruleset.grow(SWATCH, SWATCH, {rule: 1.0}, steps=STEPS)
     buffer = io.BytesIO()
     Image.fromarray(to_bytes(picture)).save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -30,7 +30,7 @@ from ncavideo.app.train_form import asked_recipe, sheet_every
 from ncavideo.app.train_job import Training
 from ncavideo.app.turn_queue import Line
 from ncavideo.control.spec import parse_control
-from ncavideo.nca.ruleset import presets
+from ncavideo.nca.catalog import presets
 from ncavideo.rendering.command_line import render_command
 from ncavideo.rendering.look_file import load_look, save_look
 from ncavideo.rendering.options import RenderOptions

@@ -17,11 +17,12 @@ from ncavideo.control.field import Context, Motion, View, make_view
 from ncavideo.control.levels import ClipRange
 from ncavideo.control.optical_flow import Follower, carried
 from ncavideo.control.spec import ControlSpec, parse_control
-from ncavideo.nca.brightness import brightness, in_order
+from ncavideo.nca.brightness import brightness
 from ncavideo.nca.inputs import LEAST_STRENGTH, alive
 from ncavideo.nca.ruleset import RuleSet, open_ruleset
 from ncavideo.rendering.frame_renderer import Painter
 from ncavideo.rendering.options import RenderOptions
+from ncavideo.rendering.rule_order import in_order
 from ncavideo.rendering.warp import carry
 from ncavideo.util.errors import UserError
 from ncavideo.util.warp import warped

@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 
-from ncavideo.nca.hub import fetch, model_card
+from ncavideo.nca.hub import fetch
+from ncavideo.nca.publish import model_card
 from ncavideo.nca.ruleset import RuleSet
 from ncavideo.util.errors import UserError
 

@@ -19,16 +19,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save as save_arrays
 
-from ncavideo.nca.ruleset import (
-    FORMAT,
-    VERSION,
-    Rule,
-    RuleSet,
-    find_ruleset,
-    open_ruleset,
-    preset_folder,
-    presets,
-)
+from ncavideo.nca.catalog import preset_folder, presets
+from ncavideo.nca.ruleset import FORMAT, VERSION, Rule, RuleSet, find_ruleset, open_ruleset
 from ncavideo.util.errors import OutputError, UserError
 
 Make = Callable[..., RuleSet]
@@ -498,7 +490,7 @@ def shelf(tmp_path: Path, make_ruleset: Make, monkeypatch: pytest.MonkeyPatch) -
     )
     (folder / "notes.txt").write_text("not a preset")
     (folder / "elements.toml").write_text("not a preset")
-    monkeypatch.setattr("ncavideo.nca.ruleset.preset_folder", lambda: folder)
+    monkeypatch.setattr("ncavideo.nca.catalog.preset_folder", lambda: folder)
     monkeypatch.chdir(tmp_path)
     return folder
 
@@ -577,7 +569,7 @@ def test_unknown_rule_set(shelf: Path) -> None:
 
 
 def test_no_presets_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ncavideo.nca.ruleset.preset_folder", lambda: tmp_path / "none")
+    monkeypatch.setattr("ncavideo.nca.catalog.preset_folder", lambda: tmp_path / "none")
     assert presets() == {}
     for ask in (lambda: open_ruleset("fire"), lambda: find_ruleset(["fire"])):
         with pytest.raises(UserError) as caught:

@@ -14,10 +14,11 @@ from PIL import Image
 
 from ncavideo.cli.main import main
 from ncavideo.nca import engines
+from ncavideo.nca.rule_sheet import LABEL, TILE, sheet_picture
 from ncavideo.nca.ruleset import open_ruleset
 from ncavideo.still import zoom
 from ncavideo.still.fractal import enlarged, grow_fractal, sizes
-from ncavideo.still.still import SHEET_LABEL, SHEET_TILE, StillOptions, sheet_picture
+from ncavideo.still.options import StillOptions
 from ncavideo.util.errors import UserError
 from ncavideo.util.write_image import linear
 
@@ -251,8 +252,8 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_row_of_the_sheet_is_full_without_lights_too() -> None:
     sheet = np.array(sheet_picture([open_ruleset("tiny")]))
-    height = SHEET_LABEL + SHEET_TILE
-    assert sheet.shape == (3 * height, 6 * SHEET_TILE, 3)
+    height = LABEL + TILE
+    assert sheet.shape == (3 * height, 6 * TILE, 3)
     for row in range(3):
-        end = sheet[row * height + SHEET_LABEL : (row + 1) * height, -SHEET_TILE:]
+        end = sheet[row * height + LABEL : (row + 1) * height, -TILE:]
         assert end.std() > 20

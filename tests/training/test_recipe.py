@@ -14,7 +14,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ncavideo.nca.ruleset import LIGHT, RuleSet, presets
+from ncavideo.nca.catalog import presets
+from ncavideo.nca.network import LIGHT
+from ncavideo.nca.ruleset import RuleSet
 from ncavideo.training.recipe import (
     FORMAT,
     GuideRecipe,

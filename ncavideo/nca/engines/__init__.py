@@ -13,7 +13,7 @@ from ncavideo.util.errors import UserError
 if TYPE_CHECKING:
     from ncavideo.nca.engines.base import Engine
     from ncavideo.nca.model import Edge
-    from ncavideo.nca.ruleset import RuleSet
+    from ncavideo.nca.network import Network
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ _refused: set[tuple[str, str]] = set()  # (engine, device): warned of once, not 
 
 def start(
     name: str,
-    ruleset: RuleSet,
+    ruleset: Network,
     height: int,
     width: int,
     *,
@@ -112,7 +112,7 @@ def _load(name: str) -> type[Engine]:
     return engine
 
 
-def _wrong(make: type[Engine], ruleset: RuleSet, edge: Edge, device: str) -> str:
+def _wrong(make: type[Engine], ruleset: Network, edge: Edge, device: str) -> str:
     """Return what is wrong with an engine's results; nothing if they are right."""
     from ncavideo.nca.engines import check
 

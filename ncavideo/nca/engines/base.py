@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ncavideo.nca.ruleset import RuleSet
+from ncavideo.nca.network import Network
 
 if TYPE_CHECKING:
     from ncavideo.nca.model import Edge
@@ -32,7 +32,7 @@ class Engine(ABC):
     can_be_a_part = False
 
     def __init__(
-        self, ruleset: RuleSet, height: int, width: int, *, seed: int, edge: Edge, device: str
+        self, ruleset: Network, height: int, width: int, *, seed: int, edge: Edge, device: str
     ) -> None:
         self.ruleset, self.height, self.width = ruleset, height, width
         self.seed, self.edge, self.device = seed, edge, device

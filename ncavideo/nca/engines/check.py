@@ -12,7 +12,7 @@ import numpy as np
 
 from ncavideo.nca.engines.base import Engine, Snapshot
 from ncavideo.nca.fire_mask import fire_mask
-from ncavideo.nca.ruleset import RuleSet
+from ncavideo.nca.network import Network
 
 if TYPE_CHECKING:
     from ncavideo.nca.model import Edge
@@ -32,7 +32,7 @@ FILTERS = np.array(
 
 
 def exact_step(
-    ruleset: RuleSet, state: np.ndarray, inputs: np.ndarray, mask: np.ndarray, edge: Edge
+    ruleset: Network, state: np.ndarray, inputs: np.ndarray, mask: np.ndarray, edge: Edge
 ) -> np.ndarray:
     """Take one step in float64: `state` `[C, H, W]`, `inputs` `[I, H, W]`, `mask` `[H, W]`."""
     padding = ((0, 0), (1, 1), (1, 1))

@@ -16,10 +16,10 @@ from torch import Tensor
 from ncavideo.nca.engines.base import Engine, Snapshot
 from ncavideo.nca.fire_mask import fire_mask_torch
 from ncavideo.nca.model import FILTERS, Edge, filter_bank
-from ncavideo.nca.ruleset import RuleSet
+from ncavideo.nca.network import Network
 
 
-def fold(ruleset: RuleSet) -> Tensor:
+def fold(ruleset: Network) -> Tensor:
     """Return the 3x3 kernel `[hidden, C + I, 3, 3]` that does perception and W1 at once."""
     w1 = torch.from_numpy(ruleset.w1.copy())
     seen = FILTERS * ruleset.channels
@@ -33,7 +33,7 @@ class FoldedEngine(Engine):
     """One dense convolution, one pointwise convolution and one masked add a step."""
 
     def __init__(
-        self, ruleset: RuleSet, height: int, width: int, *, seed: int, edge: Edge, device: str
+        self, ruleset: Network, height: int, width: int, *, seed: int, edge: Edge, device: str
     ) -> None:
         super().__init__(ruleset, height, width, seed=seed, edge=edge, device=device)
         layout = torch.channels_last

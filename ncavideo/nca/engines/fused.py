@@ -11,7 +11,7 @@ from ncavideo.nca.engines import fused_kernel as kernel
 from ncavideo.nca.engines.base import Engine, Snapshot
 from ncavideo.nca.engines.fused_kernel import GROUP, LANES
 from ncavideo.nca.fire_mask import UINT32, threshold
-from ncavideo.nca.ruleset import RuleSet
+from ncavideo.nca.network import Network
 from ncavideo.util.device import cores
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class FusedEngine(Engine):
 
     def __init__(
         self,
-        ruleset: RuleSet,
+        ruleset: Network,
         height: int,
         width: int,
         *,

@@ -8,10 +8,10 @@ import torch
 from ncavideo.nca.engines.base import Engine, Snapshot
 from ncavideo.nca.fire_mask import fire_mask_torch
 from ncavideo.nca.model import NCA, Edge, seed_state, to_rgb
-from ncavideo.nca.ruleset import RuleSet
+from ncavideo.nca.network import Network
 
 
-def network(ruleset: RuleSet, device: str = "cpu") -> NCA:
+def network(ruleset: Network, device: str = "cpu") -> NCA:
     """Return a rule set's network as a torch module."""
     nca = NCA(ruleset.channels, len(ruleset.inputs), ruleset.hidden)
     arrays = {"w1": ruleset.w1, "b1": ruleset.b1, "w2": ruleset.w2}
@@ -24,7 +24,7 @@ class ReferenceEngine(Engine):
     """Plain torch; defines what the other engines have to compute."""
 
     def __init__(
-        self, ruleset: RuleSet, height: int, width: int, *, seed: int, edge: Edge, device: str
+        self, ruleset: Network, height: int, width: int, *, seed: int, edge: Edge, device: str
     ) -> None:
         super().__init__(ruleset, height, width, seed=seed, edge=edge, device=device)
         self._nca = network(ruleset, device)

@@ -43,7 +43,7 @@ from torch import Tensor
 from ncavideo.nca.engines.base import Engine, Snapshot
 from ncavideo.nca.fire_mask import UINT32, threshold
 from ncavideo.nca.model import FILTERS, Edge
-from ncavideo.nca.ruleset import RuleSet
+from ncavideo.nca.network import Network
 from ncavideo.util.errors import UserError
 
 Precision = Literal["exact", "mixed", "half"]
@@ -122,7 +122,7 @@ def _block(count: int) -> int:
     return max(LEAST_BLOCK, 1 << (count - 1).bit_length())
 
 
-def pack(ruleset: RuleSet, plan: Plan) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def pack(ruleset: Network, plan: Plan) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the weights as the kernel reads them, padded with zeros.
 
     `w1` `[4 CB, hidden]` and `w1_inputs` `[IB, hidden]` transposed, `b1` `[hidden]`, `w2`
@@ -159,7 +159,7 @@ class TritonEngine(Engine):
 
     def __init__(
         self,
-        ruleset: RuleSet,
+        ruleset: Network,
         height: int,
         width: int,
         *,

@@ -1,0 +1,53 @@
+"""What it takes to run an NCA: the part of a rule set that engines know."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+LIGHT = "light"  # the input channel for the brightness a region should take, -1 (dark) to 1
+
+
+class Network(Protocol):
+    """One trained NCA's numbers; a `RuleSet` is one, with the rules' words and a history.
+
+    `inputs`: the input channels' names, the rules first, then others such as `light`. `w1`
+    `[hidden, 4C + I]`, `b1` `[hidden]`, `w2` `[C, hidden]`, float32.
+    """
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The input channels' names."""
+
+    @property
+    def fire_rate(self) -> float:
+        """The share of cells that update in a step."""
+
+    @property
+    def w1(self) -> np.ndarray:
+        """The hidden layer's weights."""
+
+    @property
+    def b1(self) -> np.ndarray:
+        """The hidden layer's bias."""
+
+    @property
+    def w2(self) -> np.ndarray:
+        """The output layer's weights."""
+
+    @property
+    def channels(self) -> int:
+        """The number of state channels C."""
+
+    @property
+    def hidden(self) -> int:
+        """The width of the update network."""
+
+    @property
+    def has_light(self) -> bool:
+        """Whether there is an input channel for light."""

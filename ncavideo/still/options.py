@@ -1,0 +1,69 @@
+"""What a still is asked for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ncavideo.nca.grow import check_growth, check_range
+from ncavideo.util.errors import UserError
+
+if TYPE_CHECKING:
+    from ncavideo.nca.model import Edge
+
+MOST_PIXELS = 200_000_000
+
+
+@dataclass(frozen=True)
+class StillOptions:
+    """What a still is asked for; see `RenderOptions` for the words they share."""
+
+    weights: dict[str, float]
+    size: tuple[int, int] = (512, 512)
+    ruleset: str | None = None
+    steps: int = 600
+    light: float = 0.6
+    cell: int = 2
+    fractal: int = 0
+    scale: float = 2.0
+    level_steps: int = 64
+    seed: int = 0
+    edge: Edge = "reflect"
+    device: str = "auto"
+    engine: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Raise `UserError` for a value out of range."""
+        check_growth(self.weights, steps=self.steps, seed=self.seed)
+        check_range("light", self.light, 0, 1)
+        check_range("cell", self.cell, 1, 256)
+        check_range("fractal", self.fractal, 0, 12)
+        check_range("scale", self.scale, 1.25, 8)
+        check_range("level-steps", self.level_steps, 1, 512)
+
+
+def parse_weights(text: str) -> dict[str, float]:
+    """Parse `fire=0.7,moss=0.3`; rules without a weight share what is left evenly."""
+    weights: dict[str, float | None] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, given, number = part.partition("=")
+        try:
+            value = float(number) if given else None
+        except ValueError as error:
+            raise UserError(f"{part!r} is not a rule and its weight, as fire=0.7") from error
+        if name.strip() in weights:
+            raise UserError(f"the rule {name.strip()!r} is named twice")
+        weights[name.strip()] = value
+    open_ones = [name for name, value in weights.items() if value is None]
+    left = max(0.0, 1 - sum(value for value in weights.values() if value is not None))
+    return {n: left / len(open_ones) if v is None else v for n, v in weights.items()}
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Parse `640x360` as (width, height)."""
+    match = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", text.strip())
+    size = (int(match[1]), int(match[2])) if match else (0, 0)
+    if min(size) < 1 or size[0] * size[1] > MOST_PIXELS:
+        raise UserError(f"--size must be WIDTHxHEIGHT in pixels, as 512x512, not {text!r}")
+    return size
