@@ -120,7 +120,7 @@ def _engines() -> list[Check]:
     inputs[0] = 1
     states = {}
     checks = []
-    device = engines.choose_device().partition(":")[0]
+    device = choose_device().partition(":")[0]
     for name in ("torch", *(n for n in engines.ENGINES if n != "torch")):
         try:
             engine = engines.start(name, ruleset, 24, 40)

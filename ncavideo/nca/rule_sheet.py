@@ -13,8 +13,8 @@ from ncavideo.nca.catalog import presets
 from ncavideo.nca.grow import grow
 from ncavideo.nca.ruleset import RuleSet, open_ruleset
 from ncavideo.util.errors import UserError
-from ncavideo.util.write_image import check_picture_output, save_png
 from ncavideo.util.pixels import to_bytes
+from ncavideo.util.write_image import check_picture_output, save_png
 
 # One tile a light, then a strip from dark to bright.
 LIGHTS = (0.1, 0.35, 0.65, 0.9)

@@ -15,8 +15,8 @@ from ncavideo.nca.ruleset import RuleSet, find_ruleset
 from ncavideo.still.options import StillOptions
 from ncavideo.still.zoom import check_zoom_output, save_zoom
 from ncavideo.util.errors import UserError
-from ncavideo.util.write_image import check_picture_output, save_picture
 from ncavideo.util.pixels import to_deep
+from ncavideo.util.write_image import check_picture_output, save_picture
 
 if TYPE_CHECKING:
     from ncavideo.rendering.options import RenderOptions
@@ -100,7 +100,6 @@ def still_of(
     from ncavideo.control.levels import clip_range
     from ncavideo.rendering.frame_renderer import Painter
     from ncavideo.rendering.rule_order import in_order
-    from ncavideo.util.read_image import read_picture
     from ncavideo.util.pixels import luminance
     from ncavideo.util.read_image import read_picture
 

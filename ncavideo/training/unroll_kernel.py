@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ncavideo.nca.engines.machine_code import compiled, firing
+from ncavideo.nca.engines.firing import firing
 from ncavideo.nca.model import LAPLACIAN_SCALE, SOBEL_SCALE
+from ncavideo.util.machine_code import compiled
 
 _S1, _S2 = np.float32(1 / SOBEL_SCALE), np.float32(2 / SOBEL_SCALE)
 _L1, _L2 = np.float32(1 / LAPLACIAN_SCALE), np.float32(2 / LAPLACIAN_SCALE)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ncavideo.nca.engines.fused_kernel import _compiled
+from ncavideo.util.machine_code import compiled
 
 
-@_compiled(nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def warp(planes: np.ndarray, back: np.ndarray, top: int, bottom: int, moved: np.ndarray) -> None:
     """Fill rows `top` to `bottom` of `moved` `[n, h, w]` with what is at `back` beside each place.
 
@@ -42,7 +42,7 @@ def warp(planes: np.ndarray, back: np.ndarray, top: int, bottom: int, moved: np.
                 filled[x] = first + below[x] * (second - first)
 
 
-@_compiled(nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def stretch(picture: np.ndarray, x: np.ndarray, y: np.ndarray, frame: np.ndarray) -> None:
     """Fill `frame` `[h, w, 3]` with what a picture `[H, W, 3]` has at rows `y` and columns `x`.
 
@@ -72,7 +72,7 @@ def stretch(picture: np.ndarray, x: np.ndarray, y: np.ndarray, frame: np.ndarray
                 frame[j, i, channel] = np.uint8(first + below * (second - first) + np.float32(0.5))
 
 
-@_compiled(nogil=True, error_model="numpy", inline="always")
+@compiled(nogil=True, error_model="numpy", inline="always")
 def _within(place: float, length: int) -> float:
     """Return `place` between the first and the last pixel's centre; what is no number is first."""
     return min(place, length - 1.0) if place >= 0 else 0.0

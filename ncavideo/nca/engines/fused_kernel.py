@@ -40,7 +40,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ncavideo.nca.engines.machine_code import compiled, firing
+from ncavideo.nca.engines.firing import firing
+from ncavideo.util.machine_code import compiled
 
 _FEATURES = llvm.get_host_cpu_features()
 LANES = 16 if _FEATURES.get("avx512f") else 8 if _FEATURES.get("avx2") else 4

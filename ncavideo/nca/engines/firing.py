@@ -1,29 +1,14 @@
-"""What all machine code of Numba shares: how it is compiled, and which cells of a row fire."""
+"""Which cells of a row fire, in machine code: what the fused step and the fused unroll share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 
 from ncavideo.nca.fire_mask import LCG_INCREMENT, LCG_MULTIPLIER
+from ncavideo.util.machine_code import compiled
 
 _word = np.uint32
 _M, _A = np.uint32(LCG_MULTIPLIER), np.uint32(LCG_INCREMENT)
-
-
-def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile with Numba; keep the machine code for the next run where a folder can be written."""
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        try:
-            return numba.njit(function, cache=True, **options)
-        except RuntimeError:  # "no locator available": nowhere to write to
-            return numba.njit(function, **options)
-
-    return decorate
 
 
 @compiled(inline="always")
