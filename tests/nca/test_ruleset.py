@@ -159,7 +159,11 @@ def test_saving_replaces_the_file_as_a_whole(good: Path, make_ruleset: Make) -> 
     assert [p.name for p in good.parent.iterdir()] == [good.name]
 
 
-@pytest.mark.parametrize("provenance", [{"a": object()}, {"a": {1, 2}}, {"a": "\ud800"}], ids=str)
+@pytest.mark.parametrize(
+    "provenance",
+    [{"a": object()}, {"a": {1, 2}}, {"a": "\ud800"}],
+    ids=["an object", "a set", "half a character"],
+)
 def test_what_cannot_be_saved_leaves_the_old_file(
     good: Path, make_ruleset: Make, provenance: dict[str, Any]
 ) -> None:
