@@ -31,7 +31,7 @@ def sheet(output: Path, source: str | None = None, overwrite: bool = False) -> N
     sets = [open_ruleset(source)] if source else [RuleSet.load(p) for p in presets().values()]
     if not sets:
         raise UserError("there is no preset to draw")
-    save_png(sheet_picture(sets), output)
+    save_png(sheet_picture(sets), output, overwrite)
 
 
 def sheet_picture(sets: Sequence[RuleSet]) -> Image.Image:

@@ -97,7 +97,7 @@ def save_look(path: Path, options: RenderOptions, overwrite: bool = False) -> No
     """Write what differs from the defaults. Raises `UserError` for an existing file."""
     import tomli_w
 
-    if path.exists() and not overwrite:
+    if os.path.lexists(path) and not overwrite:
         raise UserError(f"{path} exists: name another look or give --overwrite")
     if not path.absolute().parent.is_dir():
         raise UserError(f"there is no folder {path.absolute().parent} to write {path.name} in")
@@ -110,7 +110,7 @@ def save_look(path: Path, options: RenderOptions, overwrite: bool = False) -> No
         if field.name == "rules" or value != field.default:
             data[field.name] = list(value) if isinstance(value, tuple) else value
     try:
-        with replacing(path) as partial:
+        with replacing(path, overwrite) as partial:
             partial.write_text(tomli_w.dumps(data), "utf-8")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -56,7 +56,7 @@ def preview(clip: Path, output: Path, options: RenderOptions, moments: int = 3) 
         row, said = look_at(clip, ruleset, levels, options, time)
         rows.append(row)
         notes += said
-    save_png(_sheet(rows, options.rules), output)
+    save_png(_sheet(rows, options.rules), output, options.overwrite)
     return list(dict.fromkeys(notes)) if len(rows) == 1 else []
 
 

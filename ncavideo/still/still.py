@@ -50,9 +50,9 @@ def still(
         )
     picture = _grown(ruleset, options, news)
     settings = vars(options) | {"ruleset": ruleset.name}
-    save_picture(picture, output, settings, depth)
+    save_picture(picture, output, settings, depth, overwrite)
     if zoom is not None:
-        save_zoom(picture, zoom, ZOOM_SECONDS * max(1, options.fractal))
+        save_zoom(picture, zoom, ZOOM_SECONDS * max(1, options.fractal), overwrite)
     return {"output": str(output), "width": width, "height": height, "ruleset": ruleset.name}
 
 
@@ -116,5 +116,5 @@ def still_of(
     finally:
         painter.close()
     settings = {"picture": photo.name, "ruleset": ruleset.name, **asdict(options)}
-    save_picture(picture, output, settings, depth)
+    save_picture(picture, output, settings, depth, overwrite)
     return {"output": str(output), "width": width, "height": height, "ruleset": ruleset.name}

@@ -24,7 +24,7 @@ def check_zoom_output(output: Path, overwrite: bool) -> None:
     check_output(output, (".mp4", ".mov", ".mkv"), overwrite)
 
 
-def save_zoom(rgb: np.ndarray, output: Path, seconds: float) -> None:
+def save_zoom(rgb: np.ndarray, output: Path, seconds: float, overwrite: bool = True) -> None:
     """Write the clip of a picture `[H, W, 3]` uint8 or uint16, in H.264.
 
     Raises `OutputError` if it cannot be written; it appears under its name when it is complete.
@@ -32,7 +32,7 @@ def save_zoom(rgb: np.ndarray, output: Path, seconds: float) -> None:
     every = frames(rgb, round(seconds * FPS))
     first = next(every)
     try:
-        with replacing(output) as partial, av.open(str(partial), "w") as container:
+        with replacing(output, overwrite) as partial, av.open(str(partial), "w") as container:
             stream = container.add_stream("libx264", rate=Fraction(FPS), options={"crf": "18"})
             stream.pix_fmt = "yuv420p"
             stream.height, stream.width = first.shape[:2]

@@ -1,12 +1,27 @@
-"""Where an output may go, and how it gets there whole."""
+"""Where an output may go, and how it gets there whole, without replacing what nobody offered."""
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import itertools
+import os
+import secrets
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ncavideo.util.errors import UserError
+from ncavideo.util.errors import OutputError, UserError
+
+# What `link` says on file systems without hard links: FAT, some network shares and FUSE.
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES, errno.EXDEV}
+RENAME_NOREPLACE, AT_FDCWD = 1, -100  # of Linux, renameat2(2)
+MOST_NAME = 255  # bytes of a file's name, on all common file systems
+
+
+class NameTakenError(OutputError):
+    """What was finished is there, but under another name than was asked for."""
 
 
 def check_output(output: Path, suffixes: Iterable[str], overwrite: bool) -> None:
@@ -16,28 +31,114 @@ def check_output(output: Path, suffixes: Iterable[str], overwrite: bool) -> None
     if not output.absolute().parent.is_dir():
         raise UserError(f"there is no folder {output.absolute().parent} to write {output.name} in")
     try:
-        _partial(output).exists()
+        output.lstat()
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise UserError(f"{output.name} cannot be a file: {error.strerror}") from error
     if output.is_dir():
         raise UserError(f"{output} is a folder")
-    if output.exists() and not overwrite:
+    if not overwrite:
         raise UserError(f"{output} exists: name another output or give --overwrite")
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, overwrite: bool = True) -> Iterator[Path]:
     """Give a hidden name beside `path` to write to, with its suffix.
 
-    It takes the place of `path` when the block ends, and is gone if that ends with an error: no
-    output is ever half written under its own name.
+    What was written takes the place of `path` when the block ends, and is gone if that ends with an
+    error: no output is ever half written under its own name. See `publish` for `overwrite`.
     """
-    partial = _partial(path)
+    partial = hidden_sibling(path, f".part{path.suffix}")
     try:
         yield partial
-        partial.replace(path)
+        publish(partial, path, overwrite)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def hidden_sibling(path: Path, ending: str) -> Path:
+    """Return a hidden name beside `path` that no other process and no other call gets.
+
+    A long name is cut, so that the hidden one is no longer than file systems take.
+    """
+    tail = f".{os.getpid()}.{secrets.token_hex(3)}{ending}"
+    room = MOST_NAME - len(os.fsencode(tail)) - 1
+    name = os.fsdecode(os.fsencode(path.name)[:room])
+    return path.with_name(f".{name}{tail}")
+
+
+def publish(finished: Path, path: Path, overwrite: bool) -> None:
+    """Give a finished file its name, in one step that is whole or did not happen.
+
+    Without `overwrite` the step itself refuses to replace anything, a dangling link included, even
+    if it appeared a moment ago. The finished file then gets a free name beside it, which the
+    `NameTakenError` tells. Raises `OSError` if the file system refuses.
+    """
+    if overwrite:
+        finished.replace(path)
+        return
+    try:
+        _move_without_replacing(finished, path)
+    except FileExistsError as error:
+        kept = _free_name(finished, path)
+        raise NameTakenError(
+            f"{path} appeared meanwhile and is left alone: what was finished is {kept}"
+        ) from error
+
+
+def _free_name(finished: Path, path: Path) -> Path:
+    """Move a finished file to the first name such as `clip-2.mp4` that is free; return it."""
+    for number in itertools.count(2):
+        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        with suppress(FileExistsError):
+            _move_without_replacing(finished, free)
+            return free
+    raise AssertionError  # numbers do not end
+
+
+def _move_without_replacing(source: Path, target: Path) -> None:
+    """Rename a file. Raises `FileExistsError` if the name is taken.
+
+    By a second hard link where there are any, else by Linux's renameat2. Where there is neither,
+    the name is claimed by an empty file first: only a power cut between two system calls could
+    leave that behind.
+    """
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno not in NO_LINKS:
+            raise
+    else:
+        source.unlink()
+        return
+    if _renamed_exclusively(source, target):
+        return
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    try:
+        source.replace(target)
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def _renamed_exclusively(source: Path, target: Path) -> bool:
+    """Rename by renameat2; return False where the system or the file system has none."""
+    if sys.platform != "linux":
+        return False
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    names = os.fsencode(source), os.fsencode(target)
+    if rename(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_NOREPLACE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(code, os.strerror(code), str(target))
 
 
 def is_file(path: Path) -> bool:
@@ -46,7 +147,3 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):  # too long, or with a zero byte
         return False
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part{path.suffix}")

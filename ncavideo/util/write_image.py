@@ -33,19 +33,23 @@ def check_picture_output(output: Path, overwrite: bool, depth: int | None = None
 
 
 def save_picture(
-    rgb: np.ndarray, output: Path, settings: dict[str, Any], depth: int | None = None
+    rgb: np.ndarray,
+    output: Path,
+    settings: dict[str, Any],
+    depth: int | None = None,
+    overwrite: bool = True,
 ) -> None:
     """Write `rgb` `[H, W, 3]` uint16, gamma-encoded, by the output's suffix.
 
     `depth`: bits a channel, 8 by default; `.exr` holds linear light as 32-bit floats. PNG holds
     `settings` as JSON in a text named `ncavideo`. The file appears under its name only when it is
-    complete. Raises `OutputError` if it cannot be written.
+    complete. Raises `OutputError` if it cannot be written, or is there without `overwrite`.
     """
     import cv2
 
     suffix = output.suffix.lower()
     try:
-        with replacing(output) as partial:
+        with replacing(output, overwrite) as partial:
             if suffix == ".exr":
                 _save_exr(linear(rgb), partial)
             elif depth == 16:
@@ -60,10 +64,10 @@ def save_picture(
         raise OutputError(f"cannot write {output}: {said}") from error
 
 
-def save_png(image: Image.Image, output: Path) -> None:
-    """Write a PNG that appears under its name only when it is complete."""
+def save_png(image: Image.Image, output: Path, overwrite: bool = True) -> None:
+    """Write a PNG that appears under its name only when it is complete; see `save_picture`."""
     try:
-        with replacing(output) as partial:
+        with replacing(output, overwrite) as partial:
             image.save(partial, "PNG")
     except OSError as error:
         raise OutputError(f"cannot write {output}: {error.strerror or error}") from error

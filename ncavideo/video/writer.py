@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import itertools
 import os
 import re
 import shutil
@@ -26,6 +27,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
+from ncavideo.util.atomic_write import NameTakenError, hidden_sibling, publish
 from ncavideo.util.errors import OutputError, UserError
 from ncavideo.video.codecs import (
     CONTAINERS,
@@ -142,8 +144,8 @@ def open_writer(
         if codec or crf is not None or pix_fmt:
             raise UserError("numbered pictures take no --codec, --crf or --pix-fmt")
         return PictureWriter(output, overwrite)
-    if output.exists():
-        if output.samefile(source.path):
+    if os.path.lexists(output):
+        if output.exists() and output.samefile(source.path):
             raise UserError(f"{output} is the input: name another output")
         if not overwrite:
             raise UserError(f"{output} exists: name another output or give --overwrite")
@@ -153,6 +155,7 @@ def open_writer(
         codec=codec,
         crf=crf,
         pix_fmt=pix_fmt,
+        overwrite=overwrite,
         lead=lead,
         alpha=alpha,
         make_work=make_work,
@@ -201,6 +204,7 @@ class ClipWriter(Writer):
         codec: str | None,
         crf: float | None,
         pix_fmt: str | None,
+        overwrite: bool = False,
         lead: float = 0.0,
         alpha: bool = False,
         make_work: Callable[[], SegmentStore] | None = None,
@@ -218,7 +222,8 @@ class ClipWriter(Writer):
         else:
             self._codec = find_codec(codec, container)
         self._output, self._info = output, source.info
-        self._partial = output.with_name(f".{output.name}.{os.getpid()}.part")
+        self._partial = hidden_sibling(output, ".part")
+        self._overwrite = overwrite
         self._deep = source.info.bit_depth > 8
         self._durations: dict[int, int] = {}
         self._reformatter = VideoReformatter()
@@ -493,15 +498,21 @@ class ClipWriter(Writer):
                 self._passthrough.copy_until(None)
             self._container.close()
             self._container = None
-            self._partial.replace(self._output)
+            publish(self._partial, self._output, self._overwrite)
         except (av.error.FFmpegError, OSError) as error:
             raise self._failed(error) from error
+        except NameTakenError:
+            self._let_go_of_work()
+            raise
         else:
-            if self.work is not None:
-                self.work.release(done=True)
-                self.work = None
+            self._let_go_of_work()
         finally:
             self.abort()
+
+    def _let_go_of_work(self) -> None:
+        if self.work is not None:
+            self.work.release(done=True)
+            self.work = None
 
     def abort(self) -> None:
         """Remove the partial file, if there still is one; what can be gone on with stays."""
@@ -531,7 +542,7 @@ class PictureWriter(Writer):
         if len(PICTURE_PATTERN.findall(pattern.name)) != 1:
             raise UserError(f"{pattern.name} needs a place for the number: as frame_%05d.png")
         self._pattern, self._overwrite, self._count = pattern, overwrite, 0
-        if self._name(1).exists() and not overwrite:
+        if os.path.lexists(self._name(1)) and not overwrite:
             raise UserError(f"{self._name(1)} exists: name another output or give --overwrite")
         self._folder: Path | None = Path(
             tempfile.mkdtemp(prefix=".ncavideo-", dir=pattern.absolute().parent)
@@ -564,15 +575,34 @@ class PictureWriter(Writer):
             return
         try:
             names = [self._name(number) for number in range(1, self._count + 1)]
-            taken = [name for name in names if name.exists()]
+            taken = [name for name in names if os.path.lexists(name)]
             if taken and not self._overwrite:
-                raise UserError(f"{taken[0]} exists: name another output or give --overwrite")
+                kept = self._kept()
+                raise OutputError(
+                    f"{taken[0]} appeared meanwhile and is left alone: the finished pictures are in"
+                    f" {kept}"
+                )
             for number, name in enumerate(names, start=1):
-                (self._folder / str(number)).replace(name)
+                publish(self._folder / str(number), name, self._overwrite)
         except OSError as error:
             raise OutputError(f"cannot write {self._pattern}: {error.strerror}") from error
         finally:
             self.abort()
+
+    def _kept(self) -> Path:
+        """Move the pictures, under their names, into a folder that was not there; return it."""
+        assert self._folder is not None
+        made = self._folder
+        for number in range(1, self._count + 1):
+            (made / str(number)).rename(made / self._name(number).name)
+        for number in itertools.count(2):
+            folder = self._pattern.with_name(f"{self._pattern.stem.partition('%')[0]}-{number}")
+            with contextlib.suppress(OSError):  # it is there, and not empty
+                if not os.path.lexists(folder):
+                    made.rename(folder)
+                    self._folder = None
+                    return folder
+        raise AssertionError  # numbers do not end
 
     def abort(self) -> None:
         """Remove the hidden folder."""

@@ -44,7 +44,7 @@ def export(ruleset: RuleSet, output: Path, overwrite: bool = False) -> int:
     check_output(output, (".html", ".htm"), overwrite)
     data = page(ruleset).encode()
     try:
-        with replacing(output) as partial:
+        with replacing(output, overwrite) as partial:
             partial.write_bytes(data)
     except OSError as error:
         raise OutputError(f"cannot write {output}: {error.strerror or error}") from error

@@ -42,7 +42,7 @@ def gallery(rulesets: Sequence[RuleSet], folder: Path, overwrite: bool = False) 
     for ruleset, file in zip(rulesets, files[1:], strict=True):
         export(ruleset, file, overwrite)
     try:
-        with replacing(index) as partial:
+        with replacing(index, overwrite) as partial:
             partial.write_text(_index(rulesets), "utf-8")
     except OSError as error:
         raise OutputError(f"cannot write {index}: {error.strerror or error}") from error
