@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import platform
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,9 +105,33 @@ def _devices() -> Check:
 
 
 def _render() -> Check:
-    """Import what a render stands on: all names that it takes from libraries have to be there."""
-    importlib.import_module("ncavideo.rendering.render")
-    return Check("render", True, "everything that it imports is here")
+    """Render a clip of a few small frames.
+
+    A library in a version that does not fit may import well and fail only when it is called, as
+    PyAV 19 did where `av.open` lost an argument.
+    """
+    import av
+
+    from ncavideo.rendering.options import RenderOptions
+    from ncavideo.rendering.render import render
+
+    found = presets()
+    if not found:
+        return Check("render", False, "there is no preset to render with")
+    with tempfile.TemporaryDirectory() as folder:
+        clip = Path(folder, "clip.mp4")
+        with av.open(str(clip), "w") as container:
+            stream = container.add_stream("mpeg4", rate=12)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            for light in (40, 120, 200):
+                picture = np.full((48, 64, 3), light, np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode())
+        name, path = next(iter(found.items()))
+        rules = RuleSet.load(path).rule_names[:1]
+        options = RenderOptions(rules, ruleset=name, cell=4, steps=1, warmup=0, device="cpu")
+        report = render(clip, Path(folder, "out.mp4"), options)
+    return Check("render", report.frames == 3, f"{report.frames} of 3 small frames rendered")
 
 
 def _engines() -> list[Check]:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import av
 import pytest
 from click.testing import CliRunner, Result
 
@@ -172,6 +173,23 @@ def test_doctor_fails_where_auto_passes_an_engine_over(monkeypatch: pytest.Monke
     assert not engines.by_itself("fused", "cuda")
     assert engines.by_itself("folded", "cuda")
     assert not engines.by_itself("triton", "cuda")
+
+
+def test_doctor_renders(monkeypatch: pytest.MonkeyPatch, quick: None) -> None:
+    """What imports well and fails only when it is called is found, too: so did PyAV 19."""
+    done = CliRunner().invoke(main, ["doctor"])
+    assert lines(done)["render"] == "ok  render: 3 of 3 small frames rendered"
+    opened = av.open
+
+    def without_reading(path: str, mode: str = "r", **options: object) -> object:
+        if mode == "r":
+            raise TypeError("open() got an unexpected keyword argument 'metadata_errors'")
+        return opened(path, mode, **options)
+
+    monkeypatch.setattr(av, "open", without_reading)
+    done = CliRunner().invoke(main, ["doctor"])
+    assert done.exit_code == 1
+    assert "unexpected keyword argument" in lines(done)["render"]
 
 
 def test_doctor_goes_on_where_a_library_breaks(
