@@ -109,8 +109,9 @@ def grow_fractal(
 
 
 def _picture(height: int, width: int) -> np.ndarray:
-    file = tempfile.TemporaryFile(prefix="ncavideo-")  # noqa: SIM115 - the array keeps it open
-    return np.memmap(file, np.uint16, "w+", shape=(height, width, 3))
+    with tempfile.TemporaryFile(prefix="ncavideo-") as file:
+        # The mapping has a descriptor of its own, and holds the nameless file for as long as it is.
+        return np.memmap(file, np.uint16, "w+", shape=(height, width, 3))
 
 
 def _first(ruleset: RuleSet, options: StillOptions, height: int, width: int) -> Level:

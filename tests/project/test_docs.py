@@ -71,7 +71,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, make_ruleset: Callable[..., 
     Image.fromarray(ramp).save(here / "painted.png")
     Image.fromarray(ramp // 64).save(here / "map.png")
     for name in ("photo.jpg", "photo.png", "portrait.jpg", "leaves.jpg"):
-        Image.open(ROOT / "examples" / "styles" / "lichen.png").convert("RGB").save(here / name)
+        with Image.open(ROOT / "examples" / "styles" / "lichen.png") as image:
+            image.convert("RGB").save(here / name)
     make_ruleset(rules=("ice", "bark"), name="mine").save(here / "mine.safetensors")
     # The segmentation network's published weights are nowhere near: random ones in their place.
     url = get_model_weights("lraspp_mobilenet_v3_large").DEFAULT.url

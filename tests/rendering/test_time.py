@@ -281,7 +281,8 @@ def test_a_preview_shows_every_step(clip: Path, tmp_path: Path) -> None:
     result = run("preview", clip, "-o", out, "--rules", "fire,moss,water", "--warmup", 8,
                  "--control", "fire=edges", "--moments", 2, "--json")  # fmt: skip
     assert result.exit_code == 0, result.stderr
-    picture = np.asarray(Image.open(out))
+    with Image.open(out) as image:
+        picture = np.asarray(image)
     # Times at the left, then source, three rules, expression, light and result.
     assert picture.shape == (26 + 2 * 180, 56 + 7 * 320, 3)
     tiles = picture[26:206, 56:].reshape(180, 7, 320, 3).astype(float)

@@ -23,6 +23,12 @@ from ncavideo.util.errors import UserError
 from ncavideo.util.write_image import linear
 
 
+def read(path: Path, mode: str | None = None) -> np.ndarray:
+    """Return a picture's numbers as floats."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert(mode) if mode else image, float)
+
+
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(a) for a in arguments])
 
@@ -122,7 +128,7 @@ def test_the_command_grows_a_fractal_and_zooms_into_it(tmp_path: Path) -> None:
     subprocess.run(
         ["ffmpeg", "-v", "error", "-i", str(clip), "-frames:v", "1", str(first)], check=True
     )
-    whole, shown = (np.asarray(Image.open(p).convert("L"), float) for p in (out, first))
+    whole, shown = (read(p, "L") for p in (out, first))
     assert np.abs(whole - shown).mean() < 8
     assert run(*asked, "-o", tmp_path / "again.png").exit_code == 0
     assert (tmp_path / "again.png").read_bytes() == out.read_bytes()
@@ -174,7 +180,7 @@ def test_a_tile_has_no_seam(tmp_path: Path) -> None:
         asked = ["still", "--rules", "moss", "--edge", "wrap", "--size", "120x90", "--cell", cell,
                  "--steps", 200, "-o", out, "--quiet"]  # fmt: skip
         assert run(*asked).exit_code == 0
-        picture = np.asarray(Image.open(out), float)
+        picture = read(out)
         for axis in (0, 1):
             seam = np.abs(np.take(picture, 0, axis) - np.take(picture, -1, axis)).mean()
             inside = np.abs(np.diff(picture, axis=axis)).mean(axis=tuple({0, 1, 2} - {axis}))
@@ -191,7 +197,7 @@ def test_sixteen_bits_and_light(tmp_path: Path) -> None:
     for name, more in (("a.png", []), ("d.png", ["--depth", 16]), ("d.tif", ["--depth", 16]),
                        ("l.exr", []), ("s.jpg", []), ("s.webp", [])):  # fmt: skip
         assert run(*asked, tmp_path / name, *more).exit_code == 0, name
-    shallow = np.asarray(Image.open(tmp_path / "a.png"))
+    shallow = read(tmp_path / "a.png").astype(int)
     for name in ("d.png", "d.tif"):
         deep = cv2.imread(str(tmp_path / name), cv2.IMREAD_UNCHANGED)[..., ::-1]
         assert deep.dtype == np.uint16
@@ -215,14 +221,14 @@ def test_a_photograph_becomes_texture(tmp_path: Path) -> None:
     out = tmp_path / "o.png"
     asked = ["still", "--picture", photo, "--cell", 2, "--quiet", "--shade", 0, "--light", 0.2]
     assert run(*asked, "--rules", "fire,water", "-o", out).exit_code == 0
-    picture = np.asarray(Image.open(out), float)
+    picture = read(out)
     assert picture.shape == halves.shape
     dark, bright = picture[:, :72].mean((0, 1)), picture[:, 88:].mean((0, 1))
     assert bright[0] > bright[2] + 30
     assert dark[2] > dark[0]
     small = [*asked, "--rules", "fire", "--control", "edges", "--size", "80x48"]
     assert run(*small, "-o", tmp_path / "s.png").exit_code == 0
-    assert Image.open(tmp_path / "s.png").size == (80, 48)
+    assert read(tmp_path / "s.png").shape[:2] == (48, 80)
 
 
 def test_bad_input_is_one_sentence(tmp_path: Path) -> None:

@@ -135,5 +135,6 @@ def test_two_stills_to_one_name_are_both_whole(tmp_path: Path) -> None:
     both = [subprocess.Popen([*command, "--seed", str(seed)]) for seed in (1, 2)]
     assert {process.wait(120) for process in both} <= {0, 1, 2}
     for path in tmp_path.iterdir():
-        Image.open(path).load()
+        with Image.open(path) as image:
+            image.load()
     assert tmp_path / "fire.png" in tmp_path.iterdir()
