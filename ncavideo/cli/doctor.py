@@ -14,7 +14,8 @@ import numpy as np
 from ncavideo.nca import engines
 from ncavideo.nca.catalog import presets
 from ncavideo.nca.ruleset import RuleSet
-from ncavideo.rendering.checkpoint import unfinished
+from ncavideo.rendering.checkpoint import remove, unfinished
+from ncavideo.util.atomic_write import abandoned
 from ncavideo.util.device import choose_device
 from ncavideo.util.errors import UserError
 from ncavideo.util.tested import installed, untried
@@ -201,12 +202,27 @@ def _unfinished() -> list[Check]:
     ]
 
 
+def _abandoned() -> list[Check]:
+    """Tell of half-written files in the current folder whose process is gone."""
+    return [
+        Check("half-written file", True, f"{path.name}: doctor --clean removes it", needed=False)
+        for path in abandoned(Path.cwd())
+    ]
+
+
 def clean() -> list[Path]:
-    """Remove what is left of unfinished renders in the current folder; return the folders."""
-    folders = [render.folder for render in unfinished(Path.cwd())]
-    for folder in folders:
-        shutil.rmtree(folder)
-    return folders
+    """Remove what is left of unfinished work in the current folder; return what is gone.
+
+    What another process is at work on stays.
+    """
+    removed = [render.folder for render in unfinished(Path.cwd()) if remove(render.folder)]
+    for path in abandoned(Path.cwd()):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+        removed.append(path)
+    return removed
 
 
 def _disk() -> Check:

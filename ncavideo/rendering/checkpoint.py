@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
+import zipfile
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +21,12 @@ from ncavideo.control import named_files
 from ncavideo.nca.engines.base import Snapshot
 from ncavideo.nca.ruleset import RuleSet
 from ncavideo.rendering.options import RenderOptions
-from ncavideo.util.errors import UserError
+from ncavideo.util.atomic_write import MOST_NAME
+from ncavideo.util.errors import BusyError, UserError
 from ncavideo.util.lock import Lock, is_locked
 from ncavideo.util.state import Memory
 from ncavideo.version import __version__
+from ncavideo.video.packets import DIGEST, is_whole
 
 SEGMENT = 250  # frames: x264's longest distance between two key frames
 SUFFIX = ".work"
@@ -46,30 +52,73 @@ class Work:
     """
 
     def __init__(self, output: Path, key: str, about: dict[str, Any], *, fresh: bool) -> None:
-        self.folder = output.absolute().with_name(f".{output.name}.{key[:12]}{SUFFIX}")
-        if fresh and self.folder.is_dir():
-            shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(exist_ok=True)
-        busy = f"another render is at work on {output}: wait for it, or end it"
-        self._lock = Lock(self.folder / LOCK, busy)
+        self.folder = output.absolute().with_name(_folder_name(output.name, key))
+        self.notes: list[str] = []
+        self._lock = self._locked(f"another render is at work on {output}: wait for it, or end it")
         try:
+            if fresh:
+                self._clear()
             job = self.folder / JOB
             if not job.exists():
                 job.write_text(json.dumps(about, default=str), "utf-8")
             for leftover in self.folder.glob("*.part*"):
                 leftover.unlink()
-            self.segments = self._closed()
+            self.segments = self._whole()
+        except OSError as error:
+            self._lock.release()
+            raise UserError(f"the folder {self.folder} cannot be used: {error.strerror}") from error
         except KeyboardInterrupt:  # before there is anybody who would let go of the folder
             self.release(done=False)
             raise
 
+    def _locked(self, busy: str) -> Lock:
+        """Make the folder and lock it. Whoever held it may remove it in between: then once more."""
+        while True:
+            try:
+                self.folder.mkdir(exist_ok=True)
+                return Lock(self.folder / LOCK, busy)
+            except FileNotFoundError:
+                if not self.folder.parent.is_dir() or self.folder.is_symlink():
+                    raise UserError(f"the folder {self.folder} cannot be made") from None
+            except OSError as error:
+                raise UserError(
+                    f"the folder {self.folder} cannot be used: {error.strerror}"
+                ) from error
+
+    def _clear(self) -> None:
+        """Remove all but the lock, which is held."""
+        for path in self.folder.iterdir():
+            if path.name != LOCK:
+                path.unlink()
+
     def _closed(self) -> int:
-        """Return how many whole segments there are, with a state to go on from."""
+        """Return how many segments there are, with a state to go on from."""
         count = 0
         while self.segment(count).exists():
             count += 1
         while count and not self._state(count - 1).exists():
             count -= 1
+        return count
+
+    def _whole(self) -> int:
+        """Return how many segments are as they were written, with such a state to go on from.
+
+        What comes after them is removed, and is rendered again; a note says so if it was damaged.
+        """
+        closed = self._closed()
+        count = 0
+        while count < closed and is_whole(self.segment(count)):
+            count += 1
+        while count and self._read(count - 1) is None:
+            count -= 1
+        if count < closed:
+            self.notes.append(
+                f"what {self.folder.name} keeps of this render is damaged after frame"
+                f" {count * SEGMENT}: it is rendered again from there"
+            )
+        for path in (*self.folder.glob("*.packets"), *self.folder.glob("*.npz")):
+            if not path.stem.isdigit() or int(path.stem) >= count:
+                path.unlink()
         return count
 
     @property
@@ -89,9 +138,13 @@ class Work:
         arrays: dict[str, np.ndarray] = {"grid": state.grid.state}
         document = {"step": state.grid.step, "memory": _without_arrays(state.memory, arrays)}
         arrays["document"] = np.frombuffer(json.dumps(document).encode(), np.uint8)
+        written = io.BytesIO()
+        np.savez(written, **arrays)  # type: ignore[arg-type]
+        data = written.getbuffer()
         partial = self._state(number).with_suffix(".part.npz")
         with partial.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+            file.write(hashlib.blake2b(data, digest_size=DIGEST).digest())
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self._state(number))
@@ -100,14 +153,24 @@ class Work:
 
     def state(self) -> State:
         """Return the state after the last closed segment. Raises `UserError` if it is damaged."""
-        path = self._state(self.segments - 1)
+        state = self._read(self.segments - 1)
+        if state is None:
+            path = self._state(self.segments - 1)
+            raise UserError(f"{path} is damaged: the same command renders that part again")
+        return state
+
+    def _read(self, number: int) -> State | None:
+        """Return the state after a segment, None if it is not as it was written."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            data = self._state(number).read_bytes()
+            if hashlib.blake2b(data[DIGEST:], digest_size=DIGEST).digest() != data[:DIGEST]:
+                return None
+            with np.load(io.BytesIO(data[DIGEST:]), allow_pickle=False) as arrays:
                 document = json.loads(bytes(arrays["document"]).decode())
                 memory = _with_arrays(document["memory"], arrays)
                 return State(Snapshot(arrays["grid"], int(document["step"])), memory)
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise UserError(f"{path} is damaged: start over with --fresh") from error
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            return None
 
     def release(self, *, done: bool) -> None:
         """Let go of the folder; remove it if the render is done, or nothing in it can be used."""
@@ -118,6 +181,23 @@ class Work:
             for leftover in self.folder.glob("*.part*"):
                 leftover.unlink(missing_ok=True)
         self._lock.release()
+
+
+def _folder_name(output: str, key: str) -> str:
+    """Return the hidden folder's name, cut to what file systems take."""
+    tail = f".{key[:12]}{SUFFIX}"
+    return f".{os.fsdecode(os.fsencode(output)[: MOST_NAME - len(tail) - 1])}{tail}"
+
+
+def remove(folder: Path) -> bool:
+    """Remove an unfinished render's folder; return False if somebody is at work in it."""
+    try:
+        lock = Lock(folder / LOCK, "")
+    except (BusyError, OSError):
+        return False
+    with contextlib.closing(lock):
+        shutil.rmtree(folder, ignore_errors=True)
+    return True
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,8 @@ def render(
         )
         work = writer.work
         assert work is None or isinstance(work, Work)
+        for note in [] if work is None else work.notes:
+            warn(note)
         levels = clip_range([luminance(rgb) for rgb in survey(clip)])
         painter = Painter(ruleset, (info.width, info.height), levels, options, clip)
         stack.callback(painter.close)

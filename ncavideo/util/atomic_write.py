@@ -6,8 +6,10 @@ import ctypes
 import errno
 import itertools
 import os
+import re
 import secrets
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +19,8 @@ from ncavideo.util.errors import OutputError, UserError
 # What `link` says on file systems without hard links: FAT, some network shares and FUSE.
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES, errno.EXDEV}
 RENAME_NOREPLACE, AT_FDCWD = 1, -100  # of Linux, renameat2(2)
+HIDDEN = re.compile(r"\..*\.(\d+)\.[0-9a-f]{6}\.part(?:\.\w+)?", re.S)  # of `hidden_sibling`
+ABANDONED = 3600.0  # seconds without a change
 MOST_NAME = 255  # bytes of a file's name, on all common file systems
 
 
@@ -67,6 +71,37 @@ def hidden_sibling(path: Path, ending: str) -> Path:
     room = MOST_NAME - len(os.fsencode(tail)) - 1
     name = os.fsdecode(os.fsencode(path.name)[:room])
     return path.with_name(f".{name}{tail}")
+
+
+def abandoned(folder: Path) -> list[Path]:
+    """Return the hidden siblings in a folder that no process of this machine will finish.
+
+    Theirs is gone, and nothing was written for an hour: in a folder that machines share, another
+    one's processes cannot be seen.
+    """
+    return [path for path in sorted(folder.glob(".*")) if _is_abandoned(path)]
+
+
+def _is_abandoned(path: Path) -> bool:
+    match = HIDDEN.fullmatch(path.name)
+    try:
+        return match is not None and _is_old(path) and not _is_running(int(match[1]))
+    except OSError:  # it is gone meanwhile
+        return False
+
+
+def _is_old(path: Path) -> bool:
+    return time.time() - path.lstat().st_mtime > ABANDONED
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def publish(finished: Path, path: Path, overwrite: bool) -> None:

@@ -21,19 +21,34 @@ class Lock:
         self._handle: int | None = None
         if os.name != "posix":
             return
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(handle)
-            raise BusyError(busy) from error
+        while True:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                os.close(handle)
+                raise BusyError(busy) from error
+            if _is_there(handle, path):
+                break
+            os.close(handle)  # whoever held it removed the file: that lock keeps nobody out
         self._handle = handle
+
+    def close(self) -> None:
+        """Let go, for `contextlib.closing`."""
+        self.release()
 
     def release(self) -> None:
         """Let go; again makes no difference."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+def _is_there(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except OSError:
+        return False
 
 
 def is_locked(path: Path) -> bool:

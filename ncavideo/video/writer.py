@@ -9,7 +9,6 @@ import itertools
 import os
 import re
 import shutil
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -544,9 +543,9 @@ class PictureWriter(Writer):
         self._pattern, self._overwrite, self._count = pattern, overwrite, 0
         if os.path.lexists(self._name(1)) and not overwrite:
             raise UserError(f"{self._name(1)} exists: name another output or give --overwrite")
-        self._folder: Path | None = Path(
-            tempfile.mkdtemp(prefix=".ncavideo-", dir=pattern.absolute().parent)
-        )
+        folder = hidden_sibling(pattern.absolute(), ".part")
+        folder.mkdir(0o700)
+        self._folder: Path | None = folder
 
     def _name(self, number: int) -> Path:
         return self._pattern.with_name(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,16 +23,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from ncavideo.cli import doctor
 from ncavideo.cli.main import main
 from ncavideo.control.driver import Driver
 from ncavideo.control.field import Context, make_view
 from ncavideo.control.levels import ClipRange
 from ncavideo.nca.ruleset import open_ruleset
-from ncavideo.rendering.checkpoint import SEGMENT, State, Work, fingerprint
+from ncavideo.rendering.checkpoint import SEGMENT, State, Work, fingerprint, remove
 from ncavideo.rendering.frame_renderer import Painter
 from ncavideo.rendering.options import RenderOptions
-from ncavideo.util.errors import OutputError, UserError
-from ncavideo.video.packets import PacketFile, read_packets
+from ncavideo.rendering.render import RenderProgress, render
+from ncavideo.util.errors import BusyError, OutputError, UserError
+from ncavideo.video.packets import DIGEST, MAGIC, PacketFile, read_packets
+from ncavideo.video.reader import VideoReader
 
 FRAMES = 2 * SEGMENT + 70
 QUICK = ["--rules", "fire,moss", "--steps", "2", "--warmup", "4", "--cell", "4", "--flow"]
@@ -159,20 +166,17 @@ def test_two_at_once_do_not_meet(clip: Path, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]
 
 
-def test_damaged_work_is_told(clip: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.mp4"
-    cut_short(clip, out, 1, signal.SIGKILL)
-    (packets,) = tmp_path.glob(".*.work/000000.packets")
-    packets.write_bytes(packets.read_bytes()[:-5])
-    result = run("render", clip, "-o", out, *QUICK)
-    assert result.exit_code == 1
-    assert "--fresh" in result.stderr
-    assert not out.exists()
-    (state,) = tmp_path.glob(".*.work/000000.npz")
-    state.write_bytes(b"nonsense")
-    result = run("render", clip, "-o", out, *QUICK)
-    assert result.exit_code in (1, 2)
-    assert "--fresh" in result.stderr
+def test_damaged_work_is_told_and_rendered_again(clip: Path, tmp_path: Path) -> None:
+    for name in ("000000.packets", "000000.npz"):
+        out = tmp_path / name / "out.mp4"
+        out.parent.mkdir()
+        cut_short(clip, out, 1, signal.SIGKILL)
+        (harmed,) = out.parent.glob(f".*.work/{name}")
+        harmed.write_bytes(harmed.read_bytes()[:-5])
+        result = run("render", clip, "-o", out, *QUICK)
+        assert result.exit_code == 0, result.stderr
+        assert "is damaged after frame 0: it is rendered again from there" in result.stderr
+        assert len(pixels(out)) == FRAMES
 
 
 def test_doctor_knows_what_was_left(
@@ -233,11 +237,13 @@ def test_a_full_disk_is_told_and_left_clean(tmp_path: Path) -> None:
 @given(data=st.binary(max_size=80))
 def test_noise_is_not_packets(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("p") / "a.packets"
-    path.write_bytes(b"ncavideo packets 1 1/25\n" + data)
+    # With a digest that fits, so that what is inside is read.
+    data = MAGIC + b"1/25\n" + data
+    path.write_bytes(data + hashlib.blake2b(data, digest_size=DIGEST).digest())
     try:
         assert all(len(bytes(p)) <= len(data) for p in read_packets(path))
     except OutputError as error:
-        assert "--fresh" in str(error)
+        assert "is damaged" in str(error)
 
 
 CONTROLS = [
@@ -370,3 +376,131 @@ def test_an_interrupt_while_it_begins_leaves_no_folder(
     with pytest.raises(KeyboardInterrupt):
         Work(tmp_path / "out.mp4", "0" * 12, {}, fresh=False)
     assert not list(tmp_path.iterdir())
+
+
+# What may happen to the files of an unfinished render.
+HARMS: dict[str, Callable[[bytes], bytes]] = {
+    "a flipped bit": lambda data: bytes([*data[:-200], data[-200] ^ 4, *data[-199:]]),
+    "emptied": lambda data: b"",
+    "cut short": lambda data: data[: len(data) * 2 // 3],
+    "more behind it": lambda data: data + b"more",
+}
+
+
+@pytest.fixture(scope="module")
+def unfinished_render(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[bytes]]:
+    """A clip of three segments, a folder with its render cut short in the third, and all frames."""
+    folder = tmp_path_factory.mktemp("harmed")
+    clip = folder / "in.mp4"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i",
+         f"testsrc2=size=32x32:rate=50:duration={(2 * SEGMENT + 40) / 50}", str(clip)],
+        check=True,
+    )  # fmt: skip
+    render(clip, folder / "whole.mp4", TINY)
+    stopped = folder / "stopped"
+    stopped.mkdir()
+
+    def stop(news: RenderProgress) -> None:
+        if news.done > 2 * SEGMENT + 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        render(clip, stopped / "out.mp4", TINY, stop)
+    return clip, stopped, pixels(folder / "whole.mp4")
+
+
+def pixels(clip: Path) -> list[bytes]:
+    with VideoReader(clip) as reader:
+        return [frame.rgb.tobytes() for frame in reader]
+
+
+TINY = RenderOptions(("fire", "moss"), steps=1, warmup=2, cell=4)
+
+
+@pytest.mark.parametrize("harm", HARMS)
+@pytest.mark.parametrize("name", ["000000.packets", "000001.packets", "000000.npz", "000001.npz"])
+def test_what_is_damaged_is_rendered_again(
+    name: str,
+    harm: str,
+    unfinished_render: tuple[Path, Path, list[bytes]],
+    tmp_path: Path,
+) -> None:
+    clip, stopped, whole = unfinished_render
+    out = tmp_path / "out.mp4"
+    (work,) = stopped.glob(".*.work")
+    shutil.copytree(work, tmp_path / work.name)
+    harmed = tmp_path / work.name / name
+    harmed.write_bytes(HARMS[harm](harmed.read_bytes()))
+    notes: list[str] = []
+    report = render(clip, out, TINY, warn=notes.append)
+    # An older state than the last is only needed when the last is harmed.
+    kept = {"000000.packets": 0, "000000.npz": 2, "000001.npz": 1, "000001.packets": 1}[name]
+    assert report.resumed == kept * SEGMENT
+    assert any("is damaged after frame" in note for note in notes) == (kept < 2)
+    assert pixels(out) == whole
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_fresh_removes_nothing_that_is_at_work(clip: Path, tmp_path: Path) -> None:
+    options = RenderOptions(("fire", "moss"), steps=1, warmup=2, cell=8)
+    out = tmp_path / "out.mp4"
+    tried: list[str] = []
+
+    def meanwhile(news: RenderProgress) -> None:
+        if tried:
+            return
+        with pytest.raises(BusyError) as error:
+            render(clip, out, replace(options, fresh=True))
+        tried.append(str(error.value))
+        (work,) = tmp_path.glob(".*.work")
+        assert not remove(work)
+
+    report = render(clip, out, options, meanwhile)
+    assert "another render is at work" in tried[0]
+    assert len(pixels(out)) == report.frames
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+@pytest.mark.parametrize("what", ["a file", "a dangling link"])
+def test_a_work_folder_that_is_none_is_told(what: str, clip: Path, tmp_path: Path) -> None:
+    options = RenderOptions(("fire", "moss"), steps=1, warmup=2, cell=8)
+    key = fingerprint(clip, open_ruleset("elements"), options)
+    folder = tmp_path / f".out.mp4.{key[:12]}.work"
+    if what == "a file":
+        folder.touch()
+    else:
+        folder.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"the folder .*\.work cannot be"):
+        render(clip, tmp_path / "out.mp4", options)
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+def test_a_long_name_has_a_work_folder(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / ("long" * 62 + ".mp4")
+    render(clip, out, RenderOptions(("fire", "moss"), steps=1, warmup=2, cell=8))
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+def test_doctor_cleans_what_killed_processes_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    monkeypatch.chdir(tmp_path)
+    old = time.time() - 7200
+    for name in (f".out.mp4.{gone.pid}.0a1b2c.part", f".s.png.{gone.pid}.0a1b2c.part.png",
+                 f".alive.mp4.{os.getpid()}.0a1b2c.part", ".a user's own.part"):  # fmt: skip
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (old, old))
+    (tmp_path / f".f_%d.png.{gone.pid}.aaaaaa.part").mkdir()
+    os.utime(tmp_path / f".f_%d.png.{gone.pid}.aaaaaa.part", (old, old))
+    (tmp_path / f".new.mp4.{gone.pid}.0a1b2c.part").touch()
+    listed = [check.detail for check in doctor._abandoned()]
+    assert len(listed) == 3
+    assert len(doctor.clean()) == 3
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f".alive.mp4.{os.getpid()}.0a1b2c.part",
+        ".a user's own.part",
+        f".new.mp4.{gone.pid}.0a1b2c.part",
+    }
