@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ncavideo.nca.ruleset import RuleSet
@@ -31,6 +32,24 @@ def test_a_rule_sets_texts_do_not_reach_the_terminal(
         [*NCAVIDEO, "presets", "show", "\x1b[2J.safetensors"], capture_output=True, text=True
     )
     assert missing.returncode == 2 and "\x1b" not in missing.stderr
+
+
+@pytest.mark.parametrize("what", ["render", "still"])
+def test_weights_beyond_all_numbers_are_one_sentence(
+    tmp_path: Path, make_ruleset: Callable[..., RuleSet], what: str
+) -> None:
+    made = make_ruleset()
+    huge = {name: np.full_like(getattr(made, name), 1e30) for name in ("w1", "w2")}
+    dataclasses.replace(made, **huge).save(tmp_path / "set.safetensors")
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=32x32:r=5:d=0.4", "in.mp4"],
+        check=True, cwd=tmp_path,
+    )  # fmt: skip
+    render = ["render", "in.mp4", "--rules", "fire", "-o", "o.mp4"]
+    words = [*(render if what == "render" else STILL), "--quiet", "--ruleset", "set.safetensors"]
+    done = subprocess.run([*NCAVIDEO, *words], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "beyond all numbers" in done.stderr and done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
