@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ncavideo.app.service import Service
 
 TITLE = "ncavideo"
-LARGEST_UPLOAD = "8gb"
+MOST_UPLOAD = 8.0  # GB a file
 # Uploads that were never taken, and pictures of sessions that ended without a word.
 SWEEP, OLD = 3600, 24 * 3600  # seconds
 
@@ -31,8 +31,13 @@ def serve(
     port: int = 7860,
     login: tuple[str, str] | None = None,
     open_browser: bool = True,
+    allowed_hosts: tuple[str, ...] = (),
+    most_upload: float = MOST_UPLOAD,
 ) -> None:
     """Serve the app until Ctrl-C or SIGTERM. `port` 0: any that is free.
+
+    `allowed_hosts`: names beside this machine's own that the app may be asked by;
+    `most_upload`: GB that an uploaded file may have.
 
     Raises `UserError` if Gradio is not installed, for a port that is taken, and for a `host` that
     other machines can reach without a `login` (user, password).
@@ -54,11 +59,13 @@ def serve(
         from starlette.middleware import Middleware
 
         from ncavideo.app.first_script import FirstScript
+        from ncavideo.app.guard import Guard
         from ncavideo.app.service import Service
 
         port = _free_port(host, port)
         service = Service(Path(root))
-        page = make_page(service)
+        most_bytes = round(most_upload * 1e9)
+        page = make_page(service, most_upload)
         try:
             _, address, _ = page.launch(
                 server_name=f"[{host.strip('[]')}]" if ":" in host else host,
@@ -73,10 +80,15 @@ def serve(
                 mcp_server=False,
                 pwa=False,
                 footer_links=[],
-                max_file_size=LARGEST_UPLOAD,
+                max_file_size=most_bytes,
                 theme=_theme(gradio),
                 css=_part("style.css"),
-                app_kwargs={"middleware": [Middleware(FirstScript, _part("page.js"))]},
+                app_kwargs={
+                    "middleware": [
+                        Middleware(Guard, host, allowed_hosts, most_bytes),
+                        Middleware(FirstScript, _part("page.js")),
+                    ]
+                },
             )
         except OSError as error:
             raise UserError(f"the app cannot be served at {host}, port {port}: {error}") from error
@@ -94,8 +106,8 @@ def serve(
                 page.close(verbose=False)
 
 
-def make_page(service: Service) -> gr.Blocks:
-    """Return the app's page."""
+def make_page(service: Service, most_upload: float = MOST_UPLOAD) -> gr.Blocks:
+    """Return the app's page; `most_upload`: GB that it tells a file may have."""
     import gradio as gr
 
     from ncavideo.app.render_tab import RenderTab
@@ -104,7 +116,11 @@ def make_page(service: Service) -> gr.Blocks:
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(SWEEP, OLD)
     ) as made:
-        gr.HTML("<h1>ncavideo</h1><p>Clips that burn, freeze or grow moss.</p>", elem_id="head")
+        gr.HTML(
+            "<h1>ncavideo</h1><p>Clips that burn, freeze or grow moss. A file may have"
+            f" {most_upload:g} GB.</p>",
+            elem_id="head",
+        )
         with gr.Tab("Render"):
             render = RenderTab(service)
         with gr.Tab("Train"):

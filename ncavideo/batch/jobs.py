@@ -18,6 +18,7 @@ from ncavideo.batch.urls import Place, Url, hidden, is_url, place, said
 from ncavideo.rendering.look_file import FIELDS, checked_option
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
+from ncavideo.util.read_file import read_text
 
 # What a folder is searched for; a clip that is named is tried whatever its suffix.
 CLIPS = frozenset(
@@ -246,9 +247,7 @@ def _value(text: str) -> Any:
 
 def _text(path: Path) -> str:
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise UserError(f"the list {path} is too large")
-        return path.read_text("utf-8-sig")
+        return read_text(path, "list", MOST_BYTES, "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"the list {path} cannot be read ({error})") from error
 

@@ -19,8 +19,30 @@ from ncavideo.util.errors import UserError
     envvar="NCAVIDEO_LOGIN",
     help="Ask for it. Needed where other machines can reach the app.",
 )
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    metavar="NAME",
+    multiple=True,
+    help="A name that a reverse proxy has for the app; may be repeated.",
+)
+@click.option(
+    "--most-upload",
+    metavar="GB",
+    default=8.0,
+    show_default=True,
+    type=click.FloatRange(0, 1e6, min_open=True),
+    help="The largest file that may be uploaded.",
+)
 @click.option("--open/--no-open", "open_browser", default=True, help="Open a browser.")
-def ui_command(host: str, port: int, login: str | None, open_browser: bool) -> None:
+def ui_command(
+    host: str,
+    port: int,
+    login: str | None,
+    allowed_hosts: tuple[str, ...],
+    most_upload: float,
+    open_browser: bool,
+) -> None:
     """Render and train in the browser: an app on this machine."""
     with one_sentence_errors():
         from ncavideo.app.server import serve
@@ -28,4 +50,5 @@ def ui_command(host: str, port: int, login: str | None, open_browser: bool) -> N
         user, colon, password = (login or "").partition(":")
         if login is not None and not (user and colon and password):
             raise UserError("--login must be USER:PASSWORD")
-        serve(host, port, (user, password) if login else None, open_browser)
+        account = (user, password) if login else None
+        serve(host, port, account, open_browser, allowed_hosts, most_upload)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ncavideo.batch.urls import hidden
-from ncavideo.cli.common import EXIT_FAILED, grid_options, one_sentence_errors
+from ncavideo.cli.common import EXIT_FAILED, grid_options, one_sentence_errors, say
 from ncavideo.cli.look_options import asked_values, look_options
 from ncavideo.util.atomic_write import replacing
 from ncavideo.util.errors import UserError
+from ncavideo.util.printable import printable
 
 if TYPE_CHECKING:
     from ncavideo.batch.jobs import Job
@@ -100,7 +101,7 @@ def batch_command(
         )
         if dry_run:
             for job in jobs:
-                click.echo(f"{plain(job.clip)} -> {plain(job.output)}")
+                say(f"{plain(job.clip)} -> {plain(job.output)}")
             return
         with _bars(jobs, quiet) as (news, finished):
             done = run_batch(
@@ -119,7 +120,7 @@ def batch_command(
     if as_json:
         click.echo(json.dumps(done.as_json()))
     elif not quiet:
-        click.echo(_table(done), err=True)
+        say(_table(done), err=True)
     # By what is done, so that no other end of a clip can pass for one.
     if done.count("done") + done.count("skipped") < len(jobs):
         sys.exit(EXIT_FAILED)
@@ -180,8 +181,7 @@ def _table(report: BatchReport) -> str:
 
 def plain(name: object) -> str:
     """Return a file's name as one printable line, whatever it is made of."""
-    text = hidden(name).encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return printable(hidden(name), keep="")
 
 
 def _write(path: Path, report: BatchReport) -> None:

@@ -17,6 +17,7 @@ import click
 from ncavideo.nca.engines import ENGINES
 from ncavideo.util.errors import OutputError, UserError, ran_out
 from ncavideo.util.events import LOGGER, crash, event, log_to
+from ncavideo.util.printable import printable
 from ncavideo.util.tested import blame
 from ncavideo.version import __version__
 
@@ -24,10 +25,15 @@ EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def say(text: str, err: bool = False) -> None:
+    """Print a text for people: whatever is in it, a terminal does not act on it."""
+    click.echo(printable(text), err=err)
+
+
 def fail(message: str, code: int) -> NoReturn:
     """Say what went wrong in one line on stderr and in the log, and leave with `code`."""
     event("failed", logging.ERROR, reason=message, exit_code=code)
-    click.echo(f"ncavideo: {' '.join(message.split())}", err=True)
+    say(f"ncavideo: {' '.join(message.split())}", err=True)
     sys.exit(code)
 
 
@@ -79,7 +85,7 @@ def one_sentence_errors() -> Iterator[None]:
 class _Spoken(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if not hasattr(record, "facts"):
-            click.echo(f"ncavideo: {' '.join(record.getMessage().split())}", err=True)
+            say(f"ncavideo: {' '.join(record.getMessage().split())}", err=True)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ncavideo.cli.common import one_sentence_errors
+from ncavideo.cli.common import one_sentence_errors, say
 
 
 @click.command("export")
@@ -28,4 +28,4 @@ def export_command(ruleset: str, output: Path, overwrite: bool, as_json: bool, q
     if as_json:
         click.echo(json.dumps({"output": str(output), "bytes": size}))
     elif not quiet:
-        click.echo(f"{output}: {size / 1000:.0f} kB; open it in a browser", err=True)
+        say(f"{output}: {size / 1000:.0f} kB; open it in a browser", err=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ncavideo.cli.common import one_sentence_errors
+from ncavideo.cli.common import one_sentence_errors, say
 
 
 @click.command("gallery")
@@ -30,4 +30,4 @@ def gallery_command(
     if as_json:
         click.echo(json.dumps({"files": [str(file) for file in files]}))
     elif not quiet:
-        click.echo(f"{files[0]}: open it in a browser", err=True)
+        say(f"{files[0]}: open it in a browser", err=True)

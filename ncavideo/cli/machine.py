@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from ncavideo.cli.common import EXIT_FAILED, one_sentence_errors
+from ncavideo.cli.common import EXIT_FAILED, one_sentence_errors, say
 
 
 @click.command("doctor")
@@ -22,14 +22,14 @@ def doctor_command(as_json: bool, cleaning: bool) -> None:
 
         if cleaning:
             for folder in clean():
-                click.echo(f"removed {folder.name}", err=True)
+                say(f"removed {folder.name}", err=True)
         checks = examine()
     if as_json:
         click.echo(json.dumps([vars(check) for check in checks]))
     else:
         for check in checks:
             mark = "NO" if not check.ok else "??" if check.doubt else "ok"
-            click.echo(f"{mark}  {check.what}: {check.detail}")
+            say(f"{mark}  {check.what}: {check.detail}")
     if not all(check.ok for check in checks if check.needed):
         sys.exit(EXIT_FAILED)
 
@@ -47,6 +47,6 @@ def bench_command(ruleset: str, device: str, engine: str, as_json: bool) -> None
     with one_sentence_errors():
         from ncavideo.cli.bench import measure
 
-        report = measure(ruleset, device, engine, lambda line: click.echo(line, err=as_json))
+        report = measure(ruleset, device, engine, lambda line: say(line, err=as_json))
     if as_json:
         click.echo(json.dumps(report))

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from ncavideo.cli.common import one_sentence_errors
+from ncavideo.cli.common import one_sentence_errors, say
+from ncavideo.util.printable import printable
 
 
 @click.group("presets")
@@ -29,7 +30,7 @@ def presets_list(as_json: bool) -> None:
         click.echo(json.dumps({s.name: list(s.rule_names) for s in sets}))
         return
     for ruleset in sets:
-        click.echo(f"{ruleset.name}: {', '.join(ruleset.rule_names)}")
+        say(f"{ruleset.name}: {', '.join(ruleset.rule_names)}")
 
 
 @presets_group.command("show")
@@ -54,21 +55,22 @@ def presets_show(name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(facts))
         return
-    click.echo(
+    say(
         f"{ruleset.name}: {ruleset.channels} channels, {ruleset.hidden} hidden,"
         f" {facts['weights']:,} weights, inputs {', '.join(ruleset.inputs)}"
     )
     for rule in ruleset.rules:
-        click.echo(f"  {rule.name}: {rule.prompt!r}, style {rule.style or 'none'} ({rule.credit})")
+        style, credit = printable(rule.style or "none", ""), printable(rule.credit, "")
+        say(f"  {rule.name}: {rule.prompt!r}, style {style} ({credit})")
     origin = ruleset.provenance
-    click.echo(
+    say(
         f"trained {origin.get('date', 'at an unknown date')},"
         f" {origin.get('iterations', 'unknown')} iterations,"
         f" style features: {origin.get('style_features', 'unknown')},"
         f" text guide: {origin.get('guide', 'unknown')}"
     )
     if "note" in origin:
-        click.echo(f"note: {origin['note']}")
+        say(f"note: {origin['note']}")
 
 
 @presets_group.command("sheet")
@@ -85,7 +87,7 @@ def presets_sheet(output: Path, ruleset: str | None, overwrite: bool, as_json: b
     if as_json:
         click.echo(json.dumps({"output": str(output)}))
     else:
-        click.echo(str(output), err=True)
+        say(str(output), err=True)
 
 
 @presets_group.command("push")
@@ -103,4 +105,4 @@ def presets_push(name: str, repo: str, private: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"address": address, "ruleset": f"hf://{repo}"}))
     else:
-        click.echo(f"{address}: render with --ruleset hf://{repo}", err=True)
+        say(f"{address}: render with --ruleset hf://{repo}", err=True)

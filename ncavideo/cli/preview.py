@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ncavideo.cli.common import grid_options, one_sentence_errors
+from ncavideo.cli.common import grid_options, one_sentence_errors, say
 from ncavideo.cli.look_options import asked_options, look_options
 
 
@@ -34,7 +34,7 @@ def preview_command(
     if as_json:
         click.echo(json.dumps({"output": str(target), "notes": notes}))
     elif not quiet:
-        click.echo(str(target), err=True)
+        say(str(target), err=True)
     if not quiet:
         for note in notes:
-            click.echo(f"note: {note}", err=True)
+            say(f"note: {note}", err=True)

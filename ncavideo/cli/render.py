@@ -14,6 +14,7 @@ from ncavideo.cli.common import (
     grid_options,
     one_sentence_errors,
     progress_bar,
+    say,
 )
 from ncavideo.cli.look_options import asked_options, look_options
 
@@ -65,7 +66,7 @@ def render_command(
 
         def warn(note: str) -> None:
             if not quiet:
-                click.echo(f"note: {note}", err=True)
+                say(f"note: {note}", err=True)
 
         with progress_bar("render", "frame", quiet) as bar:
             report = render(clip, target, asked, lambda news: bar(news.done, news.frames), warn)
@@ -93,10 +94,10 @@ def render_command(
         )
     elif not quiet:
         fps = report.frames / max(report.seconds, 1e-9)
-        click.echo(f"{report.output}: {report.frames} frames, {fps:.1f} fps", err=True)
+        say(f"{report.output}: {report.frames} frames, {fps:.1f} fps", err=True)
     if not quiet:
         for note in report.notes:
-            click.echo(f"note: {note}", err=True)
+            say(f"note: {note}", err=True)
     if report.loss is not None:
         fail(
             f"{clip} is damaged: {report.loss.frames} frames ({report.loss.seconds:.2f} s) could"

@@ -13,6 +13,7 @@ from ncavideo.cli.common import (
     one_sentence_errors,
     progress_bar,
     rules_option,
+    say,
 )
 from ncavideo.util.errors import UserError
 
@@ -102,7 +103,7 @@ def still_command(
     if as_json:
         click.echo(json.dumps(report))
     elif not quiet:
-        click.echo(f"{output}: {report['width']}x{report['height']}", err=True)
+        say(f"{output}: {report['width']}x{report['height']}", err=True)
 
 
 def _of_picture(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ncavideo.cli.common import one_sentence_errors, progress_bar
+from ncavideo.cli.common import one_sentence_errors, progress_bar, say
 from ncavideo.nca.catalog import SUFFIX
 from ncavideo.util.atomic_write import check_output
 from ncavideo.util.errors import UserError
@@ -113,7 +113,7 @@ def train_command(
             parsed = with_iterations(parsed, iterations)
         parsed = with_loggers(parsed, loggers)
         if recipe is None and not quiet and not as_json:
-            click.echo(parsed.to_toml())
+            say(parsed.to_toml())
         target = output or Path(f"{parsed.name}.safetensors")
         check_output(target, (SUFFIX,), overwrite)
         if sheet_every < 1:
@@ -130,7 +130,7 @@ def train_command(
                 report=lambda news: bar(
                     news.iteration, parsed.iterations, f"loss {news.losses['total']:.3f}"
                 ),
-                note=lambda text: click.echo(f"ncavideo: {text}", err=True),
+                note=lambda text: say(f"ncavideo: {text}", err=True),
             )
     if as_json:
         facts = {
@@ -139,7 +139,7 @@ def train_command(
         }  # fmt: skip
         click.echo(json.dumps(facts))
     elif not quiet:
-        click.echo(f"{target}: samples and log are in {where}", err=True)
+        say(f"{target}: samples and log are in {where}", err=True)
 
 
 def recipe_of(options: dict[str, Any], output: Path | None) -> Recipe:

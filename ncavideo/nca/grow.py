@@ -55,4 +55,4 @@ def grow(
     inputs = inputs_for(network, list(rules), everywhere, light)
     running = engines.start(engine, network, height, width, seed=seed, edge=edge, device=device)
     running.step(inputs, steps)
-    return running.rgb()
+    return running.picture()

@@ -24,6 +24,7 @@ from ncavideo.nca.catalog import MAX_FILE_BYTES, SUFFIX, presets
 from ncavideo.nca.network import LIGHT
 from ncavideo.util.atomic_write import replacing
 from ncavideo.util.errors import UserError
+from ncavideo.util.read_file import check_file
 
 if TYPE_CHECKING:
     from ncavideo.nca.model import Edge
@@ -273,13 +274,7 @@ def _text(value: object) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        if path.is_dir():
-            raise UserError(f"{path} is a folder, not a rule set file")
-        if path.exists() and not path.is_file():
-            raise UserError(f"{path} is not a regular file")
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise UserError(f"{path} is not a rule set: {size >> 20} MB is far too large for one")
+        check_file(path, "rule set", MAX_FILE_BYTES)
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read the rule set {path}: {error.strerror}") from error

@@ -153,7 +153,7 @@ class Painter(Remembers):
             inputs = inputs_for(self._ruleset, self._options.rules, guide.weights, light)
             self._take(inputs, self._warm_steps_left + guide.steps)
             self._warm_steps_left = 0
-            return self._engine.rgb()
+            return self._engine.picture()
 
     def _follow_scene(self, view: View) -> None:
         """Carry the grid along with what moved; start it again at a cut, if that was asked for."""

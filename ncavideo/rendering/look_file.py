@@ -13,6 +13,7 @@ from ncavideo.control import map_paths
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.atomic_write import replacing
 from ncavideo.util.errors import OutputError, UserError
+from ncavideo.util.read_file import read_text
 
 FORMAT = 1
 # What belongs to a clip, a file or a machine, rather than to a look.
@@ -31,9 +32,7 @@ def load_look(path: Path) -> dict[str, Any]:
     that cannot be read, a key that is not known or a value of the wrong kind.
     """
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise UserError(f"{path} is too large for a look")
-        data = tomllib.loads(path.read_text("utf-8"))
+        data = tomllib.loads(read_text(path, "look", MOST_BYTES))
     except FileNotFoundError as error:
         raise UserError(f"there is no look {path}") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -26,6 +26,7 @@ from ncavideo.training.recipe import (
     TrainingRecipe,
 )
 from ncavideo.util.errors import UserError
+from ncavideo.util.read_file import read_text
 
 # The least and the most that each number may be.
 RANGES: dict[str, tuple[float, float]] = {
@@ -53,6 +54,7 @@ RANGES: dict[str, tuple[float, float]] = {
     ),
     **dict.fromkeys(("still", "still_from"), (0, 1)),
 }
+MOST_BYTES = 4 << 20
 MOST_RULES = 64  # side by side in the samples, and what one small network can hold
 CHOICES = {
     "precision": ("auto", "float32", "bfloat16"),
@@ -67,7 +69,7 @@ def load_recipe(path: Path) -> Recipe:
     """Read and check a recipe. Raises `UserError` that names the key at fault."""
     try:
         # Some editors begin UTF-8 files with a byte order mark, which TOML does not allow.
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path, "recipe", MOST_BYTES, "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UserError(f"cannot read the recipe {path}: {reason}") from error

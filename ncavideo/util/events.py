@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,7 @@ def log_to(path: Path) -> None:
     Raises `UserError` if it cannot be written.
     """
     try:
-        handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+        handler = _File(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise UserError(f"the log {path} cannot be written: {error.strerror}") from error
     handler.setFormatter(JsonLines())
@@ -48,6 +50,22 @@ def tell(say: Callable[..., None]) -> None:
     """Have `say` called for all further events, with `name`, `level` and `facts`."""
     LOGGER.addHandler(_Teller(say))
     LOGGER.setLevel(logging.INFO)
+
+
+class _File(logging.FileHandler):
+    """A log that cannot be written any more, as on a full disk, is told of once."""
+
+    _lost = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        if not self._lost:
+            self._lost = True
+            LOGGER.warning("the log %s cannot be written: %s", self.baseFilename, sys.exc_info()[1])
+
+    def close(self) -> None:
+        # What is left in the file's buffer is written now, or never.
+        with suppress(OSError):
+            super().close()
 
 
 class JsonLines(logging.Formatter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,12 +12,16 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ncavideo.util.errors import UserError
+from ncavideo.util.read_file import check_file
 
 # Of TIFF 6.0: tags, and some of their values.
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
 WHITE_IS_ZERO, UNSIGNED, SIGNED = 0, 1, 2
 # By how much of white floats may be beyond black or white: what sharpening and enlarging add.
 OVERSHOOT = 0.25
+# More than any camera's single shot. As floats they take 1.3 GB, and 2 GB while they are read.
+MOST_PIXELS = 110_000_000
+MOST_BYTES = 1 << 30
 
 
 @contextmanager
@@ -26,7 +31,18 @@ def open_picture(path: Path, what: str) -> Iterator[Image.Image]:
     Raises `UserError` if it cannot be opened, or read inside the `with` block.
     """
     try:
-        with Image.open(path) as image:
+        check_file(path, what, MOST_BYTES)
+        with warnings.catch_warnings():
+            # Pillow has a limit of its own, which it warns of first.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path)
+        with image:
+            # A small file may tell of any size, and some kinds decode what they tell.
+            if image.width * image.height > MOST_PIXELS:
+                raise UserError(
+                    f"the {what} {path} is too large: {image.width}x{image.height}, where"
+                    f" {MOST_PIXELS // 10**6} million pixels are the most"
+                )
             yield image
     except FileNotFoundError as error:
         raise UserError(f"there is no {what} {path}") from error
@@ -54,7 +70,8 @@ def picture_rgb(image: Image.Image) -> np.ndarray:
     """
     kind = _number_kind(image)
     if kind is None:
-        return np.asarray(image.convert("RGB"), np.float32) / 255
+        rgb = np.asarray(image.convert("RGB"), np.float32)
+        return np.divide(rgb, 255, out=rgb)
     return np.repeat(_grey(image, kind)[..., None], 3, 2)
 
 

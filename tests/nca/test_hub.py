@@ -221,7 +221,7 @@ def test_every_way_it_can_fail_is_one_sentence(hub: Hub, ncavideo: Run) -> None:
         ("hf://you/none@dev/x.safetensors", "no revision dev"),
         ("hf://you/two", "several"),
         ("hf://you/bad", "not an ncavideo rule set"),
-        ("hf://you/huge", "far too large"),
+        ("hf://you/huge", "too large for a rule set"),
         ("hf://you", "write hf://user/repo"),
         ("hf://../../etc", "write hf://user/repo"),
     ):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ncavideo.nca.network import Network
+from ncavideo.util.errors import UserError
 
 if TYPE_CHECKING:
     from ncavideo.nca.model import Edge
@@ -76,6 +77,15 @@ class Engine(ABC):
     @abstractmethod
     def rgb(self) -> np.ndarray:
         """Return the visible channels as float32 `[H, W, 3]`, clipped to 0..1."""
+
+    def picture(self) -> np.ndarray:
+        """Return `rgb()`. Raises `UserError` where the state has grown beyond all numbers."""
+        rgb = self.rgb()
+        if np.isnan(rgb.sum()):
+            raise UserError(
+                "the rule set is not sound: its weights let the texture grow beyond all numbers"
+            )
+        return rgb
 
     @abstractmethod
     def snapshot(self) -> Snapshot:

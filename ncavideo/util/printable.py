@@ -1,0 +1,9 @@
+"""What comes from files and names, made fit for a terminal."""
+
+from __future__ import annotations
+
+
+def printable(text: object, keep: str = "\n") -> str:
+    """Return a text with everything that a terminal would act on escaped, but what is in `keep`."""
+    whole = str(text).encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in whole)
