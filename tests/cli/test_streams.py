@@ -71,7 +71,10 @@ def test_an_early_interrupt_is_one_line() -> None:
         _, said = begun.communicate(timeout=60)
         # Before Python runs any line of ours, it is Python that is interrupted.
         if "ncavideo" in said:
-            assert said == "ncavideo: interrupted\n" and begun.returncode == 130
+            assert said == "ncavideo: interrupted\n"
+            # A shell says 130 of both. Where the signal comes while C code has Python run something
+            # (an import does), Python remembers it, and ends by it after all has been handled.
+            assert begun.returncode in (130, -signal.SIGINT)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
