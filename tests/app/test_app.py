@@ -158,6 +158,20 @@ def choose(tab: Any, where: str, option: str) -> None:
     tab.click(f"[role=option]:has-text('{option}')")
 
 
+def enter(tab: Any, where: str, value: str, key: str = "Enter") -> None:
+    """Type a value into a field that has just come into view.
+
+    Gradio mounts what was folded up when it is opened and then sets what it held, also over what
+    was typed in the instant between, which no hand can do.
+    """
+    for _ in range(20):
+        if tab.input_value(where) != value:
+            tab.fill(where, value)
+            tab.keyboard.press(key)
+        time.sleep(0.1)
+    assert tab.input_value(where) == value
+
+
 def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE / 1000
     while not condition():
@@ -182,8 +196,7 @@ def test_drop_preview_render_and_download(
     choose(tab, "#own-1", "Edges")
     until(lambda: "aurora=edges" in tab.input_value("#command textarea"))
     tab.click("#part > button")
-    tab.fill("#before input[type=number]", "0.2")
-    tab.keyboard.press("Enter")
+    enter(tab, "#before input[type=number]", "0.2")
     until(lambda: "--before 0.2" in tab.input_value("#command textarea"))
     tab.click("#render")
     assert "14 frames" in said(tab, "#news", "my clip.nebula-aurora.mp4")
@@ -221,8 +234,7 @@ def test_an_answer_comes_however_late_word_of_the_last_stream_is(
         previewed(tab, clip)
         tab.click("#part > button")
         for held in ("0.2", "0.4", "0.6"):
-            tab.fill("#before input[type=number]", held)
-            tab.keyboard.press("Enter")
+            enter(tab, "#before input[type=number]", held)
             until(lambda held=held: f"--before {held}" in tab.input_value("#command textarea"))
         context.close()
 
@@ -433,8 +445,7 @@ def test_training_is_watched_stopped_and_used(
     tab.wait_for_selector("#styles-0 :text('bark')")
     tab.click("button:has-text('More')")
     for where, value in (("#train-size", "48"), ("#iterations", "2000")):
-        tab.fill(f"{where} input[type=number]", value)
-        tab.keyboard.press("Tab")
+        enter(tab, f"{where} input[type=number]", value, "Tab")
     tab.click("#train")
     said(tab, "#train-news", *(f"\n{n} of 2000 iterations" for n in range(3, 2000)),
          *(f"{n} of 2000 iterations" for n in range(3, 2000)))  # fmt: skip
