@@ -34,6 +34,7 @@ JOB, LOCK = "job.json", "lock"
 # What changes nothing in the picture.
 INDIFFERENT = ("overwrite", "fresh")
 ARRAY = "$array"
+PATIENCE = 1.0  # seconds for `doctor`, which holds a folder only to look or to clean up
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,10 @@ class Work:
         while True:
             try:
                 self.folder.mkdir(exist_ok=True)
-                return Lock(self.folder / LOCK, busy)
+                # What is in it is removed sooner or later: never in a folder of somebody's own.
+                if self.folder.is_symlink():
+                    raise UserError(f"the folder {self.folder} cannot be used: it is a link")
+                return Lock(self.folder / LOCK, busy, PATIENCE)
             except FileNotFoundError:
                 if not self.folder.parent.is_dir() or self.folder.is_symlink():
                     raise UserError(f"the folder {self.folder} cannot be made") from None
@@ -176,7 +180,7 @@ class Work:
         """Let go of the folder; remove it if the render is done, or nothing in it can be used."""
         self.segments = self._closed()
         if done or not self.segments:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            _remove_held(self.folder)
         else:
             for leftover in self.folder.glob("*.part*"):
                 leftover.unlink(missing_ok=True)
@@ -189,15 +193,38 @@ def _folder_name(output: str, key: str) -> str:
     return f".{os.fsdecode(os.fsencode(output)[: MOST_NAME - len(tail) - 1])}{tail}"
 
 
-def remove(folder: Path) -> bool:
-    """Remove an unfinished render's folder; return False if somebody is at work in it."""
+def _remove_held(folder: Path) -> bool:
+    """Remove a folder whose lock is held; return whether it is gone.
+
+    The lock goes last: whoever takes a new one then finds nothing that is about to be removed, and
+    keeps the folder.
+    """
     try:
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != LOCK:
+                path.unlink()
+        (folder / LOCK).unlink(missing_ok=True)
+        folder.rmdir()
+    except OSError:
+        return False
+    return True
+
+
+def remove(folder: Path) -> bool:
+    """Remove an unfinished render's folder; return False if it stays.
+
+    So it does if somebody is at work in it, or if it is a link to a folder of somebody's own.
+    """
+    try:
+        if folder.is_symlink():
+            return False
         lock = Lock(folder / LOCK, "")
     except (BusyError, OSError):
         return False
     with contextlib.closing(lock):
-        shutil.rmtree(folder, ignore_errors=True)
-    return True
+        return _remove_held(folder)
 
 
 @dataclass(frozen=True)
@@ -214,7 +241,7 @@ def unfinished(folder: Path) -> list[Unfinished]:
     """Return the renders in `folder` that nobody is at work on, and that were not finished."""
     found = []
     for work in sorted(folder.glob(f".*{SUFFIX}")):
-        if not (work / JOB).is_file() or is_locked(work / LOCK):
+        if work.is_symlink() or not (work / JOB).is_file() or is_locked(work / LOCK):
             continue
         try:
             job = json.loads((work / JOB).read_text("utf-8"))
@@ -222,7 +249,10 @@ def unfinished(folder: Path) -> list[Unfinished]:
         except (OSError, ValueError, AttributeError):
             output = "?"
         frames = SEGMENT * len(list(work.glob("*.packets")))
-        size = sum(path.stat().st_size for path in work.iterdir())
+        try:
+            size = sum(path.stat().st_size for path in work.iterdir())
+        except OSError:  # somebody began, or ended, meanwhile
+            continue
         found.append(Unfinished(work, output, frames, size))
     return found
 

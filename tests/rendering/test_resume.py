@@ -29,7 +29,7 @@ from ncavideo.control.driver import Driver
 from ncavideo.control.field import Context, make_view
 from ncavideo.control.levels import ClipRange
 from ncavideo.nca.ruleset import open_ruleset
-from ncavideo.rendering.checkpoint import SEGMENT, State, Work, fingerprint, remove
+from ncavideo.rendering.checkpoint import SEGMENT, State, Work, fingerprint, remove, unfinished
 from ncavideo.rendering.frame_renderer import Painter
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.render import RenderProgress, render
@@ -504,3 +504,126 @@ def test_doctor_cleans_what_killed_processes_left(
         ".a user's own.part",
         f".new.mp4.{gone.pid}.0a1b2c.part",
     }
+
+
+def wait_for(folder: Path, pattern: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while not list(folder.glob(pattern)) and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def test_neither_fresh_nor_doctor_ends_a_render_of_another_process(
+    clip: Path, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "out.mp4"
+    first = start(clip, out, "--quiet")
+    try:
+        wait_for(tmp_path, ".*.work/job.json", first)
+        doctor = subprocess.Popen(
+            [sys.executable, "-m", "ncavideo", "doctor", "--clean"],
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        second = start(clip, out, "--fresh")
+        said = second.communicate(timeout=120)[1].decode()
+        assert (second.returncode, first.poll()) == (2, None), said
+        assert f"another render is at work on {out}" in said
+        assert b"removed" not in doctor.communicate(timeout=120)[1]
+    finally:
+        first.communicate(timeout=120)
+    assert first.returncode == 0
+    assert out.read_bytes() == whole["out.mp4"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+# A process that begins and leaves a render again and again, and never misses what it has written.
+BEGINS = """
+import sys, time
+from pathlib import Path
+from ncavideo.rendering.checkpoint import Work
+
+deadline = time.monotonic() + 4
+print("begun", flush=True)
+while time.monotonic() < deadline:
+    work = Work(Path(sys.argv[1], "out.mp4"), "0" * 64, {}, fresh=False)
+    names = {path.name for path in work.folder.iterdir()}
+    assert {"job.json", "lock"} <= names, names
+    for number in range(20):
+        work.segment(number).touch()
+        work._state(number).touch()
+    time.sleep(0.002)
+    found = len(list(work.folder.iterdir()))
+    assert found == 42, f"{found} files of 42 are left"
+    work.release(done=False)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such locks here")
+def test_cleaning_races_with_a_render_that_begins(tmp_path: Path) -> None:
+    render = subprocess.Popen(
+        [sys.executable, "-c", BEGINS, str(tmp_path)], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert render.stdout is not None
+    render.stdout.readline()
+    removed = 0
+    while render.poll() is None:
+        for found in unfinished(tmp_path):
+            removed += remove(found.folder)
+    said = render.communicate()[1]
+    assert render.returncode == 0, said
+    assert removed, "they never met"
+
+
+def test_a_link_in_the_place_of_a_work_folder_is_not_followed(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    for name in ("notes.txt", "000000.npz", "a.part.txt", "job.json"):
+        (own / name).write_text("{}")
+    folder = tmp_path / f".out.mp4.{'0' * 12}.work"
+    folder.symlink_to(own)
+    for fresh in (False, True):
+        with pytest.raises(UserError, match=r"the folder .*\.work cannot be used: it is a link"):
+            Work(tmp_path / "out.mp4", "0" * 64, {}, fresh=fresh)
+    assert unfinished(tmp_path) == []
+    assert not remove(folder)
+    assert len(list(own.iterdir())) == 4
+
+
+# A process that removes an unfinished render's folder, slowly.
+REMOVES = """
+import os, sys, time
+from pathlib import Path
+from ncavideo.rendering.checkpoint import remove
+
+unlink = os.unlink
+
+def slowly(*arguments, **named):
+    time.sleep(0.01)
+    unlink(*arguments, **named)
+    print("one", flush=True)
+
+os.unlink = slowly
+remove(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such locks here")
+def test_who_begins_while_a_folder_is_removed_keeps_what_is_written(tmp_path: Path) -> None:
+    folder = tmp_path / f".out.mp4.{'0' * 12}.work"
+    folder.mkdir()
+    names = [f"{number:06d}.packets" for number in range(20)]
+    for name in ("job.json", *names[:10], "lock", *names[10:]):
+        (folder / name).touch()
+    removes = subprocess.Popen(
+        [sys.executable, "-c", REMOVES, str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    assert removes.stdout is not None
+    removes.stdout.readline()
+    work = Work(tmp_path / "out.mp4", "0" * 64, {}, fresh=False)
+    for name in names:
+        (work.folder / name).touch()
+    removes.communicate(timeout=60)
+    assert {path.name for path in work.folder.iterdir()} == {"job.json", "lock", *names}
+    work.release(done=True)
+    assert list(tmp_path.iterdir()) == []
