@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -21,8 +22,8 @@ from ncavideo.control import named_files
 from ncavideo.nca.engines.base import Snapshot
 from ncavideo.nca.ruleset import RuleSet
 from ncavideo.rendering.options import RenderOptions
-from ncavideo.util.atomic_write import MOST_NAME
-from ncavideo.util.errors import BusyError, UserError
+from ncavideo.util.atomic_write import MOST_NAME, cut_name
+from ncavideo.util.errors import BusyError, OutputError, UserError
 from ncavideo.util.lock import Lock, is_locked
 from ncavideo.util.state import Memory
 from ncavideo.version import __version__
@@ -34,6 +35,7 @@ JOB, LOCK = "job.json", "lock"
 # What changes nothing in the picture.
 INDIFFERENT = ("overwrite", "fresh")
 ARRAY = "$array"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 PATIENCE = 1.0  # seconds for `doctor`, which holds a folder only to look or to clean up
 
 
@@ -66,8 +68,10 @@ class Work:
                 leftover.unlink()
             self.segments = self._whole()
         except OSError as error:
+            with contextlib.suppress(OSError):
+                self.release(done=False)
             self._lock.release()
-            raise UserError(f"the folder {self.folder} cannot be used: {error.strerror}") from error
+            raise self._unusable(error) from error
         except KeyboardInterrupt:  # before there is anybody who would let go of the folder
             self.release(done=False)
             raise
@@ -85,9 +89,14 @@ class Work:
                 if not self.folder.parent.is_dir() or self.folder.is_symlink():
                     raise UserError(f"the folder {self.folder} cannot be made") from None
             except OSError as error:
-                raise UserError(
-                    f"the folder {self.folder} cannot be used: {error.strerror}"
-                ) from error
+                with contextlib.suppress(OSError):
+                    self.folder.rmdir()  # it may be all that the disk had room for
+                raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> UserError | OutputError:
+        if error.errno in FULL:
+            return OutputError(f"the disk is full: the folder {self.folder} cannot be made")
+        return UserError(f"the folder {self.folder} cannot be used: {error.strerror}")
 
     def _clear(self) -> None:
         """Remove all but the lock, which is held."""
@@ -188,9 +197,17 @@ class Work:
 
 
 def _folder_name(output: str, key: str) -> str:
-    """Return the hidden folder's name, cut to what file systems take."""
+    """Return the hidden folder's name.
+
+    Where that is longer than file systems take, a hash stands for what is cut off: it may be the
+    suffix, which decides what the packets are.
+    """
     tail = f".{key[:12]}{SUFFIX}"
-    return f".{os.fsdecode(os.fsencode(output)[: MOST_NAME - len(tail) - 1])}{tail}"
+    room = MOST_NAME - len(tail) - 1
+    if len(os.fsencode(output)) > room:
+        digest = hashlib.sha256(os.fsencode(output)).hexdigest()[:12]
+        output = f"{cut_name(output, room - len(digest) - 1)}.{digest}"
+    return f".{output}{tail}"
 
 
 def _remove_held(folder: Path) -> bool:

@@ -37,6 +37,7 @@ from ncavideo.util.errors import BusyError, OutputError, UserError
 from ncavideo.video.packets import DIGEST, MAGIC, PacketFile, read_packets
 from ncavideo.video.reader import VideoReader
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "clip.mp4"
 FRAMES = 2 * SEGMENT + 70
 QUICK = ["--rules", "fire,moss", "--steps", "2", "--warmup", "4", "--cell", "4", "--flow"]
 
@@ -627,3 +628,57 @@ def test_who_begins_while_a_folder_is_removed_keeps_what_is_written(tmp_path: Pa
     assert {path.name for path in work.folder.iterdir()} == {"job.json", "lock", *names}
     work.release(done=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_long_names_that_begin_alike_do_not_meet(clip: Path, tmp_path: Path) -> None:
+    """A long name loses its suffix, which decides what packets are: these were another codec's."""
+    long = "ü" * 124 + "n"
+    work = Work(tmp_path / f"{long}.mp4", "0" * 64, {}, fresh=False)
+    other = Work(tmp_path / f"{long}.webm", "0" * 64, {}, fresh=False)
+    for one in (work, other):
+        assert one.folder.name.startswith(".ü")
+        assert one.folder.name.encode().endswith(b".000000000000.work")
+        one.release(done=True)
+
+
+# On a disk of its own, with room for so many files and 64 kB, that may be full.
+ON_A_FULL_DISK = """
+mount -t tmpfs -o size=64k,nr_inodes=$1 none "$2" && cd "$2" || exit 77
+[ "$3" = bytes ] && head -c 1M /dev/zero > big 2>/dev/null
+shift 3
+"$@"
+code=$?
+[ "$(ls -A | grep -v '^big$')" ] && exit 99
+exit $code
+"""
+
+
+@pytest.mark.parametrize("output", ["out.mp4", "f_%d.png"])
+@pytest.mark.parametrize(
+    ("files", "full"), [(1, "files"), (2, "files"), (3, "files"), (9, "bytes")]
+)
+def test_a_disk_that_is_full_at_the_beginning_is_told(
+    files: int, full: str, output: str, tmp_path: Path
+) -> None:
+    if sys.platform != "linux" or shutil.which("unshare") is None:
+        pytest.skip("there are no file systems of a process's own here")
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", ON_A_FULL_DISK, "sh", str(files), tmp_path, full,
+         sys.executable, "-m", "ncavideo", "render", EXAMPLE, "-o", output, "--rules", "fire,moss",
+         "--steps", "1", "--warmup", "2", "--cell", "32", "--duration", "0.2", "--quiet"],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    if done.returncode == 77 or "unshare failed" in done.stderr:
+        pytest.skip("this process may make no file systems of its own")
+    assert done.returncode == 1, done.stderr
+    assert "full" in done.stderr or "No space left" in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+
+
+def test_a_folder_in_the_work_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / f".out.mp4.{'0' * 12}.work" / "a.part").mkdir(parents=True)
+    (tmp_path / f".out.mp4.{'0' * 12}.work" / "000000.packets").touch()
+    (tmp_path / f".out.mp4.{'0' * 12}.work" / "000000.npz").touch()
+    for _ in range(2):  # the lock is let go of
+        with pytest.raises(UserError, match=r"the folder .*\.work cannot be used: Is a directory"):
+            Work(tmp_path / "out.mp4", "0" * 64, {}, fresh=False)
