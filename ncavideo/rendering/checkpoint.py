@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import zipfile
 import zlib
@@ -35,6 +36,7 @@ JOB, LOCK = "job.json", "lock"
 # What changes nothing in the picture.
 INDIFFERENT = ("overwrite", "fresh")
 ARRAY = "$array"
+FOLDER = re.compile(rf"\..*\.[0-9a-f]{{12}}{re.escape(SUFFIX)}", re.S)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 PATIENCE = 1.0  # seconds for `doctor`, which holds a folder only to look or to clean up
 
@@ -258,7 +260,7 @@ def unfinished(folder: Path) -> list[Unfinished]:
     """Return the renders in `folder` that nobody is at work on, and that were not finished."""
     found = []
     for work in sorted(folder.glob(f".*{SUFFIX}")):
-        if work.is_symlink() or not (work / JOB).is_file() or is_locked(work / LOCK):
+        if not _is_ours(work) or is_locked(work / LOCK):
             continue
         try:
             job = json.loads((work / JOB).read_text("utf-8"))
@@ -272,6 +274,17 @@ def unfinished(folder: Path) -> list[Unfinished]:
             continue
         found.append(Unfinished(work, output, frames, size))
     return found
+
+
+def _is_ours(folder: Path) -> bool:
+    """Return whether a render made this folder; killed at once, it left it empty or with a lock."""
+    try:
+        if folder.is_symlink() or not FOLDER.fullmatch(folder.name):
+            return False
+        names = {path.name for path in folder.iterdir()}
+    except OSError:
+        return False
+    return JOB in names or names <= {LOCK}
 
 
 def fingerprint(clip: Path, ruleset: RuleSet, options: RenderOptions) -> str:

@@ -682,3 +682,38 @@ def test_a_folder_in_the_work_folder_is_told(tmp_path: Path) -> None:
     for _ in range(2):  # the lock is let go of
         with pytest.raises(UserError, match=r"the folder .*\.work cannot be used: Is a directory"):
             Work(tmp_path / "out.mp4", "0" * 64, {}, fresh=False)
+
+
+def test_doctor_cleans_what_a_render_killed_at_once_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (".a.mp4.0123456789ab.work", ".b.mp4.0123456789ab.work", ".c.mp4.0123456789ab.work",
+                 ".mine.work", ".mine.0123456789ab.work"):  # fmt: skip
+        (tmp_path / name).mkdir()
+    (tmp_path / ".b.mp4.0123456789ab.work" / "lock").touch()
+    (tmp_path / ".c.mp4.0123456789ab.work" / "job.json").touch()
+    (tmp_path / ".mine.0123456789ab.work" / "notes.txt").touch()
+    monkeypatch.chdir(tmp_path)
+    assert len(doctor._unfinished()) == 3
+    assert [path.name[:2] for path in doctor.clean()] == [".a", ".b", ".c"]
+    assert {path.name for path in tmp_path.iterdir()} == {".mine.work", ".mine.0123456789ab.work"}
+
+
+def test_doctor_does_not_say_that_it_removed_what_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stays, goes = tmp_path / ".s.mp4.1.0a1b2c.part", tmp_path / ".s.mp4.1.0a1b2d.part"
+    unlink = Path.unlink
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        if path == stays:
+            raise PermissionError(13, "Permission denied")
+        unlink(path, missing_ok)
+
+    for path in (stays, goes):
+        path.touch()
+    monkeypatch.setattr(Path, "unlink", refused)
+    monkeypatch.setattr(doctor, "abandoned", lambda folder: [stays, goes])
+    monkeypatch.chdir(tmp_path)
+    assert doctor.clean() == [goes]
+    assert list(tmp_path.iterdir()) == [stays]
