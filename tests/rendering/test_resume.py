@@ -34,7 +34,7 @@ from ncavideo.rendering.frame_renderer import Painter
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.render import RenderProgress, render
 from ncavideo.util.errors import BusyError, OutputError, UserError
-from ncavideo.video.packets import DIGEST, MAGIC, PacketFile, read_packets
+from ncavideo.video.packets import DIGEST, HEAD, MAGIC, PacketFile, read_packets
 from ncavideo.video.reader import VideoReader
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "clip.mp4"
@@ -461,6 +461,27 @@ def test_fresh_removes_nothing_that_is_at_work(clip: Path, tmp_path: Path) -> No
     assert "another render is at work" in tried[0]
     assert len(pixels(out)) == report.frames
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+@pytest.mark.parametrize("ending", ["the digest", "nothing"])
+def test_a_segment_without_its_last_packet_is_rendered_again(
+    ending: str, unfinished_render: tuple[Path, Path, list[bytes]], tmp_path: Path
+) -> None:
+    clip, stopped, whole = unfinished_render
+    (work,) = stopped.glob(".*.work")
+    shutil.copytree(work, tmp_path / work.name)
+    segment = tmp_path / work.name / "000001.packets"
+    data, last = segment.read_bytes(), list(read_packets(segment))[-1]
+    cut = data[: -DIGEST - last.size - HEAD.size]
+    assert (
+        cut + HEAD.pack(last.pts, last.dts, last.duration, last.is_keyframe, last.size)
+        == (data[: -DIGEST - last.size])
+    )
+    segment.write_bytes(cut + (data[-DIGEST:] if ending == "the digest" else b""))
+    notes: list[str] = []
+    assert render(clip, tmp_path / "out.mp4", TINY, warn=notes.append).resumed == SEGMENT
+    assert any("is damaged after frame 250" in note for note in notes)
+    assert pixels(tmp_path / "out.mp4") == whole
 
 
 @pytest.mark.parametrize("what", ["a file", "a dangling link"])
