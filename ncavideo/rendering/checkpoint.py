@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import zipfile
 import zlib
@@ -21,8 +23,8 @@ from ncavideo.control import named_files
 from ncavideo.nca.engines.base import Snapshot
 from ncavideo.nca.ruleset import RuleSet
 from ncavideo.rendering.options import RenderOptions
-from ncavideo.util.atomic_write import MOST_NAME
-from ncavideo.util.errors import BusyError, UserError
+from ncavideo.util.atomic_write import MOST_NAME, cut_name
+from ncavideo.util.errors import BusyError, OutputError, UserError
 from ncavideo.util.lock import Lock, is_locked
 from ncavideo.util.state import Memory
 from ncavideo.version import __version__
@@ -34,6 +36,9 @@ JOB, LOCK = "job.json", "lock"
 # What changes nothing in the picture.
 INDIFFERENT = ("overwrite", "fresh")
 ARRAY = "$array"
+FOLDER = re.compile(rf"\..*\.[0-9a-f]{{12}}{re.escape(SUFFIX)}", re.S)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+PATIENCE = 1.0  # seconds for `doctor`, which holds a folder only to look or to clean up
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,10 @@ class Work:
                 leftover.unlink()
             self.segments = self._whole()
         except OSError as error:
+            with contextlib.suppress(OSError):
+                self.release(done=False)
             self._lock.release()
-            raise UserError(f"the folder {self.folder} cannot be used: {error.strerror}") from error
+            raise self._unusable(error) from error
         except KeyboardInterrupt:  # before there is anybody who would let go of the folder
             self.release(done=False)
             raise
@@ -76,14 +83,22 @@ class Work:
         while True:
             try:
                 self.folder.mkdir(exist_ok=True)
-                return Lock(self.folder / LOCK, busy)
+                # What is in it is removed sooner or later: never in a folder of somebody's own.
+                if self.folder.is_symlink():
+                    raise UserError(f"the folder {self.folder} cannot be used: it is a link")
+                return Lock(self.folder / LOCK, busy, PATIENCE)
             except FileNotFoundError:
                 if not self.folder.parent.is_dir() or self.folder.is_symlink():
                     raise UserError(f"the folder {self.folder} cannot be made") from None
             except OSError as error:
-                raise UserError(
-                    f"the folder {self.folder} cannot be used: {error.strerror}"
-                ) from error
+                with contextlib.suppress(OSError):
+                    self.folder.rmdir()  # it may be all that the disk had room for
+                raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> UserError | OutputError:
+        if error.errno in FULL:
+            return OutputError(f"the disk is full: the folder {self.folder} cannot be made")
+        return UserError(f"the folder {self.folder} cannot be used: {error.strerror}")
 
     def _clear(self) -> None:
         """Remove all but the lock, which is held."""
@@ -176,7 +191,7 @@ class Work:
         """Let go of the folder; remove it if the render is done, or nothing in it can be used."""
         self.segments = self._closed()
         if done or not self.segments:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            _remove_held(self.folder)
         else:
             for leftover in self.folder.glob("*.part*"):
                 leftover.unlink(missing_ok=True)
@@ -184,20 +199,51 @@ class Work:
 
 
 def _folder_name(output: str, key: str) -> str:
-    """Return the hidden folder's name, cut to what file systems take."""
+    """Return the hidden folder's name.
+
+    Where that is longer than file systems take, a hash stands for what is cut off: it may be the
+    suffix, which decides what the packets are.
+    """
     tail = f".{key[:12]}{SUFFIX}"
-    return f".{os.fsdecode(os.fsencode(output)[: MOST_NAME - len(tail) - 1])}{tail}"
+    room = MOST_NAME - len(tail) - 1
+    if len(os.fsencode(output)) > room:
+        digest = hashlib.sha256(os.fsencode(output)).hexdigest()[:12]
+        output = f"{cut_name(output, room - len(digest) - 1)}.{digest}"
+    return f".{output}{tail}"
+
+
+def _remove_held(folder: Path) -> bool:
+    """Remove a folder whose lock is held; return whether it is gone.
+
+    The lock goes last: whoever takes a new one then finds nothing that is about to be removed, and
+    keeps the folder.
+    """
+    try:
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != LOCK:
+                path.unlink()
+        (folder / LOCK).unlink(missing_ok=True)
+        folder.rmdir()
+    except OSError:
+        return False
+    return True
 
 
 def remove(folder: Path) -> bool:
-    """Remove an unfinished render's folder; return False if somebody is at work in it."""
+    """Remove an unfinished render's folder; return False if it stays.
+
+    So it does if somebody is at work in it, or if it is a link to a folder of somebody's own.
+    """
     try:
+        if folder.is_symlink():
+            return False
         lock = Lock(folder / LOCK, "")
     except (BusyError, OSError):
         return False
     with contextlib.closing(lock):
-        shutil.rmtree(folder, ignore_errors=True)
-    return True
+        return _remove_held(folder)
 
 
 @dataclass(frozen=True)
@@ -214,7 +260,7 @@ def unfinished(folder: Path) -> list[Unfinished]:
     """Return the renders in `folder` that nobody is at work on, and that were not finished."""
     found = []
     for work in sorted(folder.glob(f".*{SUFFIX}")):
-        if not (work / JOB).is_file() or is_locked(work / LOCK):
+        if not _is_ours(work) or is_locked(work / LOCK):
             continue
         try:
             job = json.loads((work / JOB).read_text("utf-8"))
@@ -222,9 +268,23 @@ def unfinished(folder: Path) -> list[Unfinished]:
         except (OSError, ValueError, AttributeError):
             output = "?"
         frames = SEGMENT * len(list(work.glob("*.packets")))
-        size = sum(path.stat().st_size for path in work.iterdir())
+        try:
+            size = sum(path.stat().st_size for path in work.iterdir())
+        except OSError:  # somebody began, or ended, meanwhile
+            continue
         found.append(Unfinished(work, output, frames, size))
     return found
+
+
+def _is_ours(folder: Path) -> bool:
+    """Return whether a render made this folder; killed at once, it left it empty or with a lock."""
+    try:
+        if folder.is_symlink() or not FOLDER.fullmatch(folder.name):
+            return False
+        names = {path.name for path in folder.iterdir()}
+    except OSError:
+        return False
+    return JOB in names or names <= {LOCK}
 
 
 def fingerprint(clip: Path, ruleset: RuleSet, options: RenderOptions) -> str:

@@ -68,9 +68,14 @@ def hidden_sibling(path: Path, ending: str) -> Path:
     A long name is cut, so that the hidden one is no longer than file systems take.
     """
     tail = f".{os.getpid()}.{secrets.token_hex(3)}{ending}"
-    room = MOST_NAME - len(os.fsencode(tail)) - 1
-    name = os.fsdecode(os.fsencode(path.name)[:room])
-    return path.with_name(f".{name}{tail}")
+    return path.with_name(f".{cut_name(path.name, MOST_NAME - len(tail.encode()) - 1)}{tail}")
+
+
+def cut_name(name: str, room: int) -> str:
+    """Return a name's beginning that takes at most `room` bytes, no character cut in two."""
+    while len(os.fsencode(name)) > room:
+        name = name[:-1]
+    return name
 
 
 def abandoned(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from ncavideo.util.errors import BusyError
@@ -11,23 +12,31 @@ if os.name == "posix":
     import fcntl
 
 
+PAUSE = 0.02  # seconds between two tries
+
+
 class Lock:
     """Holds a lock file until it is let go of. Raises `BusyError` with `busy` if another does.
 
-    Where there are no such locks (not POSIX), everybody gets one.
+    `patience`: seconds to wait for one who only looks, or cleans up, and is gone at once. Where
+    there are no such locks (not POSIX), everybody gets one.
     """
 
-    def __init__(self, path: Path, busy: str) -> None:
+    def __init__(self, path: Path, busy: str, patience: float = 0.0) -> None:
         self._handle: int | None = None
         if os.name != "posix":
             return
+        deadline = time.monotonic() + patience
         while True:
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 os.close(handle)
-                raise BusyError(busy) from error
+                if time.monotonic() >= deadline:
+                    raise BusyError(busy) from error
+                time.sleep(PAUSE)
+                continue
             if _is_there(handle, path):
                 break
             os.close(handle)  # whoever held it removed the file: that lock keeps nobody out

@@ -544,7 +544,10 @@ class PictureWriter(Writer):
         if os.path.lexists(self._name(1)) and not overwrite:
             raise UserError(f"{self._name(1)} exists: name another output or give --overwrite")
         folder = hidden_sibling(pattern.absolute(), ".part")
-        folder.mkdir(0o700)
+        try:
+            folder.mkdir(0o700)
+        except OSError as error:
+            raise OutputError(f"cannot write {pattern}: {error.strerror}") from error
         self._folder: Path | None = folder
 
     def _name(self, number: int) -> Path:

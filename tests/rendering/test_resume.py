@@ -29,14 +29,15 @@ from ncavideo.control.driver import Driver
 from ncavideo.control.field import Context, make_view
 from ncavideo.control.levels import ClipRange
 from ncavideo.nca.ruleset import open_ruleset
-from ncavideo.rendering.checkpoint import SEGMENT, State, Work, fingerprint, remove
+from ncavideo.rendering.checkpoint import SEGMENT, State, Work, fingerprint, remove, unfinished
 from ncavideo.rendering.frame_renderer import Painter
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.render import RenderProgress, render
 from ncavideo.util.errors import BusyError, OutputError, UserError
-from ncavideo.video.packets import DIGEST, MAGIC, PacketFile, read_packets
+from ncavideo.video.packets import DIGEST, HEAD, MAGIC, PacketFile, read_packets
 from ncavideo.video.reader import VideoReader
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "clip.mp4"
 FRAMES = 2 * SEGMENT + 70
 QUICK = ["--rules", "fire,moss", "--steps", "2", "--warmup", "4", "--cell", "4", "--flow"]
 
@@ -462,6 +463,27 @@ def test_fresh_removes_nothing_that_is_at_work(clip: Path, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
 
 
+@pytest.mark.parametrize("ending", ["the digest", "nothing"])
+def test_a_segment_without_its_last_packet_is_rendered_again(
+    ending: str, unfinished_render: tuple[Path, Path, list[bytes]], tmp_path: Path
+) -> None:
+    clip, stopped, whole = unfinished_render
+    (work,) = stopped.glob(".*.work")
+    shutil.copytree(work, tmp_path / work.name)
+    segment = tmp_path / work.name / "000001.packets"
+    data, last = segment.read_bytes(), list(read_packets(segment))[-1]
+    cut = data[: -DIGEST - last.size - HEAD.size]
+    assert (
+        cut + HEAD.pack(last.pts, last.dts, last.duration, last.is_keyframe, last.size)
+        == (data[: -DIGEST - last.size])
+    )
+    segment.write_bytes(cut + (data[-DIGEST:] if ending == "the digest" else b""))
+    notes: list[str] = []
+    assert render(clip, tmp_path / "out.mp4", TINY, warn=notes.append).resumed == SEGMENT
+    assert any("is damaged after frame 250" in note for note in notes)
+    assert pixels(tmp_path / "out.mp4") == whole
+
+
 @pytest.mark.parametrize("what", ["a file", "a dangling link"])
 def test_a_work_folder_that_is_none_is_told(what: str, clip: Path, tmp_path: Path) -> None:
     options = RenderOptions(("fire", "moss"), steps=1, warmup=2, cell=8)
@@ -504,3 +526,215 @@ def test_doctor_cleans_what_killed_processes_left(
         ".a user's own.part",
         f".new.mp4.{gone.pid}.0a1b2c.part",
     }
+
+
+def wait_for(folder: Path, pattern: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while not list(folder.glob(pattern)) and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def test_neither_fresh_nor_doctor_ends_a_render_of_another_process(
+    clip: Path, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "out.mp4"
+    first = start(clip, out, "--quiet")
+    try:
+        wait_for(tmp_path, ".*.work/job.json", first)
+        doctor = subprocess.Popen(
+            [sys.executable, "-m", "ncavideo", "doctor", "--clean"],
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        second = start(clip, out, "--fresh")
+        said = second.communicate(timeout=120)[1].decode()
+        assert (second.returncode, first.poll()) == (2, None), said
+        assert f"another render is at work on {out}" in said
+        assert b"removed" not in doctor.communicate(timeout=120)[1]
+    finally:
+        first.communicate(timeout=120)
+    assert first.returncode == 0
+    assert out.read_bytes() == whole["out.mp4"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+# A process that begins and leaves a render again and again, and never misses what it has written.
+BEGINS = """
+import sys, time
+from pathlib import Path
+from ncavideo.rendering.checkpoint import Work
+
+deadline = time.monotonic() + 4
+print("begun", flush=True)
+while time.monotonic() < deadline:
+    work = Work(Path(sys.argv[1], "out.mp4"), "0" * 64, {}, fresh=False)
+    names = {path.name for path in work.folder.iterdir()}
+    assert {"job.json", "lock"} <= names, names
+    for number in range(20):
+        work.segment(number).touch()
+        work._state(number).touch()
+    time.sleep(0.002)
+    found = len(list(work.folder.iterdir()))
+    assert found == 42, f"{found} files of 42 are left"
+    work.release(done=False)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such locks here")
+def test_cleaning_races_with_a_render_that_begins(tmp_path: Path) -> None:
+    render = subprocess.Popen(
+        [sys.executable, "-c", BEGINS, str(tmp_path)], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert render.stdout is not None
+    render.stdout.readline()
+    removed = 0
+    while render.poll() is None:
+        for found in unfinished(tmp_path):
+            removed += remove(found.folder)
+    said = render.communicate()[1]
+    assert render.returncode == 0, said
+    assert removed, "they never met"
+
+
+def test_a_link_in_the_place_of_a_work_folder_is_not_followed(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    for name in ("notes.txt", "000000.npz", "a.part.txt", "job.json"):
+        (own / name).write_text("{}")
+    folder = tmp_path / f".out.mp4.{'0' * 12}.work"
+    folder.symlink_to(own)
+    for fresh in (False, True):
+        with pytest.raises(UserError, match=r"the folder .*\.work cannot be used: it is a link"):
+            Work(tmp_path / "out.mp4", "0" * 64, {}, fresh=fresh)
+    assert unfinished(tmp_path) == []
+    assert not remove(folder)
+    assert len(list(own.iterdir())) == 4
+
+
+# A process that removes an unfinished render's folder, slowly.
+REMOVES = """
+import os, sys, time
+from pathlib import Path
+from ncavideo.rendering.checkpoint import remove
+
+unlink = os.unlink
+
+def slowly(*arguments, **named):
+    time.sleep(0.01)
+    unlink(*arguments, **named)
+    print("one", flush=True)
+
+os.unlink = slowly
+remove(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such locks here")
+def test_who_begins_while_a_folder_is_removed_keeps_what_is_written(tmp_path: Path) -> None:
+    folder = tmp_path / f".out.mp4.{'0' * 12}.work"
+    folder.mkdir()
+    names = [f"{number:06d}.packets" for number in range(20)]
+    for name in ("job.json", *names[:10], "lock", *names[10:]):
+        (folder / name).touch()
+    removes = subprocess.Popen(
+        [sys.executable, "-c", REMOVES, str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    assert removes.stdout is not None
+    removes.stdout.readline()
+    work = Work(tmp_path / "out.mp4", "0" * 64, {}, fresh=False)
+    for name in names:
+        (work.folder / name).touch()
+    removes.communicate(timeout=60)
+    assert {path.name for path in work.folder.iterdir()} == {"job.json", "lock", *names}
+    work.release(done=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_long_names_that_begin_alike_do_not_meet(clip: Path, tmp_path: Path) -> None:
+    """A long name loses its suffix, which decides what packets are: these were another codec's."""
+    long = "ü" * 124 + "n"
+    work = Work(tmp_path / f"{long}.mp4", "0" * 64, {}, fresh=False)
+    other = Work(tmp_path / f"{long}.webm", "0" * 64, {}, fresh=False)
+    for one in (work, other):
+        assert one.folder.name.startswith(".ü")
+        assert one.folder.name.encode().endswith(b".000000000000.work")
+        one.release(done=True)
+
+
+# On a disk of its own, with room for so many files and 64 kB, that may be full.
+ON_A_FULL_DISK = """
+mount -t tmpfs -o size=64k,nr_inodes=$1 none "$2" && cd "$2" || exit 77
+[ "$3" = bytes ] && head -c 1M /dev/zero > big 2>/dev/null
+shift 3
+"$@"
+code=$?
+[ "$(ls -A | grep -v '^big$')" ] && exit 99
+exit $code
+"""
+
+
+@pytest.mark.parametrize("output", ["out.mp4", "f_%d.png"])
+@pytest.mark.parametrize(
+    ("files", "full"), [(1, "files"), (2, "files"), (3, "files"), (9, "bytes")]
+)
+def test_a_disk_that_is_full_at_the_beginning_is_told(
+    files: int, full: str, output: str, tmp_path: Path
+) -> None:
+    if sys.platform != "linux" or shutil.which("unshare") is None:
+        pytest.skip("there are no file systems of a process's own here")
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", ON_A_FULL_DISK, "sh", str(files), tmp_path, full,
+         sys.executable, "-m", "ncavideo", "render", EXAMPLE, "-o", output, "--rules", "fire,moss",
+         "--steps", "1", "--warmup", "2", "--cell", "32", "--duration", "0.2", "--quiet"],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    if done.returncode == 77 or "unshare failed" in done.stderr:
+        pytest.skip("this process may make no file systems of its own")
+    assert done.returncode == 1, done.stderr
+    assert "full" in done.stderr or "No space left" in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+
+
+def test_a_folder_in_the_work_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / f".out.mp4.{'0' * 12}.work" / "a.part").mkdir(parents=True)
+    (tmp_path / f".out.mp4.{'0' * 12}.work" / "000000.packets").touch()
+    (tmp_path / f".out.mp4.{'0' * 12}.work" / "000000.npz").touch()
+    for _ in range(2):  # the lock is let go of
+        with pytest.raises(UserError, match=r"the folder .*\.work cannot be used: Is a directory"):
+            Work(tmp_path / "out.mp4", "0" * 64, {}, fresh=False)
+
+
+def test_doctor_cleans_what_a_render_killed_at_once_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (".a.mp4.0123456789ab.work", ".b.mp4.0123456789ab.work", ".c.mp4.0123456789ab.work",
+                 ".mine.work", ".mine.0123456789ab.work"):  # fmt: skip
+        (tmp_path / name).mkdir()
+    (tmp_path / ".b.mp4.0123456789ab.work" / "lock").touch()
+    (tmp_path / ".c.mp4.0123456789ab.work" / "job.json").touch()
+    (tmp_path / ".mine.0123456789ab.work" / "notes.txt").touch()
+    monkeypatch.chdir(tmp_path)
+    assert len(doctor._unfinished()) == 3
+    assert [path.name[:2] for path in doctor.clean()] == [".a", ".b", ".c"]
+    assert {path.name for path in tmp_path.iterdir()} == {".mine.work", ".mine.0123456789ab.work"}
+
+
+def test_doctor_does_not_say_that_it_removed_what_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stays, goes = tmp_path / ".s.mp4.1.0a1b2c.part", tmp_path / ".s.mp4.1.0a1b2d.part"
+    unlink = Path.unlink
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        if path == stays:
+            raise PermissionError(13, "Permission denied")
+        unlink(path, missing_ok)
+
+    for path in (stays, goes):
+        path.touch()
+    monkeypatch.setattr(Path, "unlink", refused)
+    monkeypatch.setattr(doctor, "abandoned", lambda folder: [stays, goes])
+    monkeypatch.chdir(tmp_path)
+    assert doctor.clean() == [goes]
+    assert list(tmp_path.iterdir()) == [stays]
