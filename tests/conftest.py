@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from ncavideo.nca import engines
 from ncavideo.nca.ruleset import Rule, RuleSet
 
 # Examples take as long as the machine lets them, and leave no folder behind.
@@ -18,6 +19,12 @@ settings.load_profile("plain")
 
 # A shell's background jobs ignore Ctrl-C, and what they start inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def no_engine_is_remembered_as_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test that breaks an engine slow down those after it: a process tries each once."""
+    monkeypatch.setattr(engines, "_refused", set())
 
 
 @pytest.fixture(scope="session")

@@ -253,7 +253,6 @@ def test_an_engine_that_fails_is_passed_over_with_one_warning(
             self._grid[0, 1, 0] += np.nan if fault == "nan" else 0.5
 
     load = engines._load
-    monkeypatch.setattr(engines, "_refused", set())
     monkeypatch.setattr(engines, "_load", lambda name: Faulty if name == "fused" else load(name))
     started = [engines.start("auto", make_ruleset(), 4, 4, device="cpu") for _ in range(3)]
     assert {type(engine).__name__ for engine in started} == {"FoldedEngine"}

@@ -104,14 +104,16 @@ def test_the_sentence_has_the_command() -> None:
 
 @pytest.fixture
 def pretend(monkeypatch: pytest.MonkeyPatch):
-    """Let packages seem to be here in other versions."""
+    """Let packages seem to be here in other versions, and the rest in tried ones."""
+    here = tested.installed
 
     def pretend(**others: str | None) -> None:
-        here = tested.installed
         names = {name.replace("_", "-"): version for name, version in others.items()}
 
         def seen(package: str) -> str | None:
-            return names[package] if package in names else here(package)
+            if package in names:
+                return names[package]
+            return tested.tested()[package].newest if here(package) else None
 
         monkeypatch.setattr(tested, "installed", seen)
         monkeypatch.setattr(doctor, "installed", seen)
@@ -215,6 +217,7 @@ def test_the_first_error_tells(
 
     monkeypatch.setattr(doctor, "examine", broken)
     log = tmp_path / "log"
+    pretend()
     assert isinstance(CliRunner().invoke(main, ["doctor"]).exception, kind), "nothing is outside"
     pretend(numpy="99.1")
     done = CliRunner().invoke(main, ["doctor", "--log-file", str(log)])

@@ -126,7 +126,6 @@ def test_a_warning_is_said_once(
             raise RuntimeError("no such\ninstruction")
         return load(name)
 
-    monkeypatch.setattr(engines, "_refused", set())
     monkeypatch.setattr(engines, "_load", without_fused)
     done = run("render", clip, "-o", tmp_path / "out.mp4", *QUICK)
     assert done.exit_code == 0
