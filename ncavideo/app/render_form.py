@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ncavideo.control.spec import parse_control
-from ncavideo.rendering.options import RenderOptions
+from ncavideo.rendering.option_table import table
+from ncavideo.rendering.options import CLIP, RenderOptions
 from ncavideo.util.errors import UserError
 
 MOST_RULES = 8
@@ -52,14 +53,22 @@ FORMATS = {
     "Lossless (FFV1)": (".mkv", "ffv1"),
     "GIF": (".gif", None),
 }
-# Fields of the options that the form has a number for, where 0 stands for automatic.
-AUTOMATIC = ("contrast", "steps", "tempo", "cell")
-# The clip's ends, which no look sets: seconds, where 0 stands for none.
-ENDS = ("before", "after", "loop")
-PLAIN = (
-    ("by_brightness", "light", "shade", "blend", "opacity", "keep", "matte", "flow", "on_cut")
-    + ("warmup", "seed", "edge", "upscale")
-)  # fmt: skip
+_TABLE = table(RenderOptions)
+_DEFAULTS = {
+    name: option.default
+    for name, option in _TABLE.items()
+    if option.belongs == "look" and (option.choices or option.kind in ("bool", "int", "float"))
+}
+# A look's numbers without a default, where 0 stands for automatic in the form.
+AUTOMATIC = tuple(name for name, default in _DEFAULTS.items() if default is None)
+# A look's numbers, choices and switches that have one.
+PLAIN = tuple(name for name, default in _DEFAULTS.items() if default is not None)
+# The ends of the clip: seconds, where 0 stands for none. The form has `begin` and `end` for a part.
+ENDS = tuple(
+    name
+    for name, option in _TABLE.items()
+    if option.heading == CLIP and name not in ("start", "duration")
+)
 
 
 def asked_options(values: Mapping[str, Any], ruleset: str, mask: Path | None) -> RenderOptions:
@@ -135,10 +144,9 @@ def shown_options(options: RenderOptions, presets: Mapping[str, Path]) -> Render
 
 def _plain(name: str, value: Any) -> Any:
     """Return a component's value as the option's own type: a slider gives 1 for 1.0."""
-    kind = RenderOptions.__dataclass_fields__.get(name)
     if value is None or isinstance(value, bool | str):
         return value
-    if kind is not None and str(kind.type).startswith("int"):
+    if name in _TABLE and _TABLE[name].kind == "int":
         if value != int(value):
             raise UserError(f"{name} must be a whole number, not {value:g}")
         return int(value)

@@ -34,13 +34,15 @@ from ncavideo.nca.catalog import SUFFIX, presets
 from ncavideo.nca.ruleset import RuleSet, find_ruleset
 from ncavideo.rendering.command_line import render_command
 from ncavideo.rendering.look_file import load_look, save_look
-from ncavideo.rendering.options import CHOICES, RenderOptions
+from ncavideo.rendering.option_table import Option, table
+from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 
 FIRST_RULESET, FIRST_RULES = "elements", 2  # how many rules are chosen to begin with
 SETTLING = 0.25  # seconds without another change before a preview is made
 CLIPS = ["video", ".gif", ".mkv", ".mts", ".m2ts", ".mxf", ".ts"]
 DEFAULT = RenderOptions(rules=("any",))
+TABLE = table(RenderOptions)
 
 
 class RenderTab:
@@ -115,8 +117,8 @@ class RenderTab:
                 "contrast", _number("Contrast between rules (0: automatic, 1: a plain ramp)", 0, 30)
             )
         with gr.Accordion("On top of the footage", open=False):
-            add("blend", gr.Dropdown(list(CHOICES["blend"]), value="normal", label="Blend"))
-            add("keep", gr.Dropdown(list(CHOICES["keep"]), value="none", label="Keep of the clip"))
+            add("blend", _component(TABLE["blend"], "Blend"))
+            add("keep", _component(TABLE["keep"], "Keep of the clip"))
             for name, label in (
                 ("opacity_control", "Opacity follows"),
                 ("light_control", "Light follows"),
@@ -132,7 +134,7 @@ class RenderTab:
             )
         with gr.Accordion("Motion and grid", open=False):
             add("flow", gr.Checkbox(label="Carry the texture along with what moves"))
-            add("on_cut", gr.Dropdown(list(CHOICES["on_cut"]), value="keep", label="At a cut"))
+            add("on_cut", _component(TABLE["on_cut"], "At a cut"))
             add("steps", _number("Steps a frame (0: automatic)", 0, 64, 1))
             add("tempo", _number("Or steps a second, whatever the frame rate", 0, 1000, 5))
             add(
@@ -141,18 +143,15 @@ class RenderTab:
                            placeholder="opacity@0=0,2=1"),
             )  # fmt: skip
             add("cell", _number("Pixels a cell (0: automatic)", 0, 32, 1))
-            add(
-                "upscale",
-                gr.Dropdown(list(CHOICES["upscale"]), value="auto", label="From cells to pixels"),
-            )
-            add("edge", gr.Dropdown(list(CHOICES["edge"]), value="reflect", label="Edge"))
-            add(
-                "warmup",
-                gr.Number(
-                    DEFAULT.warmup, label="Steps before the first frame", precision=0, minimum=0
-                ),
-            )
-            add("seed", gr.Number(DEFAULT.seed, label="Seed", precision=0, minimum=0))
+            add("upscale", _component(TABLE["upscale"], "From cells to pixels"))
+            add("edge", _component(TABLE["edge"], "Edge"))
+            add("warmup", _component(TABLE["warmup"], "Steps before the first frame"))
+            add("seed", _component(TABLE["seed"], "Seed"))
+        others = [name for name in (*PLAIN, *AUTOMATIC) if name not in self._inputs]
+        if others:
+            with gr.Accordion("More", open=False):
+                for name in others:
+                    add(name, _component(TABLE[name], TABLE[name].help))
         with gr.Accordion("Part and format", open=False, elem_id="part"):
             with gr.Row():
                 add("begin", gr.Number(0, label="From second", minimum=0, min_width=100))
@@ -468,6 +467,19 @@ def _progress(news: News) -> str:
 
 def _choices(named: dict[str, str]) -> list[tuple[str, str]]:
     return list(named.items())
+
+
+def _component(option: Option, label: str) -> Any:
+    """Return what an option is set with; 0 stands for automatic where it has no default."""
+    if option.kind == "bool":
+        return gr.Checkbox(option.default, label=label)
+    if option.choices:
+        return gr.Dropdown(list(option.choices), value=option.default, label=label)
+    low, high = option.bounds or (None, None)
+    return gr.Number(
+        option.default or 0, label=label, precision=0 if option.kind == "int" else None,
+        minimum=low if option.default is not None else 0, maximum=high,
+    )  # fmt: skip
 
 
 def _slider(label: str, value: float) -> gr.Slider:

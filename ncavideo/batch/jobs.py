@@ -9,13 +9,13 @@ import json
 import os
 import string
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ncavideo.batch.urls import Place, Url, hidden, is_url, place, said
-from ncavideo.rendering.look_file import FIELDS, checked_option
+from ncavideo.rendering.option_table import table
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 from ncavideo.util.read_file import read_text
@@ -28,9 +28,12 @@ CLIPS = frozenset(
 TEMPLATE = "{stem}.{rules}{suffix}"
 PLACES = ("stem", "rules", "suffix", "parent", "number")
 KEPT = frozenset({".mp4", ".mov", ".mkv", ".webm", ".gif"})
-# Options of a job list beside those of a look.
-MORE = {"start": "float", "duration": "float", "before": "float", "after": "float",
-        "loop": "float", "codec": "str", "crf": "float", "pix_fmt": "str"}  # fmt: skip
+# The options that a job of a list may have: those of its clip and of its look.
+OPTIONS = {
+    name: option
+    for name, option in table(RenderOptions).items()
+    if option.belongs in ("look", "file")
+}
 MOST_BYTES = 64 << 20  # of a list
 
 
@@ -54,7 +57,10 @@ class Job:
         except OSError:
             facts = []
         parts = [str(self.clip.absolute()), facts, str(self.output.absolute())]
-        asked = {k: v for k, v in vars(self.options).items() if k not in ("overwrite", "curves")}
+        known = table(RenderOptions)
+        asked = {n: getattr(self.options, n) for n in known if known[n].belongs != "run"}
+        # As the journals of earlier versions have it, so that a batch goes on where they stopped.
+        asked["fresh"] = False
         text = json.dumps([*parts, asked], default=str, sort_keys=True)
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -215,7 +221,6 @@ def _toml(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
 
 
 def _job(path: Path, where: str, values: Mapping[str, Any]) -> tuple[Place, dict[str, Any]]:
-    known = {f.name: str(f.type) for f in FIELDS} | MORE
     options: dict[str, Any] = {}
     for key, value in values.items():
         name = key.replace("-", "_")
@@ -223,8 +228,8 @@ def _job(path: Path, where: str, values: Mapping[str, Any]) -> tuple[Place, dict
             if not isinstance(value, str) or not value:
                 raise UserError(f"{key} of {where} in the list {path} must be a text")
             options[name] = value
-        elif name in known:
-            options[name] = checked_option(path, key, value, known[name])
+        elif name in OPTIONS:
+            options[name] = OPTIONS[name].read(value, key, path)
         else:
             raise UserError(f"{where} in the list {path} has an unknown key {key!r}")
     if "clip" not in options:
@@ -254,10 +259,4 @@ def _text(path: Path) -> str:
 
 def as_arguments(options: RenderOptions) -> dict[str, Any]:
     """Return options as plain data for another process."""
-    return {f.name: getattr(options, f.name) for f in _all_fields()}
-
-
-def _all_fields() -> Iterable[Any]:
-    import dataclasses
-
-    return dataclasses.fields(RenderOptions)
+    return {name: getattr(options, name) for name in table(RenderOptions)}

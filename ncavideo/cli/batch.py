@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ncavideo.batch.urls import hidden
-from ncavideo.cli.common import EXIT_FAILED, grid_options, one_sentence_errors, say
-from ncavideo.cli.look_options import asked_values, look_options
+from ncavideo.cli.common import EXIT_FAILED, one_sentence_errors, report_options, say
+from ncavideo.cli.render_options import RenderCommand, asked_values, look_option, table_options
 from ncavideo.util.atomic_write import replacing
 from ncavideo.util.errors import UserError
 from ncavideo.util.printable import printable
@@ -25,40 +25,59 @@ if TYPE_CHECKING:
     from ncavideo.batch.run import BatchReport, News
 
 
-@click.command("batch")
+@click.command("batch", cls=RenderCommand)
 @click.argument("sources", nargs=-1, required=True, metavar="CLIP|FOLDER|PATTERN|LIST...")
-@click.option("--out-dir", required=True, metavar="FOLDER|URL", help="Made if missing.")
-@look_options
-@click.option("--recursive", is_flag=True, help="Look into the folders' folders, too.")
+@click.option(
+    "--out-dir",
+    required=True,
+    metavar="FOLDER|URL",
+    help="Folder for the outputs; made if missing.",
+)
+@look_option
+@click.option("--recursive", is_flag=True, help="Search the folders' subfolders, too.")
 @click.option(
     "--template",
     default="{stem}.{rules}{suffix}",
     show_default=True,
-    help="Outputs' names: {stem}, {rules}, {suffix}, {parent}, {number}.",
+    help="Names of the outputs: {stem}, {rules}, {suffix}, {parent}, {number}.",
 )
-@click.option("--workers", type=int, help="Clips at once.  [default: by cores, cards and memory]")
-@click.option("--retries", default=2, show_default=True, help="Of what may pass, as a full disk.")
+@click.option(
+    "--workers",
+    type=int,
+    show_default="by CPU cores, GPUs and memory",
+    help="Number of clips rendered at once.",
+)
+@click.option(
+    "--retries",
+    default=2,
+    show_default=True,
+    help="Attempts after a transient failure, such as a full disk.",
+)
 @click.option(
     "--ray",
     metavar="ADDRESS",
-    help="Render on a Ray cluster: its address, auto to find it, local to start one here.",
+    help="Ray cluster to render on: its address, auto to find it, local to start one here.",
 )
-@click.option("--ray-cpus", default=4.0, show_default=True, help="Cores a clip.")
+@click.option("--ray-cpus", default=4.0, show_default=True, help="CPU cores per clip.")
 @click.option(
-    "--ray-gpus", type=float, help="Cards a clip, as 0.5.  [default: 1 where there are any]"
+    "--ray-gpus",
+    type=float,
+    show_default="1 where there are any",
+    help="GPUs per clip; 0.5 lets two clips share one.",
 )
-@click.option("--ray-memory", default=1.5, show_default=True, help="GB a clip.")
+@click.option("--ray-memory", default=1.5, show_default=True, help="Memory per clip in GB.")
 @click.option(
     "--journal",
     type=click.Path(path_type=Path),
-    help="Where it is noted what is done.  [default: in --out-dir, or here for a URL]",
+    show_default="in --out-dir, or in this folder for a URL",
+    help="File that records which clips are done.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would be rendered.")
-@click.option("--report", type=click.Path(path_type=Path), metavar="FILE", help="A .json to write.")
-@click.option("--codec", help="As in render.")
-@click.option("--crf", type=float, help="As in render.")
-@click.option("--pix-fmt", help="As in render.")
-@grid_options
+@click.option("--dry-run", is_flag=True, help="List the outputs without rendering.")
+@click.option(
+    "--report", type=click.Path(path_type=Path), metavar="FILE", help="Report to write (.json)."
+)
+@report_options
+@table_options("look", "file", "machine", also=("overwrite",))
 def batch_command(
     sources: tuple[str, ...],
     out_dir: str,

@@ -1,4 +1,4 @@
-"""What all commands share: errors in one sentence, exit codes, progress, the grid's options."""
+"""What all commands share: errors in one sentence, exit codes, progress, reports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from ncavideo.nca.engines import ENGINES
 from ncavideo.util.errors import OutputError, UserError, ran_out
 from ncavideo.util.events import LOGGER, crash, event, log_to
 from ncavideo.util.printable import printable
@@ -143,34 +142,11 @@ def _without_secrets(arguments: list[str]) -> list[str]:
     return shown
 
 
-def rules_option(text: str) -> tuple[str, ...]:
-    """Split `fire,moss`."""
-    return tuple(rule.strip() for rule in text.split(",") if rule.strip())
-
-
-def grid_options(command: Command) -> Command:
-    """Add the options that every command which runs a grid has."""
+def report_options(command: Command) -> Command:
+    """Add the options that say what a command prints."""
     for option in (
-        click.option(
-            "--ruleset",
-            metavar="FILE|NAME|hf://USER/REPO",
-            help="Which rule set the rules are in.",
-        ),
-        click.option("--seed", default=0, show_default=True, help="Another seed, another picture."),
-        click.option(
-            "--edge",
-            type=click.Choice(["reflect", "wrap"]),
-            default="reflect",
-            show_default=True,
-            help="What a cell at the edge sees beyond it.",
-        ),
-        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps."),
-        click.option(
-            "--engine", default="auto", show_default=True, help=f"auto, {', '.join(ENGINES)}."
-        ),
-        click.option("--overwrite", is_flag=True, help="Replace an existing output."),
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
         click.option("--quiet", is_flag=True, help="No progress and no report."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
     ):
         command = option(command)
     return command

@@ -12,7 +12,10 @@ from ncavideo.cli.common import EXIT_FAILED, one_sentence_errors, say
 
 @click.command("doctor")
 @click.option(
-    "--clean", "cleaning", is_flag=True, help="Remove what unfinished renders left in this folder."
+    "--clean",
+    "cleaning",
+    is_flag=True,
+    help="Remove the checkpoints of unfinished renders in this folder.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def doctor_command(as_json: bool, cleaning: bool) -> None:
@@ -36,8 +39,13 @@ def doctor_command(as_json: bool, cleaning: bool) -> None:
 
 @click.command("bench")
 @click.option("--ruleset", default="elements", show_default=True, metavar="FILE|NAME")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-@click.option("--engine", default="auto", show_default=True, help="The renders' engine.")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="Device to measure: auto, cpu, cuda (a GPU) or mps.",
+)
+@click.option("--engine", default="auto", show_default=True, help="Engine of the renders.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def bench_command(ruleset: str, device: str, engine: str, as_json: bool) -> None:
     """Measure this machine: every engine, every stage of a render, and frames a second by size.

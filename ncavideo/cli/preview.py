@@ -8,20 +8,29 @@ from typing import Any
 
 import click
 
-from ncavideo.cli.common import grid_options, one_sentence_errors, say
-from ncavideo.cli.look_options import asked_options, look_options
+from ncavideo.cli.common import one_sentence_errors, report_options, say
+from ncavideo.cli.render_options import (
+    RenderCommand,
+    asked_options,
+    look_option,
+    table_options,
+)
 
 
-@click.command("preview")
+@click.command("preview", cls=RenderCommand)
 @click.argument("clip", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="By default CLIP.preview.png here."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Output; by default CLIP.preview.png in this folder.",
 )
-@look_options
-@click.option("--start", type=float, metavar="SECONDS", help="Where in the clip to begin.")
-@click.option("--duration", type=float, metavar="SECONDS", help="How much of the clip to look at.")
-@click.option("--moments", default=3, show_default=True, help="How many, spread over the clip.")
-@grid_options
+@look_option
+@click.option(
+    "--moments", default=3, show_default=True, help="Number of frames, spread over the clip."
+)
+@report_options
+@table_options("look", "machine", also=("start", "duration", "overwrite"))
 def preview_command(
     clip: Path, output: Path | None, moments: int, as_json: bool, quiet: bool, **options: Any
 ) -> None:

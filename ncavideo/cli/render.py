@@ -11,41 +11,36 @@ import click
 from ncavideo.cli.common import (
     EXIT_FAILED,
     fail,
-    grid_options,
     one_sentence_errors,
     progress_bar,
+    report_options,
     say,
 )
-from ncavideo.cli.look_options import asked_options, look_options
+from ncavideo.cli.render_options import (
+    RenderCommand,
+    asked_options,
+    look_option,
+    table_options,
+)
 
 
-@click.command("render")
+@click.command("render", cls=RenderCommand)
 @click.argument("clip", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="By default CLIP.RULES.mp4 here."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Output; by default CLIP.RULES.mp4 in this folder.",
 )
-@look_options
-@click.option("--start", type=float, metavar="SECONDS", help="Where in the clip to begin.")
-@click.option("--duration", type=float, metavar="SECONDS", help="How much of the clip to render.")
+@look_option
 @click.option(
-    "--before", type=float, metavar="SECONDS", help="Hold the first frame, while the grid lives."
+    "--save-look",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the options of the look to this file (.toml).",
 )
-@click.option("--after", type=float, metavar="SECONDS", help="Hold the last frame.")
-@click.option(
-    "--loop",
-    type=float,
-    metavar="SECONDS",
-    help="Let the end become the beginning in so many seconds, which the clip gets shorter by.",
-)
-@click.option("--show-control", is_flag=True, help="Show what drives the rules, in false colours.")
-@click.option("--codec", help="h264, h265, vp9, av1, prores, ffv1, or an encoder's own name.")
-@click.option("--crf", type=float, help="The encoder's quality: lower is better.")
-@click.option("--pix-fmt", help="The encoder's pixel format.")
-@click.option(
-    "--save-look", type=click.Path(path_type=Path), metavar="FILE", help="Write the look, too."
-)
-@click.option("--fresh", is_flag=True, help="Start over, even if a render was cut short.")
-@grid_options
+@report_options
+@table_options("look", "file", "machine", "run")
 def render_command(
     clip: Path,
     output: Path | None,

@@ -8,49 +8,78 @@ from typing import Any
 
 import click
 
-from ncavideo.cli.common import (
-    grid_options,
-    one_sentence_errors,
-    progress_bar,
-    rules_option,
-    say,
-)
+from ncavideo.cli.common import one_sentence_errors, progress_bar, report_options, say
+from ncavideo.cli.render_options import RenderCommand, table_options
+from ncavideo.still.options import StillOptions
 from ncavideo.util.errors import UserError
 
+SIZE = "x".join(map(str, StillOptions.size))
+FRACTAL_CELL = 1  # pixels
 
-@click.command("still")
+
+@click.command("still", cls=RenderCommand)
 @click.option(
-    "--rules", required=True, metavar="A=W,B=W", help="Each rule's weight, as fire=0.7,moss=0.3."
+    "--rules", required=True, metavar="A=W,B=W", help="Rules and their weights: fire=0.7,moss=0.3."
 )
-@click.option("--size", metavar="WxH", help="In pixels.  [default: 512x512, or the picture's own]")
-@click.option("--steps", default=600, show_default=True, help="How long it grows.")
-@click.option("--light", type=float, help="From 0 (dark) to 1 (bright).  [default: 0.6]")
-@click.option("--cell", type=int, metavar="PX", help="Pixels a cell.  [default: 2, of a fractal 1]")
-@click.option(
-    "--fractal", default=0, metavar="LEVELS", help="Enlarge the grid so often, and grow on."
-)
-@click.option("--scale", default=2.0, show_default=True, help="By how much, each time.")
-@click.option("--level-steps", default=64, show_default=True, help="Steps after each time.")
-@click.option(
-    "--zoom", type=click.Path(path_type=Path), metavar="FILE", help="A clip into the picture, too."
-)
-@click.option(
-    "--picture",
-    type=click.Path(path_type=Path),
-    metavar="PHOTO",
-    help="Turn a picture into texture, as render does a frame.",
-)
-@click.option("--control", multiple=True, metavar="[RULE=]NAME[:...]", help="With --picture.")
-@click.option("--shade", type=float, help="With --picture, as in render.  [default: 0.5]")
-@click.option("--depth", type=click.Choice(["8", "16"]), help="Bits a channel.  [default: 8]")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     required=True,
-    help="A .png, .jpg, .webp, .tif or .exr file.",
+    help="Output: a .png, .jpg, .webp, .tif or .exr file.",
 )
-@grid_options
+@click.option(
+    "--size",
+    metavar="WxH",
+    show_default=f"{SIZE}, or the picture's own",
+    help="Width and height in pixels.",
+)
+@click.option(
+    "--steps", default=StillOptions.steps, show_default=True, help="Number of steps that it grows."
+)
+@click.option(
+    "--light",
+    type=float,
+    show_default=str(StillOptions.light),
+    help="Light from 0 (dark) to 1 (bright); with --picture, as in render.",
+)
+@click.option(
+    "--cell",
+    type=int,
+    metavar="PIXELS",
+    show_default=f"{StillOptions.cell}, of a fractal {FRACTAL_CELL}",
+    help="Side of a cell in pixels.",
+)
+@click.option(
+    "--fractal",
+    default=StillOptions.fractal,
+    metavar="LEVELS",
+    help="Number of zoom levels: enlarge the grid this many times, growing it after each.",
+)
+@click.option(
+    "--scale", default=StillOptions.scale, show_default=True, help="Enlargement of a zoom level."
+)
+@click.option(
+    "--level-steps",
+    default=StillOptions.level_steps,
+    show_default=True,
+    help="Number of steps after each enlargement.",
+)
+@click.option(
+    "--zoom",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a clip that zooms into the fractal, too.",
+)
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path),
+    metavar="PHOTO",
+    help="Turn a picture into texture, as render does with a frame.",
+)
+@click.option("--depth", type=click.Choice(["8", "16"]), show_default="8", help="Bits per channel.")
+@report_options
+@table_options("machine", also=("ruleset", "control", "shade", "seed", "edge", "overwrite"))
 def still_command(
     rules: str,
     size: str | None,
@@ -72,7 +101,7 @@ def still_command(
         ncavideo still --rules fire,moss --picture portrait.jpg -o portrait.png
     """  # noqa: D301
     with one_sentence_errors():
-        from ncavideo.still.options import StillOptions, parse_size, parse_weights
+        from ncavideo.still.options import parse_size, parse_weights
         from ncavideo.still.still import still, still_of
 
         wanted = None if size is None else parse_size(size)
@@ -87,10 +116,10 @@ def still_command(
                 raise UserError("--control and --shade need a --picture that drives the rules")
             values = {key: value for key, value in options.items() if value is not None}
             if options["fractal"]:
-                values.setdefault("cell", 1)
-            asked_still = StillOptions(
-                weights=parse_weights(rules), size=wanted or (512, 512), **values
-            )
+                values.setdefault("cell", FRACTAL_CELL)
+            if wanted is not None:
+                values["size"] = wanted
+            asked_still = StillOptions(weights=parse_weights(rules), **values)
             with progress_bar("still", "%", quiet or not options["fractal"]) as bar:
                 report = still(
                     output,
@@ -119,11 +148,10 @@ def _of_picture(
     given = {
         "light": options["light"], "cell": options["cell"], "shade": shade,
         "warmup": options["steps"],
+        **{name: options[name] for name in ("ruleset", "seed", "edge", "device", "engine")},
     }  # fmt: skip
-    kept = ("ruleset", "seed", "edge", "device", "engine")
     return RenderOptions(
-        rules=rules_option(rules),
+        rules=tuple(rule.strip() for rule in rules.split(",") if rule.strip()),
         control=control,
         **{key: value for key, value in given.items() if value is not None},
-        **{key: options[key] for key in kept},
     )

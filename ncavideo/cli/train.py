@@ -10,6 +10,14 @@ import click
 
 from ncavideo.cli.common import one_sentence_errors, progress_bar, say
 from ncavideo.nca.catalog import SUFFIX
+from ncavideo.training.loggers import LOGGERS
+from ncavideo.training.recipe import (
+    WORDS,
+    GuideRecipe,
+    LossRecipe,
+    ModelRecipe,
+    TrainingRecipe,
+)
 from ncavideo.util.atomic_write import check_output
 from ncavideo.util.errors import UserError
 
@@ -20,6 +28,11 @@ if TYPE_CHECKING:
 SPELLED = {
     "rules": "--rule", "styles": "--style", "negatives": "--negative", "start": "--from",
 }  # fmt: skip
+
+
+def choices(table: type[GuideRecipe] | type[LossRecipe], key: str) -> str:
+    """Return what a recipe's key may be, for a help text."""
+    return ", ".join(table.__dataclass_fields__[key].metadata[WORDS])
 
 
 @click.command("train")
@@ -39,40 +52,97 @@ SPELLED = {
     help="A style picture, for one rule or for all. May be repeated.",
 )
 @click.option(
-    "--negative", "negatives", multiple=True, metavar="NAME=PROMPT", help="What to stay away from."
+    "--negative",
+    "negatives",
+    multiple=True,
+    metavar="NAME=PROMPT",
+    help="A prompt to stay away from.",
 )
 @click.option(
-    "--from", "start", metavar="FILE|NAME", help="Begin with the weights of this rule set."
+    "--from", "start", metavar="FILE|NAME", help="Rule set whose weights the run begins with."
 )
-@click.option("--guide", help="What judges prompts: open_clip, or none to leave them as labels.")
-@click.option("--clip-model", metavar="NAME|JSON", help="The guide's model.  [default: ViT-B-32]")
-@click.option("--clip-weights", metavar="TAG|FILE", help="The guide's weights.")
-@click.option("--vgg", metavar="NAME|FILE", help="Where the style features' weights come from.")
-@click.option("--metric", help="sliced-wasserstein, relaxed-transport or gram.")
-@click.option("--size", type=int, metavar="CELLS", help="The side of the training grids.")
-@click.option("--channels", type=int, metavar="C", help="Numbers a cell; 3 of them are its colour.")
-@click.option("--hidden", type=int, metavar="N", help="The width of the cells' network.")
-@click.option("--seed", type=int, help="Another seed, another run.")
+@click.option(
+    "--guide",
+    metavar="KIND",
+    show_default="open_clip if any rule has a prompt",
+    help=f"Model that scores prompts: {choices(GuideRecipe, 'kind')}; none keeps them as labels.",
+)
+@click.option(
+    "--clip-model",
+    metavar="NAME|JSON",
+    show_default=GuideRecipe.model,
+    help="Architecture of the guide.",
+)
+@click.option(
+    "--clip-weights",
+    metavar="TAG|FILE",
+    show_default=GuideRecipe.pretrained,
+    help="Weights of the guide.",
+)
+@click.option(
+    "--vgg",
+    metavar="NAME|FILE",
+    show_default=TrainingRecipe.vgg,
+    help="Weights of VGG16, whose features the style loss compares.",
+)
+@click.option(
+    "--metric",
+    metavar="NAME",
+    show_default=LossRecipe.metric,
+    help=f"Style loss: {choices(LossRecipe, 'metric')}.",
+)
+@click.option(
+    "--size",
+    type=int,
+    metavar="CELLS",
+    show_default=str(TrainingRecipe.size),
+    help="Side of the training grids in cells.",
+)
+@click.option(
+    "--channels",
+    type=int,
+    metavar="C",
+    show_default=str(ModelRecipe.channels),
+    help="Channels of a cell; the first three are its colour.",
+)
+@click.option(
+    "--hidden",
+    type=int,
+    metavar="N",
+    show_default=str(ModelRecipe.hidden),
+    help="Hidden units of the update network.",
+)
+@click.option("--seed", type=int, help="Random seed of the run.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="By default RECIPE's name + .safetensors here.",
+    help="Rule set to write; by default RECIPE's name + .safetensors in this folder.",
 )
 @click.option(
     "--folder",
     type=click.Path(path_type=Path),
-    help="For log, samples, checkpoints.  [default: runs/NAME]",
+    show_default="runs/NAME",
+    help="Folder for the log, samples and checkpoints.",
 )
-@click.option("--iterations", type=int, help="Instead of the recipe's own number.")
+@click.option("--iterations", type=int, help="Number of iterations, instead of the recipe's.")
 @click.option(
     "--sheet-every", default=250, show_default=True, help="Iterations between sample sheets."
 )
 @click.option(
-    "--log", "loggers", multiple=True, metavar="NAME", help="Log to wandb or tensorboard, too."
+    "--log",
+    "loggers",
+    multiple=True,
+    metavar="NAME",
+    help=f"Logger besides the folder: {', '.join(LOGGERS)}.",
 )
-@click.option("--fresh", is_flag=True, help="Start over, even if there is a checkpoint.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@click.option("--fresh", is_flag=True, help="Start over instead of resuming from a checkpoint.")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="Device to train on: auto, cpu, cuda (a GPU) or mps.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress.")

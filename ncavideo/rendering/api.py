@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ncavideo.control.levels import ClipRange
+from ncavideo.rendering.option_table import table
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.render import RenderProgress, RenderReport, default_output
 from ncavideo.rendering.render import render as render_clip
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
 
     Frame = np.ndarray | torch.Tensor | av.VideoFrame
     Rules = str | Sequence[str]
-
-# What changes a file and not its frames.
-OF_FILES = frozenset(
-    {"rules", "start", "duration", "before", "after", "loop", "codec", "crf", "pix_fmt"}
-    | {"overwrite", "fresh", "matte", "show_control"}
-)
 
 
 def render(
@@ -77,9 +72,9 @@ def paint(
     from ncavideo.rendering.frame_renderer import Painter
     from ncavideo.rendering.rule_order import in_order
 
-    unknown = OF_FILES & options.keys()
-    if unknown:
-        raise UserError(f"paint() has no {sorted(unknown)[0]!r}: that concerns files, see render()")
+    for name, option in table(RenderOptions).items():
+        if name in options and (option.belongs in ("file", "run") or option.needs_file):
+            raise UserError(f"paint() has no {name!r}: that concerns files, see render()")
     if output not in ("torch", "numpy"):
         raise UserError(f"output must be 'torch' or 'numpy', not {output!r}")
     if not 0 < fps < 1e6:
@@ -123,17 +118,16 @@ def _painted(
 def _options(rules: Rules, options: dict[str, Any]) -> RenderOptions:
     named = rules.split(",") if isinstance(rules, str) else rules
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
-    for several in ("control", "keys"):
-        if isinstance(values.get(several), str):
-            values[several] = (values[several],)
-    known = RenderOptions.__dataclass_fields__
-    for name in values:
+    known = table(RenderOptions)
+    for name, value in values.items():
         if name not in known:
             import difflib
 
             near = difflib.get_close_matches(name, known, 1)
             hint = f": did you mean {near[0]!r}?" if near else ""
             raise UserError(f"there is no option {name!r}{hint}")
+        if known[name].kind == "texts" and isinstance(value, str):
+            values[name] = (value,)
     return RenderOptions(rules=tuple(r.strip() for r in named if r.strip()), **values)
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from ncavideo.control import named_files
 from ncavideo.nca.engines.base import Snapshot
 from ncavideo.nca.ruleset import RuleSet
+from ncavideo.rendering.option_table import table
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.atomic_write import MOST_NAME, cut_name
 from ncavideo.util.errors import BusyError, OutputError, UserError
@@ -33,8 +34,6 @@ from ncavideo.video.packets import DIGEST, is_whole
 SEGMENT = 250  # frames: x264's longest distance between two key frames
 SUFFIX = ".work"
 JOB, LOCK = "job.json", "lock"
-# What changes nothing in the picture.
-INDIFFERENT = ("overwrite", "fresh")
 ARRAY = "$array"
 FOLDER = re.compile(rf"\..*\.[0-9a-f]{{12}}{re.escape(SUFFIX)}", re.S)
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -292,7 +291,8 @@ def fingerprint(clip: Path, ruleset: RuleSet, options: RenderOptions) -> str:
     weights = hashlib.sha256()
     for array in (ruleset.w1, ruleset.b1, ruleset.w2):
         weights.update(array.tobytes())
-    asked = {k: v for k, v in asdict(options).items() if k not in INDIFFERENT}
+    known = table(type(options))
+    asked = {k: v for k, v in asdict(options).items() if known[k].belongs != "run"}
     controls = [*options.control, options.light_control, options.opacity_control]
     named = [path for text in controls if text for path in named_files(text)]
     files = [(str(path), _hash(path)) for path in named]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 
-from ncavideo.rendering.options import RenderOptions, flag
-
-NAMES = {"keys": "--key"}  # options that are not called as their field
+from ncavideo.rendering.option_table import table
+from ncavideo.rendering.options import RenderOptions
 
 
 def render_command(clip: str, options: RenderOptions, output: str | None = None) -> str:
@@ -24,19 +22,19 @@ def render_command(clip: str, options: RenderOptions, output: str | None = None)
 def option_words(options: RenderOptions) -> list[str]:
     """Return the options that differ from the defaults as words of a command line."""
     words: list[str] = []
-    for field in dataclasses.fields(options):
-        value, name = getattr(options, field.name), NAMES.get(field.name, flag(field.name))
-        if field.name == "rules":
-            words += [name, ("auto:" if options.by_brightness else "") + ",".join(value)]
-        elif field.name == "by_brightness" or value == field.default:
+    for name, option in table(type(options)).items():
+        value = getattr(options, name)
+        if option.flag is None or value == option.default:
             continue
+        if name == "rules":
+            words += [option.flag, ("auto:" if options.by_brightness else "") + ",".join(value)]
         elif value is True:
-            words.append(name)
+            words.append(option.flag)
         else:
             for one in value if isinstance(value, tuple) else (value,):
                 # repr: all digits that the number has, and none that it has not.
                 words += [
-                    name,
+                    option.flag,
                     repr(one).removesuffix(".0") if isinstance(one, float) else str(one),
                 ]
     return words

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import tomllib
 from collections.abc import Callable
@@ -10,18 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ncavideo.control import map_paths
+from ncavideo.rendering.option_table import table
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.atomic_write import replacing
 from ncavideo.util.errors import OutputError, UserError
 from ncavideo.util.read_file import read_text
 
 FORMAT = 1
-# What belongs to a clip, a file or a machine, rather than to a look.
-ELSEWHERE = frozenset(
-    {"start", "duration", "before", "after", "loop", "show_control"}
-    | {"codec", "crf", "pix_fmt", "device", "engine", "overwrite", "fresh"}
-)
-FIELDS = tuple(f for f in dataclasses.fields(RenderOptions) if f.name not in ELSEWHERE)
+OPTIONS = {n: option for n, option in table(RenderOptions).items() if option.belongs == "look"}
 MOST_BYTES = 1 << 20
 
 
@@ -42,40 +37,13 @@ def load_look(path: Path) -> dict[str, Any]:
     version = data.pop("format", FORMAT)
     if version != FORMAT:
         raise UserError(f"the look {path} has format {version!r}; this version reads {FORMAT}")
-    known = {f.name: str(f.type) for f in FIELDS}
     options: dict[str, Any] = {}
     for key, value in data.items():
         name = key.replace("-", "_")
-        if name not in known:
-            raise UserError(f"the look {path} has an unknown key {key!r}: use {', '.join(known)}")
-        options[name] = checked_option(path, key, value, known[name])
+        if name not in OPTIONS:
+            raise UserError(f"the look {path} has an unknown key {key!r}: use {', '.join(OPTIONS)}")
+        options[name] = OPTIONS[name].read(value, key, path)
     return _moved(options, lambda found: str(path.parent / found))
-
-
-def checked_option(path: Path, key: str, value: Any, kind: str) -> Any:
-    """Return a value of the kind that its option has. Raises `UserError`, naming the file."""
-    if "tuple" in kind:
-        texts = [value] if isinstance(value, str) else value
-        if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
-            return tuple(texts)
-        wanted = "a list of texts"
-    elif kind.startswith("bool"):
-        if isinstance(value, bool):
-            return value
-        wanted = "true or false"
-    elif kind.startswith("int"):
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-        wanted = "a whole number"
-    elif kind.startswith("float"):
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-        wanted = "a number"
-    else:
-        if isinstance(value, str):
-            return value
-        wanted = "a text"
-    raise UserError(f"{key} in {path} must be {wanted}, not {value!r}")
 
 
 def _moved(options: dict[str, Any], move: Callable[[str], str]) -> dict[str, Any]:
@@ -101,13 +69,12 @@ def save_look(path: Path, options: RenderOptions, overwrite: bool = False) -> No
     if not path.absolute().parent.is_dir():
         raise UserError(f"there is no folder {path.absolute().parent} to write {path.name} in")
     folder = path.absolute().parent
-    values = {field.name: getattr(options, field.name) for field in FIELDS}
+    values = {name: getattr(options, name) for name in OPTIONS}
     values = _moved(values, lambda found: os.path.relpath(found, folder))
     data: dict[str, Any] = {"format": FORMAT}
-    for field in FIELDS:
-        value = values[field.name]
-        if field.name == "rules" or value != field.default:
-            data[field.name] = list(value) if isinstance(value, tuple) else value
+    for name, option in OPTIONS.items():
+        if values[name] != option.default:
+            data[name] = list(values[name]) if isinstance(values[name], tuple) else values[name]
     try:
         with replacing(path, overwrite) as partial:
             partial.write_text(tomli_w.dumps(data), "utf-8")

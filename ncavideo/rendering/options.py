@@ -1,116 +1,249 @@
-"""What a render is asked for."""
+"""What a render is asked for: the one table of its options."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ncavideo.nca.engines import ENGINES
 from ncavideo.rendering.keyframes import Curve, parse_keys
+from ncavideo.rendering.option_table import option, plain, table
 from ncavideo.util.errors import UserError
 
 if TYPE_CHECKING:
     from ncavideo.nca.model import Edge
 
-WARM_UP_STEPS = 240
 STEPS, FLOW_STEPS = 8, 4  # a frame
-# The least and most of each number, and so the values that keyframes may take.
-RANGES: dict[str, tuple[float, float]] = {
-    "contrast": (0.05, 1000),
-    "light": (0, 1),
-    "shade": (0, 1),
-    "opacity": (0, 1),
-    "steps": (0, 1000),
-    "tempo": (0, 100_000),
-    "cell": (1, 256),
-    "warmup": (0, 100_000),
-    "seed": (0, 2**32 - 1),
-    "start": (0, 1e9),
-    "duration": (1e-6, 1e9),
-    "before": (0, 3600),
-    "after": (0, 3600),
-    "loop": (0.04, 60),
-    "crf": (0, 63),
-}
-KEYED = ("contrast", "light", "shade", "opacity", "steps", "tempo")
-CHOICES = {
-    "blend": ("normal", "multiply", "screen", "overlay", "soft-light", "luminosity"),
-    "keep": ("none", "luminance", "chroma"),
-    "upscale": ("auto", "cubic", "sharp"),
-    "on_cut": ("keep", "restart"),
-    "edge": ("reflect", "wrap"),
-}
+# The headings under which `--help` and the documentation list the options.
+RULES, LIGHT, COMPOSITING, TIME = "Rules", "Light", "Compositing", "Motion and time"
+GRID, CLIP, ENCODING, RUN = "Grid", "Part of the clip", "Encoding", "Machine and run"
+FIELD = "NAME[:ARGUMENT]"
 
 
 @dataclass(frozen=True)
 class RenderOptions:
     """What a render is asked for.
 
-    `by_brightness`: order the rules by their own brightness; `control`: what drives them, none for
-    `luminance`; `contrast` None for the control's own; `light`, `shade` and `opacity` 0..1, the
-    first and the last times what `light_control` and `opacity_control` say; `steps` a frame (None
-    for 8, or 4 with `flow`), or `tempo` steps a second; `keys`: keyframes; `flow`: the grid is
-    carried along with what moves;
-    `cell`: pixels a cell, None for about 360 rows of cells; `warmup` steps before the first frame;
-    `before` and `after`: seconds for which the first and the last frame are held; `loop`: seconds
-    in which the end becomes the beginning.
+    Each field carries its help, range, choices and default, what it belongs to, and whether it
+    can have keyframes: the command line, look files, batch lists, the window, keyframes, the
+    checkpoint's key and the documentation are made from them. A field's order is its place in
+    `--help`. Raises `UserError` for a value out of range, and for options that exclude each other.
     """
 
-    rules: tuple[str, ...]
-    ruleset: str | None = None
-    by_brightness: bool = False
-    control: tuple[str, ...] = ()
-    contrast: float | None = None
-    light: float = 1.0
-    light_control: str | None = None
-    shade: float = 0.5
-    blend: str = "normal"
-    opacity: float = 1.0
-    opacity_control: str | None = None
-    keep: str = "none"
-    matte: bool = False
-    upscale: str = "auto"
-    flow: bool = False
-    on_cut: str = "keep"
-    steps: int | None = None
-    tempo: float | None = None
-    keys: tuple[str, ...] = ()
-    cell: int | None = None
-    warmup: int = WARM_UP_STEPS
-    seed: int = 0
-    edge: Edge = "reflect"
-    show_control: bool = False
-    start: float | None = None
-    duration: float | None = None
-    before: float = 0.0
-    after: float = 0.0
-    loop: float | None = None
-    codec: str | None = None
-    crf: float | None = None
-    pix_fmt: str | None = None
-    device: str = "auto"
-    engine: str = "auto"
-    overwrite: bool = False
-    fresh: bool = False
+    rules: tuple[str, ...] = option(
+        MISSING,
+        "Rules, from the brightest parts to the darkest; auto:A,B puts them in that order.",
+        RULES,
+        metavar="A,B,...",
+    )
+    ruleset: str | None = option(
+        None,
+        "Rule set that the rules come from.",
+        RULES,
+        metavar="FILE|NAME|hf://USER/REPO",
+        automatic="the preset that has the rules",
+    )
+    by_brightness: bool = option(
+        False, "Order the rules by their own brightness: --rules auto:A,B.", RULES, flag=None
+    )
+    control: tuple[str, ...] = option(
+        (),
+        "Control that drives all rules, or one of them. May be repeated.",
+        RULES,
+        metavar="[RULE=]NAME[:ARGUMENT][,OPTION]",
+        automatic="luminance",
+    )
+    contrast: float | None = option(
+        None,
+        "Steepness of the transitions between rules; 1 is a linear ramp.",
+        RULES,
+        bounds=(0.05, 1000),
+        keyed=True,
+        automatic="6 for luminance, 1 for other controls",
+    )
+    light: float = option(
+        1.0,
+        "Strength with which the source's light drives the texture's.",
+        LIGHT,
+        bounds=(0, 1),
+        keyed=True,
+    )
+    light_control: str | None = option(
+        None, "Control that drives the light.", LIGHT, metavar=FIELD, automatic="luminance"
+    )
+    shade: float = option(
+        0.5,
+        "Strength with which the finished texture's brightness is pulled towards that light.",
+        LIGHT,
+        bounds=(0, 1),
+        keyed=True,
+    )
+    blend: str = option(
+        "normal",
+        "Blend mode of the texture over the source.",
+        COMPOSITING,
+        choices=("normal", "multiply", "screen", "overlay", "soft-light", "luminosity"),
+        metavar="MODE",
+    )
+    opacity: float = option(1.0, "Opacity of the texture.", COMPOSITING, bounds=(0, 1), keyed=True)
+    opacity_control: str | None = option(
+        None, "Control that modulates the opacity.", COMPOSITING, metavar=FIELD, automatic="none"
+    )
+    keep: str = option(
+        "none",
+        "Component of the source's colour that the output keeps.",
+        COMPOSITING,
+        choices=("none", "luminance", "chroma"),
+        metavar="COMPONENT",
+    )
+    matte: bool = option(
+        False,
+        "Write the texture alone, with an alpha channel (ProRes, FFV1 or VP9).",
+        COMPOSITING,
+        needs_file=True,
+    )
+    upscale: str = option(
+        "auto",
+        "Interpolation from cells to pixels; auto is sharp for cells above 2 pixels, else cubic.",
+        COMPOSITING,
+        choices=("auto", "cubic", "sharp"),
+        metavar="METHOD",
+    )
+    flow: bool = option(False, "Warp the texture along the clip's optical flow.", TIME)
+    on_cut: str = option(
+        "keep",
+        "Action at a scene cut: keep the grid or restart it.",
+        TIME,
+        choices=("keep", "restart"),
+        metavar="ACTION",
+    )
+    steps: int | None = option(
+        None,
+        "Steps per frame.",
+        TIME,
+        bounds=(0, 1000),
+        keyed=True,
+        automatic=f"{STEPS}, with --flow {FLOW_STEPS}",
+    )
+    tempo: float | None = option(
+        None,
+        "Steps per second, instead of --steps.",
+        TIME,
+        bounds=(0, 100_000),
+        keyed=True,
+        metavar="STEPS",
+        automatic="by --steps",
+    )
+    keys: tuple[str, ...] = option(
+        (),
+        "Keyframes of a number or a rule's strength, as opacity@0=0,5=1. May be repeated.",
+        TIME,
+        flag="--key",
+        metavar="NAME@SECONDS=VALUE,...",
+    )
+    warmup: int = option(
+        240, "Steps before the first frame.", TIME, bounds=(0, 100_000), metavar="STEPS"
+    )
+    cell: int | None = option(
+        None,
+        "Side of a cell in pixels.",
+        GRID,
+        bounds=(1, 256),
+        metavar="PIXELS",
+        automatic="about 360 rows of cells",
+    )
+    seed: int = option(0, "Random seed; each gives another texture.", GRID, bounds=(0, 2**32 - 1))
+    edge: Edge = option(
+        "reflect",
+        "Padding of the grid: neighbours of the cells at its edge.",
+        GRID,
+        choices=("reflect", "wrap"),
+        metavar="PADDING",
+    )
+    start: float | None = option(
+        None,
+        "Where in the clip to begin.",
+        CLIP,
+        "file",
+        bounds=(0, 1e9),
+        metavar="SECONDS",
+        automatic="the clip's beginning",
+    )
+    duration: float | None = option(
+        None,
+        "How much of the clip to use.",
+        CLIP,
+        "file",
+        bounds=(1e-6, 1e9),
+        metavar="SECONDS",
+        automatic="to the clip's end",
+    )
+    before: float = option(
+        0.0,
+        "Time for which the first frame is held while the grid runs.",
+        CLIP,
+        "file",
+        bounds=(0, 3600),
+        metavar="SECONDS",
+    )
+    after: float = option(
+        0.0,
+        "Time for which the last frame is held while the grid runs.",
+        CLIP,
+        "file",
+        bounds=(0, 3600),
+        metavar="SECONDS",
+    )
+    loop: float | None = option(
+        None,
+        "Length of the transition from the end to the beginning; the output is shorter by it.",
+        CLIP,
+        "file",
+        bounds=(0.04, 60),
+        metavar="SECONDS",
+        automatic="no loop",
+    )
+    show_control: bool = option(
+        False, "Write the weights of the rules in false colours instead.", ENCODING, "file"
+    )
+    codec: str | None = option(
+        None,
+        "Codec: h264, h265, vp9, av1, prores, ffv1, or the name of an FFmpeg encoder.",
+        ENCODING,
+        "file",
+        automatic="by the output's suffix",
+    )
+    crf: float | None = option(
+        None,
+        "Constant rate factor of the encoder; lower is better.",
+        ENCODING,
+        "file",
+        bounds=(0, 63),
+        automatic="by the codec",
+    )
+    pix_fmt: str | None = option(
+        None, "Pixel format of the encoder.", ENCODING, "file", automatic="by the source"
+    )
+    device: str = option(
+        "auto", "Device that the grid runs on: auto, cpu, cuda (a GPU) or mps.", RUN, "machine"
+    )
+    engine: str = option(
+        "auto", f"Implementation of the step: auto, {', '.join(ENGINES)}.", RUN, "machine"
+    )
+    overwrite: bool = option(False, "Replace an existing output.", RUN, "run")
+    fresh: bool = option(False, "Start over instead of resuming from a checkpoint.", RUN, "run")
 
     def __post_init__(self) -> None:
-        """Raise `UserError` for a value out of range."""
+        """Raise `UserError` for what no render can be asked for."""
         if not self.rules:
             raise UserError("name at least one rule: --rules fire,moss")
         for rule in self.rules:
             if self.rules.count(rule) > 1:
                 raise UserError(f"the rule {rule!r} is named twice")
-        for name, (low, high) in RANGES.items():
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise UserError(
-                    f"{flag(name)} must lie between {low:g} and {high:g}, not {value:g}"
-                )
-        for name, choices in CHOICES.items():
-            value = getattr(self, name)
-            if value not in choices:
-                raise UserError(f"{flag(name)} must be {' or '.join(choices)}, not {value!r}")
+        for name, entry in table(type(self)).items():
+            entry.check(getattr(self, name))
         if self.steps == 0:
             raise UserError(
                 "--steps must be 1 or more; --key steps@0=0 lets the texture stand still"
@@ -124,15 +257,16 @@ class RenderOptions:
         self._check_keys()
 
     def _check_keys(self) -> None:
+        keyed = {name: entry for name, entry in table(type(self)).items() if entry.keyed}
         for name, curve in self.curves.items():
-            if name not in KEYED and name not in self.rules:
+            if name not in keyed and name not in self.rules:
                 raise UserError(
                     f"--key {name}@... names nothing that can change over time: use"
-                    f" {', '.join(KEYED)}, or a rule"
+                    f" {', '.join(keyed)}, or a rule"
                 )
-            low, high = RANGES.get(name, (0, 1))
+            low, high = (keyed[name].bounds if name in keyed else None) or (0, 1)
             if not (low <= min(curve.values) and max(curve.values) <= high):
-                raise UserError(f"--key {name}@... must lie between {low:g} and {high:g}")
+                raise UserError(f"--key {name}@... must lie between {plain(low)} and {plain(high)}")
         if "steps" in self.curves and (self.tempo is not None or "tempo" in self.curves):
             raise UserError("give keyframes for steps or a tempo, not both")
 
@@ -154,8 +288,3 @@ class RenderOptions:
     def strengths(self, time: float) -> dict[str, float]:
         """Return what the keyframes of rules multiply their weights by at `time`."""
         return {rule: self.curves[rule].at(time) for rule in self.rules if rule in self.curves}
-
-
-def flag(name: str) -> str:
-    """Return an option's name as it is written on the command line."""
-    return "--" + name.replace("_", "-")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ncavideo.nca.grow import check_growth, check_range
+from ncavideo.rendering.option_table import table
+from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ class StillOptions:
         """Raise `UserError` for a value out of range."""
         check_growth(self.weights, steps=self.steps, seed=self.seed)
         check_range("light", self.light, 0, 1)
-        check_range("cell", self.cell, 1, 256)
+        for name in ("cell", "edge"):
+            table(RenderOptions)[name].check(getattr(self, name))
         check_range("fractal", self.fractal, 0, 12)
         check_range("scale", self.scale, 1.25, 8)
         check_range("level-steps", self.level_steps, 1, 512)

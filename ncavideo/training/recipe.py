@@ -14,6 +14,17 @@ from ncavideo.util.atomic_write import is_file
 
 FORMAT = 1
 LEAST_SIZE = 32  # cells a side of a training grid
+RANGE, WORDS = "range", "words"  # in a field's metadata
+
+
+def number(default: float, low: float, high: float) -> Any:
+    """Return a field for a number from `low` to `high`."""
+    return field(default=default, metadata={RANGE: (low, high)})
+
+
+def choice(default: str, *others: str) -> Any:
+    """Return a field for one of several words."""
+    return field(default=default, metadata={WORDS: (default, *others)})
 
 
 @dataclass(frozen=True)
@@ -24,8 +35,8 @@ class StylePicture:
     """
 
     path: str
-    weight: float = 1.0
-    scale: float = 1.0
+    weight: float = number(1.0, 1e-6, 1e6)
+    scale: float = number(1.0, 0.05, 20)
 
 
 @dataclass(frozen=True)
@@ -35,8 +46,8 @@ class MotionRecipe:
     `angle` in degrees: 0 is to the right, 90 upwards; `speed` in cells a step.
     """
 
-    angle: float = 0.0
-    speed: float = 0.05
+    angle: float = number(0.0, -360, 360)
+    speed: float = number(0.05, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,7 @@ class RuleRecipe:
     prompt: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
     credit: str = ""
-    still: float = 1.0
+    still: float = number(1.0, 0, 1)
     motion: MotionRecipe | None = None
 
 
@@ -65,19 +76,19 @@ class GuideRecipe:
     files relative to the recipe; `cutouts`: parts of each picture that are looked at.
     """
 
-    kind: str = "none"
+    kind: str = choice("none", "open_clip")
     model: str = "ViT-B-32"
     pretrained: str = "laion2b_s34b_b79k"
-    cutouts: int = 8
+    cutouts: int = number(8, 1, 256)
 
 
 @dataclass(frozen=True)
 class ModelRecipe:
     """The network's shape. `light`: whether it has the channel that asks for bright or dark."""
 
-    channels: int = 12
-    hidden: int = 96
-    fire_rate: float = 0.5
+    channels: int = number(12, 3, 64)
+    hidden: int = number(96, 1, 1024)
+    fire_rate: float = number(0.5, 0.01, 1)
     light: bool = True
 
 
@@ -95,27 +106,27 @@ class TrainingRecipe:
     a stage ends with. `vgg` is where VGG16's weights come from, or their file.
     """
 
-    iterations: int = 6000
-    size: int = 96
-    batch: int = 2
+    iterations: int = number(6000, 1, 10_000_000)
+    size: int = number(96, LEAST_SIZE, 1024)
+    batch: int = number(2, 1, 256)
     steps: tuple[int, int] = (24, 56)
-    pool: int = 96
-    rate: float = 1.5e-3
-    optimiser: str = "adam"
-    schedule: str = "cosine"
-    reseed: float = 0.04
-    change: float = 0.5
-    mixed: float = 0.35
-    weak: float = 0.2
-    light_maps: float = 0.7
-    damage: float = 0.15
-    reflect: float = 0.4
-    long: float = 0.08
-    long_steps: int = 4000
+    pool: int = number(96, 1, 65536)
+    rate: float = number(1.5e-3, 1e-7, 1)
+    optimiser: str = choice("adam", "adamw")
+    schedule: str = choice("cosine", "constant")
+    reseed: float = number(0.04, 0, 1)
+    change: float = number(0.5, 0, 1)
+    mixed: float = number(0.35, 0, 1)
+    weak: float = number(0.2, 0, 1)
+    light_maps: float = number(0.7, 0, 1)
+    damage: float = number(0.15, 0, 1)
+    reflect: float = number(0.4, 0, 1)
+    long: float = number(0.08, 0, 1)
+    long_steps: int = number(4000, 1, 100_000)
     favour: str = ""
     favour_young: str = ""
-    keep: float = 0.0
-    precision: str = "auto"
+    keep: float = number(0.0, 0, 1)
+    precision: str = choice("auto", "float32", "bfloat16")
     vgg: str = "auto"
 
 
@@ -131,15 +142,15 @@ class LossRecipe:
     carried along, from the first iteration on; standing still costs 1.
     """
 
-    metric: str = "sliced-wasserstein"
-    style: float = 1.0
-    text: float = 2.0
-    overflow: float = 50.0
-    brightness: float = 10.0
-    corner: float = 0.1
-    stillness: float = 2.0
-    motion: float = 1.0
-    still_from: float = 0.625
+    metric: str = choice("sliced-wasserstein", "relaxed-transport", "gram")
+    style: float = number(1.0, 0, 1e6)
+    text: float = number(2.0, 0, 1e6)
+    overflow: float = number(50.0, 0, 1e6)
+    brightness: float = number(10.0, 0, 1e6)
+    corner: float = number(0.1, 0, 1e6)
+    stillness: float = number(2.0, 0, 1e6)
+    motion: float = number(1.0, 0, 1e6)
+    still_from: float = number(0.625, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -170,7 +181,7 @@ class Recipe:
     loss: LossRecipe = field(default_factory=LossRecipe)
     guide: GuideRecipe = field(default_factory=GuideRecipe)
     stages: tuple[Stage, ...] = ()
-    seed: int = 0
+    seed: int = number(0, 0, 2**32 - 1)
     start: str = ""
     log: tuple[str, ...] = ()
     folder: Path = Path()

@@ -14,7 +14,8 @@ from ncavideo.nca.ruleset import NAME
 from ncavideo.training.loggers import LOGGERS
 from ncavideo.training.recipe import (
     FORMAT,
-    LEAST_SIZE,
+    RANGE,
+    WORDS,
     GuideRecipe,
     LossRecipe,
     ModelRecipe,
@@ -28,40 +29,20 @@ from ncavideo.training.recipe import (
 from ncavideo.util.errors import UserError
 from ncavideo.util.read_file import read_text
 
-# The least and the most that each number may be.
-RANGES: dict[str, tuple[float, float]] = {
-    "channels": (3, 64),
-    "hidden": (1, 1024),
-    "fire_rate": (0.01, 1),
-    "iterations": (1, 10_000_000),
-    "size": (LEAST_SIZE, 1024),
-    "batch": (1, 256),
-    "pool": (1, 65536),
-    "rate": (1e-7, 1),
-    "long_steps": (1, 100_000),
-    "seed": (0, 2**32 - 1),
-    "weight": (1e-6, 1e6),
-    "scale": (0.05, 20),
-    "cutouts": (1, 256),
-    "angle": (-360, 360),
-    "speed": (0, 1),
-    **dict.fromkeys(
-        ("reseed", "change", "mixed", "weak", "light_maps", "damage", "reflect", "long", "keep"),
-        (0, 1),
-    ),
-    **dict.fromkeys(
-        ("style", "text", "overflow", "brightness", "corner", "stillness", "motion"), (0, 1e6)
-    ),
-    **dict.fromkeys(("still", "still_from"), (0, 1)),
-}
 MOST_BYTES = 4 << 20
 MOST_RULES = 64  # side by side in the samples, and what one small network can hold
-CHOICES = {
-    "precision": ("auto", "float32", "bfloat16"),
-    "optimiser": ("adam", "adamw"),
-    "schedule": ("cosine", "constant"),
-    "metric": ("sliced-wasserstein", "relaxed-transport", "gram"),
-    "kind": ("none", "open_clip"),
+_FIELDS = [
+    field
+    for kind in (StylePicture, MotionRecipe, RuleRecipe, GuideRecipe, ModelRecipe)
+    + (TrainingRecipe, LossRecipe, Recipe)
+    for field in dataclasses.fields(kind)
+]
+# What the fields of a recipe may be: each number's least and most, each word's choices.
+RANGES: dict[str, tuple[float, float]] = {
+    field.name: field.metadata[RANGE] for field in _FIELDS if RANGE in field.metadata
+}
+CHOICES: dict[str, tuple[str, ...]] = {
+    field.name: field.metadata[WORDS] for field in _FIELDS if WORDS in field.metadata
 }
 
 

@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 
 from ncavideo.cli.main import main
 from ncavideo.rendering.command_line import option_words, render_command
-from ncavideo.rendering.options import CHOICES, RANGES, RenderOptions
+from ncavideo.rendering.option_table import table
+from ncavideo.rendering.options import RenderOptions
+
+TABLE = table(RenderOptions)
 
 
 def number(name: str, kind: type) -> st.SearchStrategy[Any]:
-    low, high = RANGES[name]
+    low, high = TABLE[name].bounds or (0, 1)
     if kind is int:
         return st.integers(max(int(low), 1), int(high))
     return st.floats(low, high, allow_nan=False)
@@ -41,11 +44,11 @@ asked = st.builds(
     light=number("light", float),
     light_control=some(st.just("audio")),
     shade=number("shade", float),
-    blend=st.sampled_from(CHOICES["blend"]),
+    blend=st.sampled_from(TABLE["blend"].choices),
     opacity=number("opacity", float),
     matte=st.booleans(),
     flow=st.booleans(),
-    on_cut=st.sampled_from(CHOICES["on_cut"]),
+    on_cut=st.sampled_from(TABLE["on_cut"].choices),
     steps=some(number("steps", int)),
     keys=st.lists(st.sampled_from(("opacity@0=0,5=1", "shade@0=0.5,2=1"))).map(
         lambda keys: tuple(dict.fromkeys(keys))
@@ -53,7 +56,7 @@ asked = st.builds(
     cell=some(number("cell", int)),
     warmup=number("warmup", int),
     seed=st.integers(0, 2**32 - 1),
-    edge=st.sampled_from(CHOICES["edge"]),
+    edge=st.sampled_from(TABLE["edge"].choices),
     start=some(number("start", float)),
     duration=some(number("duration", float)),
     codec=some(st.sampled_from(("h264", "ffv1"))),

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ncavideo.cli.main import main
-from ncavideo.rendering.look_file import FIELDS, load_look, save_look
+from ncavideo.rendering.look_file import OPTIONS, load_look, save_look
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 from ncavideo.video.colour import UNSPECIFIED, Colour
@@ -185,9 +185,9 @@ def test_a_look_says_the_same_as_options(tmp_path: Path) -> None:
     assert "../m.png" in path.read_text()
     found = RenderOptions(**load_look(path))
     assert found.control[0].endswith("looks/../m.png")
-    for field in FIELDS:
-        if field.name != "control":
-            assert getattr(found, field.name) == getattr(options, field.name)
+    for name in OPTIONS:
+        if name != "control":
+            assert getattr(found, name) == getattr(options, name)
     with pytest.raises(UserError, match="exists"):
         save_look(path, options)
 

@@ -244,6 +244,8 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
         (["--rules", "moss", "-o", ok, "--fractal", 6], "fewer levels"),
         (["--rules", "moss", "-o", ok, "--fractal", 2, "--scale", 1], "--scale"),
         (["--rules", "moss", "-o", ok, "--size", "90000x90000"], "--size"),
+        (["--rules", "moss", "-o", ok, "--edge", "mirror"], "--edge must be reflect or wrap"),
+        (["--rules", "moss", "-o", ok, "--cell", 0], "--cell must lie between 1 and 256"),
         (["--rules", "moss", "-o", ok, "--zoom", tmp_path / "z.gif"], "must end in"),
         (["--rules", "moss", "-o", ok, "--shade", 1], "--picture"),
         (["--rules", "moss=1", "-o", ok, "--picture", tmp_path / "no.jpg"], "how much of each"),

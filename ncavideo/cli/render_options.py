@@ -1,0 +1,135 @@
+"""The options of `RenderOptions` on the command line, for every command that renders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+from click.shell_completion import CompletionItem
+
+from ncavideo.rendering.option_table import Belongs, Option, table
+from ncavideo.rendering.options import RenderOptions
+from ncavideo.util.errors import UserError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+AUTO = "auto:"
+TYPES = {"int": int, "float": float, "text": str, "texts": str, "bool": bool}
+
+
+class TableOption(click.Option):
+    """One option of the table. Its help ends with what is allowed and the default.
+
+    Ranges and choices are checked by the options themselves, in one sentence, not by click.
+    """
+
+    def __init__(self, declarations: Sequence[str], entry: Option) -> None:
+        self.entry = entry
+        switch = entry.kind == "bool"
+        super().__init__(
+            declarations,
+            type=TYPES[entry.kind],
+            is_flag=switch,
+            default=False if switch else None,
+            multiple=entry.kind == "texts" and entry.name != "rules",
+            metavar=entry.metavar,
+            help=entry.help,
+        )
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option as it is written, and its help."""
+        record = super().get_help_record(ctx)
+        if record is None:
+            return None
+        notes = [self.entry.allowed_text]
+        if self.entry.default_text and self.entry.kind != "bool":
+            notes.append(f"default: {self.entry.default_text}")
+        said = "; ".join(filter(None, notes))
+        return record[0], self.entry.help + (f"  [{said}]" if said else "")
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the choices that begin so."""
+        if not self.entry.choices:
+            return super().shell_complete(ctx, incomplete)
+        found = [choice for choice in self.entry.choices if choice.startswith(incomplete)]
+        return [CompletionItem(choice) for choice in found]
+
+
+class RenderCommand(click.Command):
+    """A command whose help lists the table's options under their headings, in its order."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command's own options first, then the table's."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for parameter in self.get_params(ctx):
+            heading = "Options"
+            if isinstance(parameter, TableOption):
+                heading = parameter.entry.heading
+            record = parameter.get_help_record(ctx)
+            if record is not None and not isinstance(parameter, click.Argument):
+                sections.setdefault(heading, []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+def table_options(
+    *belongs: Belongs, also: Sequence[str] = (), without: Sequence[str] = ()
+) -> Callable[[Command], Command]:
+    """Add the options that belong to any of `belongs`, and those named in `also`."""
+
+    def add(command: Command) -> Command:
+        for name, entry in reversed([*table(RenderOptions).items()]):
+            chosen = (entry.belongs in belongs and name not in without) or name in also
+            if chosen and entry.flag is not None:
+                flags = entry.flag
+                if entry.kind == "bool" and entry.belongs == "look":
+                    # What a look file sets can be taken back.
+                    flags += f"/--no-{flags.removeprefix('--')}"
+                command = click.option(flags, name, cls=TableOption, entry=entry)(command)
+        return command
+
+    return add
+
+
+look_option = click.option(
+    "--look",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Look file (.toml) with any of the options of a look; the command line overrides it.",
+)
+
+
+def rules_option(text: str) -> tuple[tuple[str, ...], bool]:
+    """Split `fire,moss`; second, whether they are to be ordered (`auto:fire,moss`)."""
+    ordered = text.startswith(AUTO)
+    names = text.removeprefix(AUTO).split(",")
+    return tuple(rule.strip() for rule in names if rule.strip()), ordered
+
+
+def asked_values(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what the command line says on top of its look file, as `RenderOptions` takes it."""
+    from ncavideo.rendering.look_file import load_look
+
+    context = click.get_current_context()
+    look: Path | None = options.pop("look")
+    asked: dict[str, Any] = {} if look is None else load_look(look)
+    rules: str | None = options.pop("rules")
+    given = {
+        name: value
+        for name, value in options.items()
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
+    if rules is not None:
+        asked["rules"], asked["by_brightness"] = rules_option(rules)
+    return asked | given
+
+
+def asked_options(options: dict[str, Any]) -> RenderOptions:
+    """Return what the command line asks for. Raises `UserError` if it names no rules."""
+    asked = asked_values(options)
+    if "rules" not in asked:
+        raise UserError("name the rules: --rules fire,moss, or a --look that does")
+    return RenderOptions(**asked)
