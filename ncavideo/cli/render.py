@@ -83,6 +83,7 @@ def render_command(
                     "seconds": report.seconds,
                     "stages": report.stages,
                     "notes": report.notes,
+                    "models": list(report.models),
                     "lost": lost,
                 }
             )

@@ -53,9 +53,11 @@ def field_class(name: str) -> type[Field]:
 def make_field(spec: ControlSpec, context: Context) -> Field:
     """Return the field that `spec` names, without its options.
 
-    Raises `UserError` for an unknown control, or an argument that it cannot use.
+    Raises `UserError` for an unknown control, or an argument or option that it cannot use.
     """
-    return field_class(spec.name).parse(spec.argument, context)
+    if spec.every and spec.name != "segment":
+        raise UserError(f"every= is for segment:CLASS: {spec.label} looks at every frame")
+    return field_class(spec.name).parse(spec.argument, replace(context, every=spec.every))
 
 
 def map_paths(text: str, change: Callable[[str], str]) -> str:

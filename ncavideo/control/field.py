@@ -87,11 +87,13 @@ class Context:
     """What a field may need beside the frames.
 
     `clip`: the source's file. `shared`: for what several fields have in common, as a network's
-    answer to one frame, under a key of their own.
+    answer to one frame, under a key of their own. `every`: of how many frames a segmentation
+    network looks at one, 0 for its own default.
     """
 
     clip: Path
     shared: dict[Hashable, Any] = field(default_factory=dict)
+    every: int = 0
 
 
 class Field(Remembers, ABC):

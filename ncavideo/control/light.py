@@ -31,6 +31,10 @@ class Light(Remembers):
         values = view.local if self._field is None else self._field.values(view)
         return np.asarray(np.clip(values, 0, 1), np.float32)
 
+    def notes(self) -> list[str]:
+        """Return the field's own."""
+        return [] if self._field is None else self._field.notes()
+
     def close(self) -> None:
         """Let go of the field's files."""
         if self._field is not None:

@@ -8,42 +8,56 @@ from pathlib import Path
 import numpy as np
 
 from ncavideo.control.field import Context, Field, View
-from ncavideo.control.segmenters import Segmenter, split_model
+from ncavideo.control.segmenters import Classes, Segmenter, split_model
+from ncavideo.control.segmenters.steady import Steady
 from ncavideo.util.errors import UserError
-from ncavideo.util.state import Remembers
 
 METHODS = ("kmeans", "grabcut")  # take no model
 HUB = "hf:"
+PERSON, MEDIAPIPE = "person", "mediapipe"
+# MediaPipe's network looks at every third frame: on two cores that is a third of the cost of the
+# optical flow between (docs/controls/segmentation.md).
+EVERY = 3
 
 
-class Shared(Remembers):
+class Shared(Segmenter):
     """A segmenter that several fields ask about the same frame, answering each frame once."""
 
     parts = ("segmenter",)
 
     def __init__(self, segmenter: Segmenter) -> None:
-        self.segmenter = segmenter
+        self.segmenter, self.name = segmenter, segmenter.name
         self._view: View | None = None
         self._answer = np.zeros((0, 0, 0), np.float32)
 
     def __call__(self, view: View) -> np.ndarray:
         """Return the segmenter's answer."""
+        return self.look(view, None)
+
+    def look(self, view: View, before: np.ndarray | None) -> np.ndarray:
+        """Return the answer, worked out for whoever asks about a frame first."""
         if view is not self._view:
-            self._answer, self._view = self.segmenter(view), view
+            self._answer, self._view = self.segmenter.look(view, before), view
         return self._answer
+
+    def notes(self) -> list[str]:
+        """Return the segmenter's own."""
+        return self.segmenter.notes()
 
 
 class Segment(Field):
     """One part of what a segmenter tells apart.
 
-    `segment:kmeans[:KofN]`, `segment:grabcut[:X,Y,W,H]`, `segment:CLASS[@MODEL][@FILE]` with
-    torchvision's models, `segment:CLASS@hf:REPO|FOLDER` with those of transformers.
+    `segment:person` with MediaPipe's networks, which come with ncavideo; `segment:kmeans[:KofN]`,
+    `segment:grabcut[:X,Y,W,H]`, `segment:CLASS[@MODEL][=FILE]` with torchvision's models,
+    `segment:CLASS@hf:REPO|FOLDER` with those of transformers.
     """
 
     parts = ("_shared",)
 
     def __init__(self, shared: Shared, part: int) -> None:
         self._shared, self._part = shared, part
+        self.needs_motion = isinstance(shared.segmenter, Steady)
 
     @classmethod
     def parse(cls, argument: str, context: Context) -> Segment:
@@ -53,6 +67,10 @@ class Segment(Field):
                 "segment needs a class or a method: segment:person, segment:kmeans, segment:grabcut"
             )
         name, _, rest = argument.partition(":")
+        wanted, _, model = argument.partition("@")
+        every = context.every
+        if every and name in METHODS:
+            raise UserError(f"every= is for networks: segment:{name} looks at every frame")
         if name == "kmeans":
             from ncavideo.control.segmenters.kmeans import KMeans, parse_part
 
@@ -63,19 +81,21 @@ class Segment(Field):
 
             box = parse_box(rest)
             return cls(_shared(context, ("grabcut", box), lambda: GrabCut(box)), 0)
-        wanted, _, model = argument.partition("@")
+        if model == MEDIAPIPE or (wanted == PERSON and not model):
+            if wanted != PERSON:
+                raise UserError(f"{MEDIAPIPE} knows people only: segment:{PERSON}@{MEDIAPIPE}")
+            from ncavideo.control.segmenters.person import Person
+
+            key = (MEDIAPIPE, every or EVERY)
+            return cls(_shared(context, key, lambda: Steady(Person(), every or EVERY)), 0)
         if model.startswith(HUB):
             from ncavideo.control.segmenters.hub_model import HubModel
 
             source = model.removeprefix(HUB)
-            shared = _shared(context, ("hf", source), lambda: HubModel(source))
-            assert isinstance(shared.segmenter, HubModel)
-            return cls(shared, shared.segmenter.part(wanted))
+            return _of_class(context, ("hf", source), lambda: HubModel(source), wanted)
         from ncavideo.control.segmenters.semantic import Semantic
 
-        shared = _shared(context, ("semantic", model), lambda: Semantic.parse(model))
-        assert isinstance(shared.segmenter, Semantic)
-        return cls(shared, shared.segmenter.part(wanted))
+        return _of_class(context, ("semantic", model), lambda: Semantic.parse(model), wanted)
 
     @classmethod
     def split(cls, argument: str, count: int) -> list[str] | None:
@@ -102,6 +122,30 @@ class Segment(Field):
     def values(self, view: View) -> np.ndarray:
         """Return `[h, w]`."""
         return np.asarray(self._shared(view)[self._part], np.float32)
+
+    def notes(self) -> list[str]:
+        """Return the segmenter's own."""
+        return self._shared.notes()
+
+
+def models(context: Context) -> tuple[str, ...]:
+    """Return the names of all segmentation methods and models that fields of a render use."""
+    return tuple(
+        sorted({made.name for made in context.shared.values() if isinstance(made, Shared)})
+    )
+
+
+def _of_class(
+    context: Context, key: tuple[object, ...], make: Callable[[], Classes], wanted: str
+) -> Segment:
+    """Return the field of a class that a network knows, held still if `every` was given."""
+    network = _shared(context, key, make)
+    assert isinstance(network.segmenter, Classes)
+    part = network.segmenter.part(wanted)
+    if not context.every:
+        return Segment(network, part)
+    key = (*key, part, context.every)
+    return Segment(_shared(context, key, lambda: Steady(network, context.every, part)), 0)
 
 
 def _shared(context: Context, key: tuple[object, ...], make: Callable[[], Segmenter]) -> Shared:

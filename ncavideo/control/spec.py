@@ -12,6 +12,7 @@ NAME = re.compile(r"[a-z][a-z0-9-]*")
 MOST_SMOOTH = 60.0  # seconds
 MOST_BLUR = 200.0  # cells
 MOST_WEIGHT = 10.0
+MOST_EVERY = 100  # frames
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class ControlSpec:
     `rule` it drives, None for all that have none of their own; `name` and `argument` of the
     control; `weight` its values are multiplied by, before they are cut at 1; `invert` swaps 0 and
     1; `smooth`: seconds in which a change is followed to 63 %; `blur`: a Gaussian's deviation in
-    cells.
+    cells; `every`: a segmentation network looks at every so many frames, 0 for its own default.
     """
 
     rule: str | None
@@ -31,6 +32,7 @@ class ControlSpec:
     invert: bool = False
     smooth: float = 0.0
     blur: float = 0.0
+    every: int = 0
 
     @property
     def label(self) -> str:
@@ -43,6 +45,8 @@ class ControlSpec:
         for key, default in (("weight", 1.0), ("smooth", 0.0), ("blur", 0.0)):
             if (value := getattr(self, key)) != default:
                 text += f",{key}={repr(value).removesuffix('.0')}"
+        if self.every:
+            text += f",every={self.every}"
         return text + (",invert" if self.invert else "")
 
 
@@ -50,7 +54,7 @@ RANGES = {"weight": MOST_WEIGHT, "smooth": MOST_SMOOTH, "blur": MOST_BLUR}
 
 
 def parse_control(text: str) -> ControlSpec:
-    """Parse `[RULE=]NAME[:ARGUMENT][,weight=W][,invert][,smooth=SECONDS][,blur=CELLS]`.
+    """Parse `[RULE=]NAME[:ARGUMENT][,weight=W][,invert][,smooth=SECONDS][,blur=CELLS][,every=N]`.
 
     What follows the last comma is an option only if it is one of these, so that a path may hold
     commas. Raises `UserError` for anything else.
@@ -78,6 +82,8 @@ def _split_options(text: str) -> tuple[str, dict[str, Any]]:
             options[key] = True
         elif key in RANGES and equals:
             options[key] = _number(text, key, value)
+        elif key == "every" and equals:
+            options[key] = _frames(text, value)
         else:
             break
         text = body.rstrip()
@@ -94,6 +100,15 @@ def _number(text: str, key: str, value: str) -> float:
             f"{key} in --control {text!r} must be a number from 0 to {RANGES[key]:g}, not {value!r}"
         )
     return number
+
+
+def _frames(text: str, value: str) -> int:
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= MOST_EVERY:
+        raise UserError(
+            f"every in --control {text!r} must be a number of frames from 1 to {MOST_EVERY}, not"
+            f" {value!r}"
+        )
+    return int(value)
 
 
 def parse_number(argument: str, default: float, low: float, high: float, what: str) -> float:

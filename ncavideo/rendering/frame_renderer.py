@@ -17,6 +17,7 @@ from ncavideo.control.levels import ClipRange
 from ncavideo.control.light import Light, weakened
 from ncavideo.control.modifiers import Shaped
 from ncavideo.control.optical_flow import Follower
+from ncavideo.control.segment import models
 from ncavideo.nca import engines
 from ncavideo.nca.engines.base import Snapshot
 from ncavideo.nca.inputs import inputs_for
@@ -90,6 +91,7 @@ class Painter(Remembers):
             self._opacity = _field(options.opacity_control, context)
             if self._opacity is not None:
                 stack.callback(self._opacity.close)
+            self.models = models(context)  # segmentation's, by their names
             self._follow = Follower() if self._motion_is_needed() else None
             look = Look(options.blend, options.keep, options.matte, options.upscale)
             dark, bright = ruleset.provenance.get("light_scale", LIGHT_SCALE)
@@ -206,7 +208,10 @@ class Painter(Remembers):
 
     def notes(self) -> list[str]:
         """Return, after the last frame, sentences that the user should read."""
-        return self._driver.notes()
+        notes = [*self._driver.notes(), *self._light.notes()]
+        if self._opacity is not None:
+            notes += self._opacity.notes()
+        return list(dict.fromkeys(notes))
 
     def close(self) -> None:
         """Let go of the controls' files."""

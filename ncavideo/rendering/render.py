@@ -37,6 +37,8 @@ CORES_A_COMPOSER = 4  # for each so many cores one more frame is composed at a t
 class RenderReport:
     """What a render did: counts, sizes, seconds by stage, and what the user should know.
 
+    `models`: the names of the segmentation models that looked at the frames.
+
     Stages overlap: their seconds add up to more than the whole takes.
     """
 
@@ -51,6 +53,7 @@ class RenderReport:
     seconds: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    models: tuple[str, ...] = ()
     loss: DecodeLoss | None = None
 
     def _repr_html_(self) -> str:
@@ -143,6 +146,7 @@ def render(
         levels = clip_range([luminance(rgb) for rgb in survey(clip)])
         painter = Painter(ruleset, (info.width, info.height), levels, options, clip)
         stack.callback(painter.close)
+        report.models = painter.models
         report.width, report.height, report.cells = info.width, info.height, painter.cells
         warning = memory.warning(info, painter.cells, options)
         if warning:

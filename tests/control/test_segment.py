@@ -242,7 +242,7 @@ def test_no_weights_and_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     # urllib keeps the proxies that it first met for the rest of the process.
     monkeypatch.setattr("urllib.request._opener", None)
     with pytest.raises(UserError, match="could not be downloaded") as caught:
-        make("person")
+        make("person@lraspp_mobilenet_v3_large")
     assert get_model_weights("lraspp_mobilenet_v3_large").DEFAULT.url in str(caught.value)
 
 

@@ -152,7 +152,7 @@ def ncavideo(hub: Hub, tmp_path: Path) -> Callable[..., subprocess.CompletedProc
         }
         return subprocess.run(
             [sys.executable, "-m", "ncavideo", *arguments],
-            env=environment | changed, capture_output=True, text=True, timeout=120, cwd=tmp_path,
+            env=environment | changed, capture_output=True, text=True, timeout=600, cwd=tmp_path,
         )  # fmt: skip
 
     return run

@@ -12,11 +12,32 @@ from ncavideo.util.state import Remembers
 
 
 class Segmenter(Remembers, ABC):
-    """Tells the parts of a frame apart; asked once for every frame, in order."""
+    """Tells the parts of a frame apart; asked once for every frame, in order.
+
+    `name`: of its method or model, for reports.
+    """
+
+    name = ""
 
     @abstractmethod
     def __call__(self, view: View) -> np.ndarray:
         """Return `[parts, h, w]` float32, 0..1, on the grid."""
+
+    def look(self, view: View, before: np.ndarray | None) -> np.ndarray:
+        """Do the same; `before` `[h, w]`, 0..1, is where something is expected, if known."""
+        return self(view)
+
+    def notes(self) -> list[str]:
+        """Return, after the last frame, sentences that the user should read."""
+        return []
+
+
+class Classes(Segmenter):
+    """A segmenter whose parts are classes with names."""
+
+    @abstractmethod
+    def part(self, name: str) -> int:
+        """Return a class's place among the parts. Raises `UserError` for one that is not known."""
 
 
 def split_model(text: str) -> tuple[str, str]:

@@ -40,6 +40,7 @@ class GrabCut(Segmenter):
     the colours and the border of the one before.
     """
 
+    name = "GrabCut"
     remembered = ("_mask", "_models")
 
     def __init__(self, box: tuple[float, float, float, float]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ncavideo.control.field import View
-from ncavideo.control.segmenters import Segmenter
+from ncavideo.control.segmenters import Classes
 from ncavideo.control.segmenters.semantic import class_index, on_grid
 from ncavideo.util.errors import UserError
 from ncavideo.util.pixels import as_float
@@ -18,7 +18,7 @@ LEAST_PROBED = 256  # pixels of a ramp's shorter side
 NEARLY = 0.02  # of a frame's side: an end that is so near to an edge is on it
 
 
-class HubModel(Segmenter):
+class HubModel(Classes):
     """A checkpoint from a folder or the Hugging Face hub, for per-pixel or mask classification.
 
     No code from the checkpoint is run, and only safetensors weights are read.
@@ -34,6 +34,7 @@ class HubModel(Segmenter):
             ) from error
         from ncavideo.util.device import choose_device
 
+        self.name = f"transformers {source}"
         local = Path(source).is_dir()
         if not source or (not local and source.count("/") != 1):
             raise UserError(f"there is no folder {source!r}: name one, or a hub's USER/REPO")

@@ -41,6 +41,7 @@ class KMeans(Segmenter):
     with the centres before it, which follow slowly, so that no group takes another's number.
     """
 
+    name = "k-means"
     remembered = ("_centres", "_time")
 
     def __init__(self, count: int) -> None:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from ncavideo.control.field import View
-from ncavideo.control.segmenters import Segmenter, split_model
+from ncavideo.control.segmenters import Classes, split_model
 from ncavideo.util.errors import UserError
 
 MODEL = "lraspp_mobilenet_v3_large"
@@ -28,12 +28,13 @@ CLASSES = [
 # fmt: on
 
 
-class Semantic(Segmenter):
+class Semantic(Classes):
     """One of torchvision's models, its weights downloaded on first use or from a file."""
 
     def __init__(self, name: str, weights: Path | None) -> None:
         import torch
 
+        self.name = f"torchvision {name}" + (f" with {weights.name}" if weights else "")
         self._network = _network(name, weights)
         self._device = torch.device(_device())
         self._network.eval().to(self._device)
