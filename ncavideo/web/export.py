@@ -14,7 +14,16 @@ from ncavideo.nca.ruleset import RuleSet
 from ncavideo.util.atomic_write import check_output, replacing
 from ncavideo.util.errors import OutputError
 
-SCRIPTS = ("engine.js", "control.js", "page.js")
+SCRIPTS = (
+    "shaders.js",
+    "engine.js",
+    "control.js",
+    "brush.js",
+    "source.js",
+    "recorder.js",
+    "shortcuts.js",
+    "page.js",
+)
 
 
 def page(ruleset: RuleSet) -> str:
