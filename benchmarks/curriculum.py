@@ -45,7 +45,7 @@ from ncavideo.training.recipe import (
 )
 from ncavideo.training.run import train
 from ncavideo.training.style import StyleLoss
-from ncavideo.training.trainer import load_style
+from ncavideo.training.style_picture import load_style
 from ncavideo.training.vgg import load_vgg
 
 STYLES = Path(__file__).parent.parent / "examples" / "styles"

@@ -26,9 +26,10 @@ from ncavideo.control.levels import clip_range
 from ncavideo.nca.ruleset import open_ruleset
 from ncavideo.rendering.frame_renderer import Painter
 from ncavideo.rendering.options import RenderOptions
+from ncavideo.training.losses import BRIGHTNESS_BLUR
 from ncavideo.training.style import StyleLoss, blur
 from ncavideo.training.style import luminance as torch_luminance
-from ncavideo.training.trainer import BRIGHTNESS_BLUR, load_style
+from ncavideo.training.style_picture import load_style
 from ncavideo.training.vgg import load_vgg
 from ncavideo.util.pixels import as_float, luminance
 from ncavideo.video.survey import survey

@@ -22,7 +22,7 @@ from torch import Tensor
 from ncavideo.nca import engines
 from ncavideo.nca.ruleset import open_ruleset
 from ncavideo.training.style import StyleLoss, blur, luminance
-from ncavideo.training.trainer import load_style
+from ncavideo.training.style_picture import load_style
 from ncavideo.training.vgg import load_vgg
 
 STYLES = Path(__file__).parent.parent / "examples" / "styles"

@@ -18,7 +18,7 @@ from mud import LIGHT_BINS, STYLES, WITHIN, light_bin, own_distances, windows
 from ncavideo.nca.grow import grow
 from ncavideo.nca.ruleset import find_ruleset
 from ncavideo.training.patches import Patches
-from ncavideo.training.trainer import load_style
+from ncavideo.training.style_picture import load_style
 from ncavideo.training.vgg import load_vgg
 
 SIZE = (160, 512)  # cells, as mud.py's own distances are measured on

@@ -40,7 +40,7 @@ from ncavideo.nca.engines.base import Engine, Snapshot
 from ncavideo.nca.ruleset import RuleSet, open_ruleset
 from ncavideo.training.patches import Patches
 from ncavideo.training.style import StyleLoss
-from ncavideo.training.trainer import load_style
+from ncavideo.training.style_picture import load_style
 from ncavideo.training.vgg import load_vgg
 
 STYLES = Path(__file__).parent.parent / "examples" / "styles"

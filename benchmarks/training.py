@@ -24,10 +24,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ncavideo.nca.model import filter_bank
+from ncavideo.training.precision import fast_bfloat16
 from ncavideo.training.recipe import Recipe
 from ncavideo.training.recipe_file import load_recipe
 from ncavideo.training.style import StyleLoss
-from ncavideo.training.trainer import Trainer, fast_bfloat16, load_style
+from ncavideo.training.style_picture import load_style
+from ncavideo.training.trainer import Trainer
 from ncavideo.training.vgg import VGGFeatures, load_vgg
 
 RECIPE = Path(__file__).parent.parent / "presets" / "elements.toml"

@@ -25,9 +25,9 @@ from hostile import make_corpus
 from material import ODD, ffmpeg
 
 from ncavideo.util.errors import OutputError, UserError
+from ncavideo.video.open_writer import open_writer
 from ncavideo.video.pyav import open_input
 from ncavideo.video.reader import VideoReader
-from ncavideo.video.writer import open_writer
 
 CONTAINERS = (".mp4", ".mkv")
 MUXERS_OWN = ("encoder", "duration")  # tags that no source has

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +27,18 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def no_engine_is_remembered_as_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test that breaks an engine slow down those after it: a process tries each once."""
     monkeypatch.setattr(engines, "_refused", set())
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip of five small frames, for tests that need any; others define their own."""
+    path = tmp_path_factory.mktemp("clips") / "in.mp4"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=0.2",
+         str(path)],
+        check=True,
+    )  # fmt: skip
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,7 @@ from ncavideo.batch.jobs import Job, as_arguments
 from ncavideo.batch.journal import DONE, FAILED, NAME, SKIPPED, Entry, Journal
 from ncavideo.batch.urls import Place, Url, hidden
 from ncavideo.batch.worker_process import LostError, Process, share_of_cores
-from ncavideo.rendering.memory_estimate import free
-from ncavideo.util.device import cores
+from ncavideo.util.device import cores, free_memory
 from ncavideo.util.errors import OutputError, UserError
 from ncavideo.util.events import crash, event
 
@@ -71,7 +70,7 @@ class BatchReport:
 
 def default_workers(jobs: int) -> int:
     """Return how many clips are rendered at once: as many as cores and free memory allow."""
-    by_memory = max(1, int((free() or MEMORY_A_WORKER * 64) // MEMORY_A_WORKER))
+    by_memory = max(1, int(free_memory() // MEMORY_A_WORKER))
     return max(1, min(cores() // CORES_A_WORKER, by_memory, jobs))
 
 

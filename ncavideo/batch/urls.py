@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
 from ncavideo.util.errors import OutputError, UserError
+from ncavideo.util.events import caught
 
 URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 
@@ -88,8 +89,9 @@ class Url:
         files, path = self.store()
         try:
             info = files.info(path)
-        # Whoever renders it meets the same error, and tells it.
+        # The render meets the same error, and tells it.
         except Exception:
+            caught("url.unknown", url=hidden(self))
             return []
         known = ("size", "mtime", "modify", "LastModified", "ETag", "updated", "last_modified")
         return [str(info[key]) for key in known if key in info]

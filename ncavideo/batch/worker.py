@@ -37,7 +37,7 @@ def main() -> int:
 
     from ncavideo.rendering.options import RenderOptions
     from ncavideo.rendering.render import RenderProgress, render
-    from ncavideo.util.events import crash, tell
+    from ncavideo.util.events import crash, refused, tell
 
     tell(partial(say, kind="event"))
     spoken = 0.0
@@ -60,8 +60,10 @@ def main() -> int:
         # Whoever was given up is still leaving.
         say(kind="failed", reason=str(error), may_pass=True)
     except UserError as error:
+        refused("render.failed", reason=str(error))
         say(kind="failed", reason=str(error), may_pass=False)
     except (OutputError, MemoryError) as error:
+        refused("render.failed", reason=str(error))
         say(kind="failed", reason=str(error) or "there is not enough memory", may_pass=True)
     except KeyboardInterrupt:
         say(kind="failed", reason="interrupted", may_pass=False)

@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from ncavideo.util.errors import OutputError, UserError, ran_out
-from ncavideo.util.events import LOGGER, crash, event, log_to
+from ncavideo.util.events import LOGGER, caught, crash, event, log_to, refused
 from ncavideo.util.printable import printable
 from ncavideo.util.tested import blame
 from ncavideo.version import __version__
@@ -31,7 +31,7 @@ def say(text: str, err: bool = False) -> None:
 
 def fail(message: str, code: int) -> NoReturn:
     """Say what went wrong in one line on stderr and in the log, and leave with `code`."""
-    event("failed", logging.ERROR, reason=message, exit_code=code)
+    refused("failed", reason=message, exit_code=code)
     say(f"ncavideo: {' '.join(message.split())}", err=True)
     sys.exit(code)
 
@@ -73,6 +73,7 @@ def one_sentence_errors() -> Iterator[None]:
         sys.exit(EXIT_FAILED)
     except Exception as error:
         if ran_out(error):
+            caught("out-of-memory")
             fail("there is not enough memory: try a larger --cell or --device cpu", EXIT_FAILED)
         crash("crashed")
         known = blame(error)

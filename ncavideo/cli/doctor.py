@@ -20,6 +20,7 @@ from ncavideo.rendering.checkpoint import remove, unfinished
 from ncavideo.util.atomic_write import abandoned
 from ncavideo.util.device import choose_device
 from ncavideo.util.errors import UserError
+from ncavideo.util.events import caught
 from ncavideo.util.tested import installed, untried
 
 ENCODERS = ("libx264", "libx265", "libvpx-vp9", "libsvtav1", "prores_ks", "ffv1")
@@ -32,6 +33,7 @@ PACKAGES = (
     "numpy",
     "safetensors",
     "pillow",
+    "psutil",
     "click",
     "fsspec",
     "tomli-w",
@@ -71,6 +73,7 @@ def examine() -> list[Check]:
             found = look()
         except Exception as error:
             # A library in a version that does not fit may fail in any way; the rest is looked at.
+            caught("doctor.failed", what=what)
             said = " ".join(f"{type(error).__name__}: {error}".split())
             checks.append(Check(what, False, said))
         else:

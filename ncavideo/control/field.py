@@ -148,13 +148,25 @@ def ramp(position: np.ndarray, thresholds: np.ndarray, contrast: float, count: i
     """
     borders = max(count - 1, 1)
     slope = np.float32(contrast * borders)
+    if count == 1:
+        above = np.clip(0.5 + slope * (position - thresholds.astype(np.float32)[0]), 0, 1)
+        return np.asarray(above[None], np.float32)
+    return shared_out(position, thresholds, slope)
+
+
+def shared_out(
+    position: np.ndarray, thresholds: np.ndarray, slope: float | np.floating
+) -> np.ndarray:
+    """Return the weights of the bands between ascending thresholds, the uppermost band first.
+
+    `position` `[h, w]` gives `[len(thresholds) + 1, h, w]` float32, which sum to 1; `slope`: how
+    fast a weight changes at a threshold, a unit of position.
+    """
     # Each border splits what is brighter from what is darker; the weights are the differences.
     # The thresholds ascend, so the shares above them descend and no difference is negative.
     above = [np.clip(0.5 + slope * (position - t), 0, 1) for t in thresholds.astype(np.float32)]
-    if count == 1:
-        return np.asarray(above[0][None], np.float32)
     levels = [np.ones_like(above[0]), *above, np.zeros_like(above[0])]
-    bands = [levels[i] - levels[i + 1] for i in range(count)]
+    bands = [levels[i] - levels[i + 1] for i in range(len(levels) - 1)]
     return np.asarray(np.stack(bands[::-1]), np.float32)
 
 

@@ -21,6 +21,9 @@ SMOOTHING = 0.6  # seconds that a threshold takes to follow a change of 63 %
 LEAST_SPAN = 1 / 16  # of the full range: a clip is not stretched further than this
 MOST_SHIFT = 0.1  # how far a threshold may be moved to feed a band that would starve
 FLAT = 0.04  # below this deviation a frame has no valleys worth following
+EXTREMES = (0.01, 0.99)  # quantiles of luminance that are a clip's darkest and brightest
+ROUNDS = 16  # of k-means, at the most
+LEAST_SHARE = 0.5  # of its even share of the frame that a band keeps
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def clip_range(lumas: list[np.ndarray]) -> ClipRange:
     if not lumas:
         return ClipRange()
     values = np.concatenate([luma.ravel() for luma in lumas])
-    low, high = np.quantile(values, [0.01, 0.99])
+    low, high = np.quantile(values, EXTREMES)
     return ClipRange(float(low), float(high))
 
 
@@ -97,7 +100,7 @@ class Thresholds(Remembers):
         even = np.arange(1, self.bands) / self.bands
         at_share = np.interp(even, cumulative, values)
         thresholds = at_share.copy()
-        for _ in range(16):
+        for _ in range(ROUNDS):
             band = np.searchsorted(thresholds, values)
             weight = np.bincount(band, histogram, self.bands)
             total = np.bincount(band, histogram * values, self.bands)
@@ -105,9 +108,9 @@ class Thresholds(Remembers):
                 break
             centres = total / weight
             thresholds = (centres[1:] + centres[:-1]) / 2
-        # No band may starve: each keeps at least half its even share of the frame.
-        low = np.interp(even - 0.25 / self.bands, cumulative, values)
-        high = np.interp(even + 0.25 / self.bands, cumulative, values)
+        # No band may starve: each keeps `LEAST_SHARE` of its even share of the frame.
+        low = np.interp(even - LEAST_SHARE / 2 / self.bands, cumulative, values)
+        high = np.interp(even + LEAST_SHARE / 2 / self.bands, cumulative, values)
         # Not into a cluster, though: a frame of two flat tones is split between them.
         fed = np.clip(thresholds, low, high)
         thresholds = thresholds + np.clip(fed - thresholds, -MOST_SHIFT, MOST_SHIFT)

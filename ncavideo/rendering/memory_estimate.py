@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ncavideo.rendering.options import RenderOptions
+from ncavideo.util.device import free_memory
 from ncavideo.video.reader import ClipInfo
 
 # Measured (benchmarks/NOTES.md): the program itself, and the frames and fields between stages.
@@ -24,21 +23,10 @@ def estimate(info: ClipInfo, cells: tuple[int, int], options: RenderOptions) -> 
     return total
 
 
-def free() -> float | None:
-    """Return the bytes that are free, None where the system does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text("ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return float(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return None
-
-
 def warning(info: ClipInfo, cells: tuple[int, int], options: RenderOptions) -> str | None:
     """Return a sentence if the memory that is free will hardly do."""
-    needed, there = estimate(info, cells, options), free()
-    if there is None or needed <= COMFORT * there:
+    needed, there = estimate(info, cells, options), free_memory()
+    if needed <= COMFORT * there:
         return None
     less = "a larger --cell" + (" or a shorter --loop" if options.loop else "")
     return (

@@ -25,10 +25,10 @@ from ncavideo.util.pixels import luminance
 from ncavideo.util.state import Memory
 from ncavideo.util.stopwatch import Stopwatch
 from ncavideo.video.loop import looped
+from ncavideo.video.open_writer import open_writer
 from ncavideo.video.reader import ClipInfo, DecodeLoss, SourceFrame, VideoReader
 from ncavideo.video.survey import survey
 from ncavideo.video.timeline import Shot, held, shots
-from ncavideo.video.writer import open_writer
 
 CORES_A_COMPOSER = 4  # for each so many cores one more frame is composed at a time
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ncavideo.control.field import shared_out
 from ncavideo.nca import engines
 from ncavideo.nca.engines.base import Engine, Snapshot
 from ncavideo.nca.inputs import inputs_for
@@ -158,10 +159,7 @@ def _asked(ruleset: RuleSet, options: StillOptions, level: Level) -> tuple[np.nd
     rank = np.interp(luma, sample, np.linspace(0, 1, len(sample))).astype(np.float32)
     # From dark to bright the last rule comes first.
     ends = np.cumsum(shares[::-1] / shares.sum())[:-1]
-    above = [np.clip(0.5 + SHARPNESS * (rank - np.float32(end)), 0, 1) for end in ends]
-    steps = [np.ones_like(rank), *above, np.zeros_like(rank)]
-    bands = [steps[i] - steps[i + 1] for i in range(len(shares))]
-    return light, np.stack(bands[::-1]) * shares.sum()
+    return light, shared_out(rank, ends, SHARPNESS) * shares.sum()
 
 
 def _tiles(height: int, width: int, tile: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:

@@ -24,11 +24,13 @@ from ncavideo.training.animation import save_animation
 from ncavideo.training.loggers import folder as log
 from ncavideo.training.loggers import open_logger
 from ncavideo.training.loggers.base import Logger
+from ncavideo.training.precision import fast_bfloat16
 from ncavideo.training.recipe import LEAST_SIZE, Recipe, StylePicture
 from ncavideo.training.sheet import sample_sheet
 from ncavideo.training.style import Exemplar, StyleLoss
+from ncavideo.training.style_picture import recipe_style
 from ncavideo.training.text import OpenClipGuide, Prompts, TextGuide
-from ncavideo.training.trainer import Progress, Trainer, fast_bfloat16, load_style
+from ncavideo.training.trainer import Progress, Trainer
 from ncavideo.training.vgg import load_vgg
 from ncavideo.util.atomic_write import check_output, is_file, replacing
 from ncavideo.util.device import choose_device
@@ -42,8 +44,6 @@ LOCK = ".lock"
 RECIPE = "recipe.toml"
 SHEET = "sheet-{}.png"
 ANIMATION = "sample.mp4"
-FLAT_STYLE = 0.004  # deviation of all channels, 0..1, below which a picture shows nothing
-LEAST_STYLE = 64  # pixels a side
 LOG_EVERY = 10  # iterations a line of the log is the mean of
 SLOWER = 0.5  # what the rate is multiplied by when the loss was not finite
 MOST_RETRIES = 6  # times that may happen before the run gives up
@@ -186,7 +186,7 @@ def make_trainer(
     for rule in recipe.rules:
         for picture in rule.style:
             if picture not in pictures:
-                pictures[picture] = _picture(recipe, picture, note).to(device)
+                pictures[picture] = recipe_style(recipe, picture, note).to(device)
     exemplars = [
         [Exemplar(pictures[picture], picture.weight) for picture in rule.style]
         for rule in recipe.rules
@@ -314,20 +314,6 @@ def _interrupts() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _picture(recipe: Recipe, picture: StylePicture, note: Callable[[str], None]) -> Tensor:
-    """Load a style picture. Raises `UserError` for one that nothing can be learnt from."""
-    rgb = load_style(recipe.folder / picture.path, picture.scale, note)
-    height, width = rgb.shape[1:]
-    if min(height, width) < LEAST_STYLE:
-        raise UserError(
-            f"the style picture {picture.path} is too small: it has {width}x{height} px, and at"
-            f" least {LEAST_STYLE}x{LEAST_STYLE} are needed"
-        )
-    if float(rgb.flatten(1).std(1).max()) < FLAT_STYLE:
-        raise UserError(f"the style picture {picture.path} is one flat colour: nothing to learn")
-    return rgb
 
 
 def _guide(recipe: Recipe, device: torch.device, dtype: torch.dtype) -> TextGuide | None:

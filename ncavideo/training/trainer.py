@@ -6,45 +6,35 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import llvmlite.binding as llvm
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ncavideo.nca import engines
 from ncavideo.nca.engines.base import Snapshot
-from ncavideo.nca.model import FILTERS, NCA, Edge, to_rgb
+from ncavideo.nca.model import FILTERS, NCA, Edge
 from ncavideo.nca.network import LIGHT
 from ncavideo.nca.ruleset import Rule, RuleSet
-from ncavideo.training.conditions import disc, draw_condition
-from ncavideo.training.motion import carried, velocity
+from ncavideo.training.curriculum import CALM, Curriculum
+from ncavideo.training.losses import Losses, Rollout
 from ncavideo.training.pool import Pool
-from ncavideo.training.recipe import LossRecipe, Recipe, Stage, TrainingRecipe
-from ncavideo.training.style import StyleLoss, blur, luminance
+from ncavideo.training.precision import matmul_dtype
+from ncavideo.training.recipe import Recipe, Stage, TrainingRecipe
+from ncavideo.training.style import StyleLoss
 from ncavideo.training.text import TextGuide
 from ncavideo.training.unroll import Firing, unroll
 from ncavideo.training.unroll_gpu import unroll_on_device
 from ncavideo.util.errors import UserError
-from ncavideo.util.read_image import read_picture
 
-BRIGHTNESS_BLUR = 3.0  # cells: finer than this, light and dark are the texture's own
-STATE_LIMIT = 1.0  # hidden numbers beyond this cost; keeps a state in range for ever
 WARM_UP = 0.02  # share of the iterations in which the rate rises to its full value
 FINAL_RATE = 0.03  # share of the full rate at the end of the cosine
-LEAST_LONG = 100  # steps of the shortest long run
 LONG_FROM = 0.35  # share of the iterations before which no sample takes a long run
-FAINTEST = 1e-3  # mean change of RGB below which a texture that moves shows nothing
 STILL_STEPS = 8  # steps, a video frame's worth, over which a calm sample should hold its picture
-CALM = "left alone"  # the history of a sample with the same request as before, unhurt
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-MOST_STYLE = 2048  # px: the root of the most pixels that are kept of a style picture
-# Of Intel's and AMD's processors, and of ARM's; LLVM's names.
-BFLOAT16_INSTRUCTIONS = ("avx512bf16", "amx-bf16", "bf16")
 BROKEN = 8.0  # a state beyond this is not worth healing: it starts again
 
 
@@ -92,19 +82,15 @@ class Trainer:
         self.nca = NCA(model.channels, self.inputs, model.hidden).to(device)
         self.optimiser = OPTIMISERS[training.optimiser](self.nca.parameters(), lr=training.rate)
         self.pool = self._new_pool(training)
-        velocities = [velocity(r.motion) for r in recipe.rules]
-        self.velocities = torch.tensor(velocities, device=device)
-        self.fastest = max(abs(part) for both in velocities for part in both)
-        self.prompted = [bool(r.prompt or r.negative) for r in recipe.rules]
-        self.drifting = torch.tensor([r.motion is not None for r in recipe.rules], device=device)
-        self.holding = torch.tensor([r.still for r in recipe.rules], device=device)
+        self.losses = Losses(recipe, style, device, guide)
         self.generator = torch.Generator().manual_seed(recipe.seed)
+        self.curriculum = Curriculum(recipe, self.generator, device)
         self.iteration = 0
         self.steps_taken = 0
         self.slowed = 1.0  # of the recipe's rate, after the loss was not finite
         self.kept: list[Tensor] = []  # the weights that the stage began with, where they are kept
         self.started_from: dict[str, str] = {}  # the rule set that the run began with
-        self.dtype = _matmul_dtype(training.precision, device)
+        self.dtype = matmul_dtype(training.precision, device)
 
     def _new_pool(self, training: TrainingRecipe) -> Pool:
         channels = self.recipe.model.channels
@@ -175,40 +161,29 @@ class Trainer:
         if self.pool.states.shape[::3] != (r.pool, r.size):
             self.pool = self._new_pool(r)
         chosen = self.pool.draw(min(r.batch, len(self.pool)), self.generator)
-        histories = [self._prepare(index) for index in chosen.tolist()]
+        histories = [
+            self.curriculum.prepare(self.pool, index, r, ripe) for index in chosen.tolist()
+        ]
         calm = torch.tensor([float(h == CALM) for h in histories], device=self.device)
         weights, light = self.pool.weights[chosen], self.pool.light[chosen]
         inputs = self._inputs(weights, light)
         state = self.pool.states[chosen]
         state = state.contiguous(memory_format=torch.channels_last)
-        edge: Edge = "reflect" if self._chance(r.reflect) else "wrap"
+        edge: Edge = "reflect" if self.curriculum.chance(r.reflect) else "wrap"
         if ripe > LONG_FROM:
             for index in range(len(chosen)):
-                if self._chance(r.long):
+                if self.curriculum.chance(r.long):
                     state[index] = self._grow_old(state[index], inputs[index], edge)
                     histories[index] = "grown old"
-        fewest, most = r.steps
-        most = fewest + round((most - fewest) * min(1.0, 0.3 + 6 * ripe))
-        steps = int(torch.randint(fewest, most + 1, (), generator=self.generator))
+        steps = self.curriculum.steps(r, ripe)
         last = min(steps, STILL_STEPS)
         before = self._live(state, inputs, steps - last, edge)
         state = self._live(before, inputs, last, edge)
 
-        rgb = to_rgb(state)
+        rules = [self.pool.rules[index] for index in chosen.tolist()]
         asked = light if self.recipe.model.light else None
-        styles = self.style(rgb, weights, asked, edge)
-        overflow = (state - state.clamp(-STATE_LIMIT, STATE_LIMIT)).abs().mean()
-        terms = {"style": styles.mean(), "overflow": overflow}
-        if self.guide is not None and loss.text:
-            terms["text"] = self._text_loss(self.guide, rgb, chosen.tolist(), edge)
-        if asked is not None and loss.brightness:
-            wanted = self.style.target_luminance(light)
-            error = blur(luminance(rgb) - wanted, BRIGHTNESS_BLUR, edge)
-            terms["brightness"] = error.square().mean()
-        if loss.corner:
-            terms["corner"] = self.style.corner_excess(rgb, weights, edge).mean()
-        rest = calm[:, None, None]
-        terms |= self._held(loss, to_rgb(before), rgb, last, weights, rest, edge, ripe)
+        rollout = Rollout(before, state, last, weights, asked, rules, calm, edge)
+        terms, styles = self.losses.terms(loss, rollout, ripe)
         total = torch.stack([getattr(loss, name) * term for name, term in terms.items()]).sum()
         self.optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
@@ -258,86 +233,6 @@ class Trainer:
                 weights.lerp_(first, share)
         self.kept = []
 
-    def _held(
-        self,
-        loss: LossRecipe,
-        before: Tensor,
-        after: Tensor,
-        steps: int,
-        weights: Tensor,
-        calm: Tensor,
-        edge: Edge,
-        ripe: float,
-    ) -> dict[str, Tensor]:
-        """Return the losses of rules that should hold still, or drift, over the last `steps`.
-
-        A texture finds its shapes before it holds them, but it moves from the beginning: one that
-        has come to rest does not learn to move any more.
-        """
-        terms, rule = {}, weights.argmax(1)
-        if loss.stillness and ripe >= loss.still_from:
-            counts = (self.holding * ~self.drifting)[rule] * calm
-            terms["stillness"] = ((after - before).abs().mean(1) * counts).mean()
-        if loss.motion and any(r.motion for r in self.recipe.rules):
-            shift = steps * self.velocities[rule].permute(0, 3, 1, 2)
-            wanted, known = carried(before, shift, steps * self.fastest, edge)
-            counts = self.drifting[rule] * calm * known
-            # In units of what standing still would cost: a faint texture is to move as far.
-            still = (wanted - before).abs().mean((1, 2, 3)).detach().clamp(min=FAINTEST)
-            errors = ((after - wanted).abs().mean(1) * counts).mean((1, 2))
-            terms["motion"] = (errors / still).mean()
-        return terms
-
-    def _text_loss(self, guide: TextGuide, rgb: Tensor, chosen: list[int], edge: Edge) -> Tensor:
-        """Return the guide's mean distance of the samples that show one rule with a prompt."""
-        shown = enumerate(self.pool.rules[index] for index in chosen)
-        judged = [(place, r) for place, r in shown if r is not None and self.prompted[r]]
-        if not judged:
-            return rgb.new_zeros(())
-        places, rules = torch.tensor(judged).unbind(1)
-        return guide(rgb[places], rules, edge).mean()
-
-    def _chance(self, share: float) -> bool:
-        return bool(torch.rand((), generator=self.generator) < share)
-
-    def _prepare(self, index: int) -> str:
-        """Decide what the pool's entry is asked for, and whether it starts again or is hurt.
-
-        Returns its history, for the log: `CALM` for the same request as before, unhurt.
-        """
-        (stage, _, ripe), pool = self.progress, self.pool
-        r = stage.training
-        reseed = self._chance(r.reseed)
-        history = CALM
-        if reseed:
-            pool.states[index] = 0
-            pool.ages[index] = 0
-        if reseed or not pool.kinds[index] or self._chance(r.change):
-            mixed = r.mixed * min(1.0, 5 * ripe)
-            condition = draw_condition(
-                self.rules,
-                r.size,
-                self.generator,
-                has_light=self.recipe.model.light,
-                mixed=mixed,
-                weak=r.weak,
-                varied=r.light_maps,
-                favoured=self._rule_index((reseed and r.favour_young) or r.favour),
-            )
-            pool.weights[index] = condition.weights
-            pool.light[index] = condition.light
-            history = "switched" if pool.ages[index] else "from the seed"
-            pool.kinds[index], pool.rules[index] = condition.kind, condition.rule
-        if self._chance(r.damage):
-            radius = r.size * (0.1 + 0.2 * float(torch.rand((), generator=self.generator)))
-            hole = disc(r.size, radius, self.generator).to(self.device)
-            pool.states[index].masked_fill_(hole, 0)
-            history = "damaged"
-        return history
-
-    def _rule_index(self, name: str) -> int | None:
-        return [rule.name for rule in self.recipe.rules].index(name) if name else None
-
     def _inputs(self, weights: Tensor, light: Tensor) -> Tensor:
         """Return the input channels `[B, I, H, W]`: the rules, then light on a scale of -1 to 1."""
         parts = [weights]
@@ -355,11 +250,9 @@ class Trainer:
         """Let one sample `[C, H, W]` live on, unjudged, for up to `long_steps` steps.
 
         What drifts, drifts slowly: only a sample that is hundreds or thousands of steps old shows
-        it. The fastest engine makes that cheap. Ages are spread evenly in their logarithm.
+        it. The fastest engine makes that cheap.
         """
-        most = self.progress[0].training.long_steps
-        share = float(torch.rand((), generator=self.generator))
-        steps = round(min(LEAST_LONG, most) * (most / min(LEAST_LONG, most)) ** share)
+        steps = self.curriculum.long_steps(self.progress[0].training.long_steps)
         engine = engines.start(
             "auto",
             self.ruleset(),
@@ -454,45 +347,3 @@ def _without_broken(state: Tensor) -> Tensor:
     """Return the states with those that blew up (or are not finite) back at the seed."""
     broken = ~(state.abs().flatten(1).amax(1) < BROKEN)
     return torch.where(broken[:, None, None, None], torch.zeros_like(state), state)
-
-
-def fast_bfloat16(device: torch.device) -> bool:
-    """Return whether matrix products in bfloat16 are faster than in float32 on `device`."""
-    if device.type == "cpu":
-        # oneDNN multiplies such matrices on AVX-512 without instructions for them, too, but slower
-        # than others. Which there are LLVM tells: torch has a public word for it only of late.
-        features = llvm.get_host_cpu_features()
-        has_them = any(features.get(name) for name in BFLOAT16_INSTRUCTIONS)
-        return has_them and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
-    # Cards before Ampere have no such arithmetic: torch converts there and back, which is slower.
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-
-
-def _matmul_dtype(precision: str, device: torch.device) -> torch.dtype | None:
-    wanted = fast_bfloat16(device) if precision == "auto" else precision == "bfloat16"
-    return torch.bfloat16 if wanted else None
-
-
-def load_style(
-    path: Path, scale: float = 1.0, note: Callable[[str], None] = lambda text: None
-) -> Tensor:
-    """Read a style picture as RGB `[3, H, W]` in 0..1, enlarged or shrunk by `scale`.
-
-    It has `MOST_STYLE` pixels squared at most; one that would have more is shrunk to that, and
-    `note` is told.
-    """
-    rgb = torch.from_numpy(read_picture(path, "style picture").transpose(2, 0, 1).copy())
-    wanted = [side * scale for side in rgb.shape[1:]]
-    fit = min(1.0, MOST_STYLE / math.sqrt(wanted[0] * wanted[1]))
-    height, width = (max(1, round(side * fit)) for side in wanted)
-    if fit < 1:
-        note(
-            f"the style picture {path.name} would have {wanted[1]:.0f}x{wanted[0]:.0f} px and is"
-            f" shrunk to {width}x{height}: cut a part out, or give it a smaller `scale`"
-        )
-    if (height, width) == rgb.shape[1:]:
-        return rgb
-    resized = F.interpolate(
-        rgb[None], (height, width), mode="bicubic", antialias=True, align_corners=False
-    )
-    return resized[0].clamp(0, 1)

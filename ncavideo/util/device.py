@@ -3,21 +3,84 @@
 from __future__ import annotations
 
 import ctypes
-import os
+import functools
+import math
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
 
 from ncavideo.util.errors import UserError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+CGROUPS, PROCESS_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 AMD_DRIVER = Path("/dev/kfd")  # torch for ROCm calls these cards cuda, too
 
 
 def cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return the number of cores that this process may use.
+
+    Those of the machine that it is not kept off, and no more than its control group, as a
+    container's, gives it time for. More threads than that wait for each other's turns.
+    """
+    try:
+        allowed = len(psutil.Process().cpu_affinity())
+    except AttributeError:  # macOS keeps no process off a core
+        allowed = psutil.cpu_count() or 1
+    quota = _quota()
+    return allowed if quota is None else max(1, min(allowed, math.ceil(quota)))
+
+
+def free_memory() -> int:
+    """Return the bytes that programs can take without swapping."""
+    return int(psutil.virtual_memory().available)
+
+
+@functools.cache
+def _quota() -> float | None:
+    """Return how many cores' worth of time the process' control group gives it, None for all."""
+    return min(_quotas(), default=None)
+
+
+def _quotas() -> Iterator[float]:
+    """Yield the quotas, in cores, of the process' control group and of those above it.
+
+    Linux documents both versions' files: admin-guide/cgroup-v2 and scheduler/sched-bwc.
+    """
+    try:
+        lines = PROCESS_CGROUPS.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            root = CGROUPS
+        elif "cpu" in controllers.split(","):
+            root = CGROUPS / "cpu"
+        else:
+            continue
+        # In a container the path may be the host's, and lead nowhere: then the root is its own.
+        parts = [part for part in path.split("/") if part not in ("", "..")]
+        for depth in range(len(parts) + 1):
+            folder = root.joinpath(*parts[:depth])
+            quota = _quota_of(folder)
+            if quota is not None:
+                yield quota
+
+
+def _quota_of(folder: Path) -> float | None:
+    """Return a control group's quota in cores, None without a limit."""
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text("ascii").split()
+        else:
+            quota = (folder / "cpu.cfs_quota_us").read_text("ascii")
+            period = (folder / "cpu.cfs_period_us").read_text("ascii")
+        cores = int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):  # not there, or "max"
+        return None
+    return cores if cores > 0 else None
 
 
 def choose_device(device: str = "auto") -> str:

@@ -32,6 +32,21 @@ def crash(name: str, /, **facts: Any) -> None:
     LOGGER.exception(name, extra={"facts": facts})
 
 
+def caught(name: str, /, **facts: Any) -> None:
+    """Tell of the exception that is being handled, with its traceback, where work goes on."""
+    LOGGER.info(name, exc_info=True, extra={"facts": facts})
+
+
+def refused(name: str, /, **facts: Any) -> None:
+    """Tell of an error that ends the work, with a traceback where another one lies behind it.
+
+    A sentence for the user may stand for any fault of a library, or of this package.
+    """
+    error = sys.exception()
+    behind = isinstance(error, Exception) and error.__cause__ is not None
+    LOGGER.error(name, exc_info=behind, extra={"facts": facts})
+
+
 def log_to(path: Path) -> None:
     """Append all further events of this process to `path`.
 

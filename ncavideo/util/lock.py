@@ -1,4 +1,9 @@
-"""A lock on a folder that goes with its process, however that ends."""
+"""A lock on a folder that goes with its process, however that ends.
+
+The library `filelock` does not keep what these locks promise. It makes the folders on the way to a
+lock file that is not there, so that a process which only cleans up would bring back a folder that
+another has just removed; and it cannot ask whether a lock is held without making its file.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,6 @@ import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 
 import av
 from av.packet import Packet
@@ -78,12 +77,7 @@ class PacketFile:
     def __enter__(self) -> PacketFile:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.abort()
 
 

@@ -2,15 +2,11 @@
 // From a picture to the inputs, as ncavideo/control/ does it: luminance, stretched to the clip's
 // range, is split at thresholds that follow it; the first rule takes the brightest parts.
 
-const BINS = 128;
-const CONTRAST = 6; // how steeply neighbouring rules change over
-const SMOOTHING = 0.6; // seconds that a threshold takes to follow a change of 63 %
-const CUT = 0.35; // histograms that differ by this share are two scenes
-const DARKEST_LIGHT = 0.2;
-const LEAST_STRENGTH = 0.4; // of a rule that nobody asks for, so that it lives on
-const LEAST_SPAN = 1 / 16;
-const MOST_SHIFT = 0.1; // how far a threshold may be moved to feed a band that would starve
-const FLAT = 0.04; // below this deviation a frame has no valleys worth following
+// The renderer's own numbers: the exporter writes them before these scripts.
+const {
+  BINS, CONTRAST, CUT, DARKEST_LIGHT, EXTREMES, FLAT, LEAST_SHARE, LEAST_SPAN, LEAST_STRENGTH,
+  LUMINANCE, MOST_SHIFT, ROUNDS, SMOOTHING,
+} = CONTROL;
 
 class VideoControl {
   constructor(rules) {
@@ -27,7 +23,7 @@ class VideoControl {
     const cells = light.length;
     const histogram = new Float64Array(BINS);
     for (let i = 0; i < cells; i++) {
-      const luma = (0.2126 * rgba[4 * i] + 0.7152 * rgba[4 * i + 1] + 0.0722 * rgba[4 * i + 2]) / 255;
+      const luma = (LUMINANCE[0] * rgba[4 * i] + LUMINANCE[1] * rgba[4 * i + 1] + LUMINANCE[2] * rgba[4 * i + 2]) / 255;
       light[i] = luma;
       histogram[Math.min(BINS - 1, Math.floor(luma * BINS))] += 1 / cells;
     }
@@ -66,7 +62,7 @@ class VideoControl {
       }
       return 1;
     };
-    const [low, high] = [at(0.01), at(0.99)];
+    const [low, high] = EXTREMES.map(at);
     this.range = this.range ? [Math.min(low, this.range[0]), Math.max(high, this.range[1])] : [low, high];
   }
 
@@ -95,7 +91,7 @@ class VideoControl {
     const even = Array.from({ length: bands - 1 }, (_, i) => (i + 1) / bands);
     const atShare = (share) => interpolate(share, cumulative, values);
     let thresholds = even.map(atShare);
-    for (let turn = 0; turn < 16; turn++) {
+    for (let turn = 0; turn < ROUNDS; turn++) {
       const weight = new Float64Array(bands);
       const total = new Float64Array(bands);
       values.forEach((value, i) => {
@@ -109,8 +105,8 @@ class VideoControl {
     }
     // No band may starve, and none cuts into a group of values to feed itself.
     thresholds = thresholds.map((threshold, i) => {
-      const low = atShare(even[i] - 0.25 / bands);
-      const high = atShare(even[i] + 0.25 / bands);
+      const low = atShare(even[i] - LEAST_SHARE / 2 / bands);
+      const high = atShare(even[i] + LEAST_SHARE / 2 / bands);
       return threshold + clamp(clamp(threshold, low, high) - threshold, -MOST_SHIFT, MOST_SHIFT);
     });
     // A frame without contrast is split by the clip's range, not by its noise.
@@ -134,7 +130,7 @@ function interpolate(x, xs, ys) {
   return span > 0 ? ys[i - 1] + ((ys[i] - ys[i - 1]) * (x - xs[i - 1])) / span : ys[i];
 }
 
-// A rule that nobody asks for lives on unseen: totals of 0 to 1 become 0.4 to 1.
+// A rule that nobody asks for lives on unseen: totals of 0 to 1 become LEAST_STRENGTH to 1.
 function keepAlive(weights, rules, cells) {
   for (let i = 0; i < cells; i++) {
     let total = 0;

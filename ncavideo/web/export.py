@@ -10,11 +10,25 @@ from pathlib import Path
 
 import numpy as np
 
+from ncavideo.control import levels
+from ncavideo.control.luminance import DEFAULT_CONTRAST
+from ncavideo.nca.inputs import LEAST_STRENGTH
 from ncavideo.nca.ruleset import RuleSet
+from ncavideo.rendering.frame_renderer import DARKEST_LIGHT
 from ncavideo.util.atomic_write import check_output, replacing
 from ncavideo.util.errors import OutputError
+from ncavideo.util.pixels import LUMINANCE
 
-SCRIPTS = ("engine.js", "control.js", "page.js")
+SCRIPTS = (
+    "shaders.js",
+    "engine.js",
+    "control.js",
+    "brush.js",
+    "source.js",
+    "recorder.js",
+    "shortcuts.js",
+    "page.js",
+)
 
 
 def page(ruleset: RuleSet) -> str:
@@ -22,7 +36,7 @@ def page(ruleset: RuleSet) -> str:
     style = part("page.css")
     script = "\n".join(part(name).replace('"use strict";\n', "") for name in SCRIPTS)
     # A block, so that the page's names do not meet those of what embeds it.
-    script = f'"use strict";\n{{\n{script}}}\n'
+    script = f'"use strict";\n{{\nconst CONTROL = {json.dumps(constants())};\n{script}}}\n'
     policy = (
         f"default-src 'none'; script-src '{digest(script)}'; style-src '{digest(style)}';"
         " media-src blob: mediastream:; img-src data: blob:; base-uri 'none'; form-action 'none'"
@@ -34,6 +48,28 @@ def page(ruleset: RuleSet) -> str:
     ):  # fmt: skip
         filled = filled.replace(f"%{place}%", text, 1)
     return filled
+
+
+def constants() -> dict[str, float | list[float]]:
+    """Return the numbers of the renderer's luminance control by their names in `control.js`.
+
+    A page that had them by hand would drift from the renderer.
+    """
+    return {
+        "BINS": levels.Thresholds.BINS,
+        "CONTRAST": DEFAULT_CONTRAST,
+        "CUT": levels.CUT,
+        "DARKEST_LIGHT": DARKEST_LIGHT,
+        "EXTREMES": list(levels.EXTREMES),
+        "FLAT": levels.FLAT,
+        "LEAST_SHARE": levels.LEAST_SHARE,
+        "LEAST_SPAN": levels.LEAST_SPAN,
+        "LEAST_STRENGTH": LEAST_STRENGTH,
+        "LUMINANCE": LUMINANCE.tolist(),
+        "MOST_SHIFT": levels.MOST_SHIFT,
+        "ROUNDS": levels.ROUNDS,
+        "SMOOTHING": levels.SMOOTHING,
+    }
 
 
 def export(ruleset: RuleSet, output: Path, overwrite: bool = False) -> int:

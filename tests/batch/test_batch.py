@@ -32,17 +32,6 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(a) for a in arguments])
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("clips") / "in.mp4"
-    subprocess.run(
-        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=0.2",
-         str(path)],
-        check=True,
-    )  # fmt: skip
-    return path
-
-
 @pytest.fixture
 def folder(clip: Path, tmp_path: Path) -> Path:
     """Five good clips with hard names, one below, and four that are none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -392,3 +393,10 @@ def test_rules_in_the_order_of_their_brightness(make_ruleset: Callable[..., Rule
     assert in_order(RenderOptions(("moss", "fire")), ruleset).rules == ("moss", "fire")
     unknown = make_ruleset()
     assert 0 <= brightness(unknown, "moss") <= 1
+
+
+def test_driver_memory_is_plain() -> None:
+    driver = Driver(("fire", "moss"), ["fire=edges,smooth=1"], Context(Path()))
+    driver.weights(make_view(np.zeros((16, 16, 3), np.uint8), 16, 16, 0.0))
+    memory = driver.memory()
+    assert json.dumps(memory, default=lambda value: value.tolist())

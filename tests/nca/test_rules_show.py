@@ -12,7 +12,7 @@ from ncavideo.nca.ruleset import open_ruleset
 from ncavideo.rendering.frame_renderer import Painter
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.training.patches import PATCH, STRIDE, Patches
-from ncavideo.training.trainer import load_style
+from ncavideo.training.style_picture import load_style
 from ncavideo.training.vgg import load_vgg
 
 STYLES = Path(__file__).parents[2] / "examples" / "styles"

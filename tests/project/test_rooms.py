@@ -15,6 +15,8 @@ grimp = pytest.importorskip("grimp", reason="import-linter is not installed")
 
 ROOT = Path(__file__).parents[2]
 MOST_ROOMS = 12
+MOST_LINES = 400  # of a module; a kernel is one function, and cannot be split
+STILL_LONG = {"app/render_tab.py"}  # the form and its stage are to be parted
 
 
 def test_there_are_few_rooms() -> None:
@@ -23,6 +25,18 @@ def test_there_are_few_rooms() -> None:
     loose = {path.name for path in package.glob("*.py")}
     assert len(rooms) <= MOST_ROOMS, sorted(rooms)
     assert loose == {"__init__.py", "__main__.py", "version.py"}
+
+
+def test_no_module_is_long() -> None:
+    package = Path(ncavideo.__file__).parent
+    modules = [*package.rglob("*.py"), *package.rglob("*.js")]
+    lines = {
+        path.relative_to(package).as_posix(): len(path.read_text("utf-8").splitlines())
+        for path in modules
+        if not path.name.endswith("_kernel.py")
+    }
+    assert len(lines) > 100
+    assert {name for name, count in lines.items() if count > MOST_LINES} <= STILL_LONG
 
 
 def test_each_room_uses_only_what_lies_below_it() -> None:

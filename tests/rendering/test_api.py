@@ -20,17 +20,6 @@ QUICK = {"steps": 1, "warmup": 4, "cell": 4}
 HERE = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("clips") / "in.mp4"
-    subprocess.run(
-        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=0.2",
-         str(path)],
-        check=True,
-    )  # fmt: skip
-    return path
-
-
 def noise(count: int, dtype: type = np.uint8) -> list[np.ndarray]:
     frames = np.random.default_rng(0).integers(0, 256, (count, 32, 48, 3), np.uint8)
     if dtype is np.uint16:

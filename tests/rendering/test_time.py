@@ -322,7 +322,7 @@ def test_memory_is_told_before_it_is_taken(clip: Path, monkeypatch: pytest.Monke
         info = reader.info
     options = RenderOptions(("fire",), loop=1)
     assert memory_estimate.warning(info, (80, 45), options) is None
-    monkeypatch.setattr(memory_estimate, "free", lambda: 1e8)
+    monkeypatch.setattr(memory_estimate, "free_memory", lambda: 100_000_000)
     said = memory_estimate.warning(info, (80, 45), options)
     assert said is not None
     assert "0.1 GB are free" in said

@@ -37,7 +37,7 @@ from ncavideo.training.recipe_file import (
     with_iterations,
     with_loggers,
 )
-from ncavideo.training.trainer import load_style
+from ncavideo.training.style_picture import load_style
 from ncavideo.util.errors import UserError
 
 REPOSITORY = Path(__file__).parents[2]

@@ -534,7 +534,7 @@ def test_the_motion_loss_is_for_rules_that_move(folder: Path) -> None:
     def terms(
         after: torch.Tensor, ripe: float = 1.0, calm: torch.Tensor = calm
     ) -> dict[str, float]:
-        found = trainer._held(recipe.loss, before, after, 8, weights, calm, "wrap", ripe)
+        found = trainer.losses.held(recipe.loss, before, after, 8, weights, calm, "wrap", ripe)
         return {name: float(value) for name, value in found.items()}
 
     for rule, still, moving in ((0, 0.0, 0.0), (1, 1 / 3, 0.0)):
@@ -551,7 +551,9 @@ def test_the_motion_loss_is_for_rules_that_move(folder: Path) -> None:
     before = 0.5 + 0.02 * before
     assert terms(before)["motion"] == pytest.approx(1, rel=1e-3)
     # Of fewer steps only so much is asked.
-    fewer = trainer._held(recipe.loss, before, before.roll(1, 3), 4, weights, calm, "wrap", 1.0)
+    fewer = trainer.losses.held(
+        recipe.loss, before, before.roll(1, 3), 4, weights, calm, "wrap", 1.0
+    )
     assert float(fewer["motion"]) == pytest.approx(0, abs=1e-3)
 
 

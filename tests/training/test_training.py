@@ -29,6 +29,7 @@ from ncavideo.training.loggers.folder import LOG
 from ncavideo.training.metrics import METRICS
 from ncavideo.training.patches import Patches
 from ncavideo.training.pool import Pool
+from ncavideo.training.precision import fast_bfloat16
 from ncavideo.training.recipe import (
     LossRecipe,
     ModelRecipe,
@@ -51,15 +52,9 @@ from ncavideo.training.style import (
     luminance,
     seamless,
 )
+from ncavideo.training.style_picture import MOST_STYLE, load_style
 from ncavideo.training.text import TextGuide, cut_outs
-from ncavideo.training.trainer import (
-    MOST_STYLE,
-    Progress,
-    Trainer,
-    _without_broken,
-    fast_bfloat16,
-    load_style,
-)
+from ncavideo.training.trainer import Progress, Trainer, _without_broken
 from ncavideo.training.unroll_gpu import unroll_on_device
 from ncavideo.training.vgg import BLOCKS, VGGFeatures, load_vgg
 from ncavideo.util.errors import UserError
@@ -432,8 +427,7 @@ def test_a_rule_may_have_only_what_to_stay_away_from(folder: Path) -> None:
             seen.append(rule.tolist())
             return rgb.mean((1, 2, 3))
 
-    trainer.pool.rules[:3] = [0, 1, None]
-    trainer._text_loss(Guide(), torch.rand(3, 3, 32, 32), [0, 1, 2], "wrap")
+    trainer.losses.text(Guide(), torch.rand(3, 3, 32, 32), [0, 1, None], "wrap")
     assert seen == [[0]]
 
 
@@ -651,7 +645,7 @@ def test_a_rule_may_be_favoured_among_the_young(folder: Path) -> None:
         trainer = Trainer(recipe, style, torch.device("cpu"))
         trainer.pool.kinds = ["before"] * 2
         for _ in range(200):
-            trainer._prepare(0)
+            trainer.curriculum.prepare(trainer.pool, 0, recipe.training, 0.0)
             asked[young].append(int(trainer.pool.weights[0].amax((1, 2)).argmax()))
     assert 0.65 < np.mean(asked[True]) < 0.85  # half, and half of the other half
     assert 0.4 < np.mean(asked[False]) < 0.6

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from ncavideo.cli import doctor
 from ncavideo.cli.main import main
 from ncavideo.nca import engines
 from ncavideo.util import events
@@ -28,17 +29,6 @@ def no_handlers_left() -> Iterator[None]:
         events.LOGGER.removeHandler(handler)
         handler.close()
     events.LOGGER.setLevel(logging.NOTSET)
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("clips") / "in.mp4"
-    subprocess.run(
-        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=0.2",
-         str(path)],
-        check=True,
-    )  # fmt: skip
-    return path
 
 
 def run(*arguments: object) -> Result:
@@ -65,6 +55,7 @@ def test_a_render_is_logged(clip: Path, tmp_path: Path) -> None:
     last = lines(log)[-1]
     assert (last["event"], last["level"], last["exit_code"]) == ("failed", "error", 2)
     assert "--overwrite" in str(last["reason"])
+    assert "traceback" not in last
 
 
 def test_a_batch_logs_what_its_workers_meet(clip: Path, tmp_path: Path) -> None:
@@ -83,6 +74,9 @@ def test_a_batch_logs_what_its_workers_meet(clip: Path, tmp_path: Path) -> None:
     assert bad["level"] == "error"
     assert bad["reason"]
     assert names[-1] == "batch.done"
+    (failed,) = (line for line in found if line["event"] == "render.failed")
+    assert failed["reason"] == bad["reason"]
+    assert "Traceback" in str(failed["traceback"])
 
 
 def test_a_crash_is_logged_with_its_traceback(
@@ -99,6 +93,30 @@ def test_a_crash_is_logged_with_its_traceback(
     last = lines(log)[-1]
     assert last["event"] == "crashed"
     assert "ZeroDivisionError: of all things" in str(last["traceback"])
+
+
+def test_a_sentence_hides_no_fault_from_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that stands for another one is logged with the other one's traceback."""
+    (tmp_path / "bad.mp4").write_bytes(b"no clip")
+    log = tmp_path / "log.jsonl"
+    out = tmp_path / "o.mp4"
+    assert run("render", tmp_path / "bad.mp4", "-o", out, *QUICK, "--log-file", log).exit_code == 2
+    last = lines(log)[-1]
+    assert (last["event"], last["exit_code"]) == ("failed", 2)
+    assert "InvalidDataError" in str(last["traceback"])
+
+    def broken() -> None:
+        raise ZeroDivisionError("of all things")
+
+    monkeypatch.setattr(doctor, "_devices", broken)
+    monkeypatch.setattr(doctor, "_engines", list)
+    log = tmp_path / "doctor.jsonl"
+    assert run("doctor", "--log-file", log).exit_code == 1
+    (failed,) = (line for line in lines(log) if line["event"] == "doctor.failed")
+    assert failed["what"] == "devices"
+    assert "ZeroDivisionError: of all things" in str(failed["traceback"])
 
 
 def test_every_command_can_log_and_a_log_that_cannot_be_is_told(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ncavideo.cli.main import main
 from ncavideo.control import make_field
 from ncavideo.control.field import Context, make_view
 from ncavideo.control.spec import parse_control
-from ncavideo.training.trainer import load_style
+from ncavideo.training.style_picture import load_style
 from ncavideo.util.errors import UserError
 from ncavideo.util.read_image import read_picture
 

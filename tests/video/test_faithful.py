@@ -18,8 +18,8 @@ import pytest
 from material import ODD, QUICK, TONE, ffmpeg
 
 from ncavideo.util.errors import UserError
+from ncavideo.video.open_writer import open_writer
 from ncavideo.video.reader import VideoReader
-from ncavideo.video.writer import open_writer
 
 
 def probe(path: Path, *arguments: str) -> dict[str, Any]:
@@ -273,7 +273,7 @@ def test_the_number_of_cores_changes_no_bit(codec: str, suffix: str, tmp_path: P
         clip, out, codec, cores = sys.argv[1:]
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores)])
         from ncavideo.video.reader import VideoReader
-        from ncavideo.video.writer import open_writer
+        from ncavideo.video.open_writer import open_writer
         with VideoReader(Path(clip)) as reader, open_writer(Path(out), reader, codec=codec) as to:
             for frame in reader:
                 to.write(frame.rgb, frame.pts, frame.duration)

@@ -17,10 +17,10 @@ from material import variable
 from ncavideo.app.preview_process import facts
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.preview import _times
+from ncavideo.video.open_writer import open_writer
 from ncavideo.video.pyav import frame_rate, open_output, positive, time_base
 from ncavideo.video.reader import ClipInfo, VideoReader
 from ncavideo.video.survey import clip_length
-from ncavideo.video.writer import open_writer
 
 # Pauses that a demuxer's sums in decoding order get wrong: in the middle, and near the end.
 MIDDLE = [*range(15), 130, *range(131, 145)]

@@ -18,13 +18,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ncavideo.cli.main import main
+from ncavideo.control import levels
 from ncavideo.control.levels import Thresholds
 from ncavideo.nca import engines
 from ncavideo.nca.ruleset import Rule, RuleSet, open_ruleset
 from ncavideo.training.patches import PATCH, STRIDE, Patches
-from ncavideo.training.trainer import load_style
+from ncavideo.training.style_picture import load_style
 from ncavideo.training.vgg import load_vgg
-from ncavideo.web.export import export, page
+from ncavideo.web.export import constants, export, page, part
 
 STYLES = Path(__file__).parents[2] / "examples" / "styles"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -152,6 +153,38 @@ def test_it_splits_a_picture_as_the_renderer_does(opened: Any) -> None:
                 [rules, histogram.tolist()],
             )
             assert np.allclose(found, wanted, atol=1e-4), (rules, found, wanted)
+
+
+@needs_browser
+def test_its_control_has_the_renderers_own_numbers(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers that are changed in the renderer change the page, too."""
+    histogram = np.random.default_rng(2).dirichlet(np.full(Thresholds.BINS, 0.1))
+    found = []
+    for shift, rounds, share in ((0.1, 16, 0.5), (0.0, 1, 0.5), (1.0, 2, 0.1)):
+        monkeypatch.setattr(levels, "MOST_SHIFT", shift)
+        monkeypatch.setattr(levels, "ROUNDS", rounds)
+        monkeypatch.setattr(levels, "LEAST_SHARE", share)
+        export(open_ruleset("tiny"), tmp_path / "page.html", overwrite=True)
+        tab = browser.new_page()
+        tab.goto((tmp_path / "page.html").as_uri())
+        found.append(
+            tab.evaluate(
+                "(histogram) => new ncavideo.VideoControl(4).split(histogram)", histogram.tolist()
+            )
+        )
+        tab.close()
+        assert np.allclose(found[-1], Thresholds(4)._split(histogram), atol=1e-4)
+    assert not np.allclose(found[0], found[1]) and not np.allclose(found[0], found[2])
+
+
+def test_every_number_of_its_control_is_taken_from_the_renderer() -> None:
+    text = part("control.js")
+    taken = re.search(r"const \{([^}]*)\} = CONTROL;", text)
+    assert taken is not None
+    assert set(re.findall(r"\w+", taken[1])) == set(constants())
+    assert re.findall(r"const [A-Z_]+ = ", text) == []
 
 
 # What a hand does

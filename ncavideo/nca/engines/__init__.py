@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ncavideo.util.device import choose_device
 from ncavideo.util.errors import UserError
+from ncavideo.util.events import caught
 
 if TYPE_CHECKING:
     from ncavideo.nca.engines.base import Engine
@@ -89,7 +90,7 @@ def start(
             wrong = str(error)
         except Exception as error:
             # Compilers and drivers fail in ways of their own; another engine may still work.
-            log.debug("the engine %s failed", candidate, exc_info=True)
+            caught("engine.failed", engine=candidate, device=device)
             wrong = f"{type(error).__name__}: {error}".splitlines()[0]
         if not wrong:
             return make(ruleset, height, width, seed=seed, edge=edge, device=device)

@@ -1,0 +1,253 @@
+"""An output clip that appears under its own name only when it is complete."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from ncavideo.util.atomic_write import NameTakenError, hidden_sibling, publish
+from ncavideo.util.errors import OutputError, UserError
+from ncavideo.video.codecs import CONTAINERS
+from ncavideo.video.encoder import Encoder
+from ncavideo.video.packets import PacketFile, read_packets
+from ncavideo.video.pyav import open_output, time_base
+from ncavideo.video.reader import VideoReader
+from ncavideo.video.segments import Segment, SegmentStore
+from ncavideo.video.stream_copy import Passthrough
+from ncavideo.video.writer import Writer
+
+# The samples that prepare an AAC decoder come before 0. FFmpeg 8's Matroska muxer moves the picture
+# and everything else back by them, FFmpeg 9's leaves all where it is.
+MATROSKA_MOVES = av.library_versions["libavformat"][0] < 63
+MATROSKA_EARLIEST = 30.0  # seconds: a block's time is 16 bits of milliseconds around its cluster's
+X265_DELAY = 2  # frames by which x265 decodes ahead: its `bframes` with a B-pyramid
+
+
+class ClipWriter(Writer):
+    """Encodes a clip with the source's timestamps, colour tags, sound and names."""
+
+    def __init__(
+        self,
+        output: Path,
+        source: VideoReader,
+        *,
+        codec: str | None,
+        crf: float | None,
+        pix_fmt: str | None,
+        overwrite: bool = False,
+        lead: float = 0.0,
+        alpha: bool = False,
+        make_work: Callable[[], SegmentStore] | None = None,
+    ) -> None:
+        super().__init__()
+        if output.suffix.lower() not in CONTAINERS:
+            raise UserError(
+                f"unknown kind of output {output.suffix or output.name!r}: end its name in"
+                f" {', '.join(CONTAINERS)} or as frame_%05d.png"
+            )
+        container, _ = CONTAINERS[output.suffix.lower()]
+        self._encoder = Encoder(
+            container, source.info, codec=codec, crf=crf, pix_fmt=pix_fmt, alpha=alpha
+        )
+        self._output, self._info = output, source.info
+        self._partial = hidden_sibling(output, ".part")
+        self._overwrite = overwrite
+        self._durations: dict[int, int] = {}
+        trim = source.trim
+        begin = 0.0 if trim is None else trim[0]
+        self._shift = round((begin + lead) / source.info.time_base)
+        if lead > 0:
+            trim = (source.origin if trim is None else begin) + lead, trim[1] if trim else None
+        self._kind, self._begin = container, source.first_time
+        self._source, self._trim = source.path, trim
+        self._container: OutputContainer | None = None
+        self._passthrough: Passthrough | None = None
+        self._segment: Segment | None = None
+        self._encoded = 0  # frames given to the encoder at work: a segment's or the clip's
+        self._last_dts: int | None = None
+        try:
+            # An output that cannot be written is refused now, before any frame is rendered.
+            self._open_output()
+            self.notes.extend(self._encoder.notes(self._stream.codec_context))
+            # A palette belongs to its whole clip, and alpha in VP9 lies beside its packets, where
+            # it cannot be kept.
+            joinable = container != "gif" and not (alpha and self._encoder.is_vp9)
+            if make_work is not None and joinable:
+                self._close_output()
+                self.work = make_work()
+                self._number = self.work.segments
+        except BaseException:
+            self.abort()
+            raise
+
+    def _open_output(self) -> None:
+        """Open the output's container, its streams and its encoder."""
+        # No dates and no version strings: the same input gives the same file.
+        options = {"fflags": "+bitexact"}
+        if self._kind in ("mp4", "mov"):
+            options["movflags"] = "+faststart"
+        self._container = open_output(str(self._partial), format=self._kind, options=options)
+        self._stream = self._encoder.add_stream(self._container)
+        if self._kind != "gif":
+            shift = float(self._shift * self._info.time_base)
+            self._passthrough = Passthrough(self._source, self._container, self._trim, shift)
+            self.notes = list(dict.fromkeys([*self.notes, *self._passthrough.notes]))
+            if MATROSKA_MOVES and self._kind in ("matroska", "webm") and self._sound_leads(shift):
+                self._container.options["avoid_negative_ts"] = "disabled"
+        try:
+            self._encoder.open(self._stream)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _sound_leads(self, shift: float) -> bool:
+        """Return whether the picture begins at 0 and sound no earlier than Matroska can say."""
+        assert self._passthrough is not None
+        return abs(self._begin - shift) < 1e-3 and self._passthrough.begin > -MATROSKA_EARLIEST
+
+    def _close_output(self) -> None:
+        """Let go of the container, and of what it has written."""
+        if self._passthrough is not None:
+            self._passthrough.close()
+            self._passthrough = None
+        if self._container is not None:
+            # Closing writes a trailer, which may fail as the rest did; the file goes anyway.
+            with contextlib.suppress(av.error.FFmpegError, OSError):
+                self._container.close()
+            self._container = None
+        self._partial.unlink(missing_ok=True)
+
+    def _open_segment(self) -> Segment:
+        """Start an encoder of its own for a segment; its packets go into a file of their own."""
+        assert self.work is not None
+        # Never written to: it tells the encoder where the container wants its headers.
+        container = open_output(io.BytesIO(), format=self._kind)
+        stream = self._encoder.add_stream(container)
+        self._encoder.open(stream)
+        return Segment(container, stream, PacketFile(self.work.segment(self._number)))
+
+    def write(self, rgb: np.ndarray, pts: int, duration: int | None = None) -> None:
+        """Encode a frame."""
+        frame = self._encoder.convert(rgb)
+        frame.pts, frame.time_base = pts - self._shift, self._info.time_base
+        if duration:
+            frame.duration = duration
+            self._durations[frame.pts] = duration
+        try:
+            self._encode(frame)
+        except (av.error.FFmpegError, OSError) as error:
+            raise self._failed(error) from error
+
+    def _encode(self, frame: av.VideoFrame | None) -> None:
+        """Encode a frame, or flush the encoder; the packets go into the output or a segment."""
+        if self.work is not None and self._segment is None:
+            self._segment = self._open_segment()
+            self._encoded = 0
+        self._encoded += frame is not None
+        segment = self._segment
+        for packet in (self._stream if segment is None else segment.stream).encode(frame):
+            self._complete(packet)
+            if segment is None:
+                self._mux(packet)
+            else:
+                segment.file.write(packet)
+
+    def _complete(self, packet: Packet[VideoStream]) -> None:
+        """Set the times that the encoder left out or got wrong."""
+        # Not every encoder passes durations on; without them the last frame would be cut.
+        if packet.pts in self._durations:
+            packet.duration = self._durations.pop(packet.pts)
+        # x265 takes from decoding times a delay that it knows from the third frame on, and before
+        # that whatever its memory held (issue 781 there). Two frames cannot change places.
+        if self._encoded <= X265_DELAY and self._encoder.name == "libx265":
+            packet.dts = packet.pts
+
+    def _mux(self, packet: Packet[VideoStream]) -> None:
+        assert self._container is not None
+        if self._passthrough is not None:
+            stamp = packet.dts if packet.dts is not None else packet.pts
+            self._passthrough.copy_until(float((stamp or 0) * (time_base(packet) or 0)))
+        self._container.mux_one(packet)
+
+    def end_segment(self, save: Callable[[int], None] | None = None) -> None:
+        """Close the segment that the last frame belongs to; see `Writer.end_segment`."""
+        if self.work is None or self._segment is None:
+            return
+        try:
+            self._encode(None)
+            if save is not None:
+                save(self._number)
+            self._segment.close()
+        except (av.error.FFmpegError, OSError) as error:
+            raise self._failed(error) from error
+        self._segment = None
+        self._number += 1
+
+    def _join(self) -> None:
+        """Put the segments together in the output, without encoding anything again."""
+        assert self.work is not None
+        self._open_output()
+        for number in range(self._number):
+            for packet in read_packets(self.work.segment(number)):
+                # Each encoder counts down from its first frame: two may meet.
+                if self._last_dts is not None and packet.dts is not None:
+                    packet.dts = max(packet.dts, self._last_dts + 1)
+                self._last_dts = packet.dts
+                packet.stream = self._stream
+                self._mux(packet)
+
+    def close(self) -> None:
+        """Flush the encoder, finish the container, and rename the file into place."""
+        try:
+            if self.work is not None:
+                self.end_segment()
+                self._join()
+            elif self._container is None:
+                return
+            else:
+                self._encode(None)
+            assert self._container is not None
+            if self._passthrough is not None:
+                self._passthrough.copy_until(None)
+            self._container.close()
+            self._container = None
+            publish(self._partial, self._output, self._overwrite)
+        except (av.error.FFmpegError, OSError) as error:
+            raise self._failed(error) from error
+        except NameTakenError:
+            self._let_go_of_work()
+            raise
+        else:
+            self._let_go_of_work()
+        finally:
+            self.abort()
+
+    def _let_go_of_work(self) -> None:
+        if self.work is not None:
+            self.work.release(done=True)
+            self.work = None
+
+    def abort(self) -> None:
+        """Remove the partial file, if there still is one; a render's checkpoint stays."""
+        self._close_output()
+        if self._segment is not None:
+            self._segment.abort()
+            self._segment = None
+        if self.work is not None:
+            self.work.release(done=False)
+            self.work = None
+
+    def _failed(self, error: BaseException) -> OutputError:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            return OutputError(f"the disk is full: {self._output} was not written")
+        reason = getattr(error, "strerror", None) or error
+        return OutputError(f"{self._output} could not be written ({reason})")

@@ -1,0 +1,191 @@
+"""The video encoder of a clip: its settings, and how frames of RGB become the pixels it takes."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import av.error
+import numpy as np
+from av.container import OutputContainer
+from av.video.codeccontext import VideoCodecContext
+from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.stream import VideoStream
+
+from ncavideo.util.errors import UserError
+from ncavideo.video.codecs import (
+    CONTAINERS,
+    HARDWARE,
+    WithAlpha,
+    alpha_codec,
+    choose_pixel_format,
+    find_codec,
+)
+from ncavideo.video.colour import RESAMPLING, RGB
+from ncavideo.video.palette import Palette
+from ncavideo.video.reader import ClipInfo
+
+# How frames lie in memory, by channels and bytes a number.
+LAYOUTS = {(3, 1): "rgb24", (3, 2): "rgb48le", (4, 1): "rgba", (4, 2): "rgba64le"}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """How pixels are stored: the format's name and its matrix (H.273)."""
+
+    format: str
+    space: int
+
+
+class Encoder:
+    """A clip's video encoder: the codec, its settings, and the pixels that it takes.
+
+    `container`: FFmpeg's name of the output's format. `alpha`: frames have four channels, the
+    fourth straight alpha. Raises `UserError` for a codec that is not here or cannot be used.
+    """
+
+    def __init__(
+        self,
+        container: str,
+        info: ClipInfo,
+        *,
+        codec: str | None,
+        crf: float | None,
+        pix_fmt: str | None,
+        alpha: bool,
+    ) -> None:
+        self._with_alpha: WithAlpha | None = None
+        if alpha:
+            self._codec, self._with_alpha = alpha_codec(codec, container)
+        else:
+            self._codec = find_codec(codec, container)
+        self.name = self._codec.encoder
+        self._container, self._info = container, info
+        self._crf, self._pix_fmt = crf, pix_fmt
+        self._deep = info.bit_depth > 8
+        self._reformatter = VideoReformatter()
+        self._palette = Palette() if container == "gif" else None
+
+    @property
+    def is_vp9(self) -> bool:
+        """Whether it encodes VP9."""
+        return "vp9" in self.name
+
+    def add_stream(self, output: OutputContainer) -> VideoStream:
+        """Add the video's stream to a container. Raises `UserError` for unusable settings."""
+        codec, info, container = self._codec, self._info, self._container
+        name = av.codec.Codec(codec.encoder, "w").canonical_name
+        if name not in output.supported_codecs:
+            fitting = [s for s, (c, _) in CONTAINERS.items() if c != container]
+            raise UserError(
+                f"{container} cannot hold {name} video: name an output that ends in"
+                f" {' or '.join(fitting[-3:])}, or choose another --codec"
+            )
+        with_alpha = self._with_alpha
+        options = codec.options | (with_alpha.options if with_alpha else {})
+        quality = codec.crf if self._crf is None else self._crf
+        if quality is not None:
+            if codec.crf is None:
+                raise UserError(f"{codec.encoder} has no --crf")
+            options[codec.quality] = f"{quality:g}"
+        rate = info.average_rate or Fraction(25)
+        # An encoder's idea of the rate is a hint for its rate control; the timestamps rule.
+        rate = max(Fraction(1, 10), min(rate, Fraction(1000))).limit_denominator(1001000)
+        stream = output.add_stream(codec.encoder, rate=rate, options=options)
+        assert isinstance(stream, VideoStream)
+        context, colour = stream.codec_context, info.colour
+        context.thread_count = codec.threads(info.height)
+        if codec.most_threads is not None:
+            context.thread_type = "FRAME"  # slices would cost bits
+        context.width, context.height = info.width, info.height
+        if with_alpha:
+            own = with_alpha.deep if self._deep else with_alpha.pix_fmt
+        else:
+            own = choose_pixel_format(codec, info.width, info.height, self._deep)
+        wanted = self._pix_fmt or own
+        try:
+            context.pix_fmt = av.VideoFormat(wanted, info.width, info.height).name
+        except ValueError as error:
+            raise UserError(f"there is no --pix-fmt {wanted!r}: try {own}") from error
+        parts = av.VideoFormat(wanted).components
+        if with_alpha and not any(part.is_alpha for part in parts):
+            raise UserError(f"--pix-fmt {wanted} cannot hold alpha: leave it out, or try {own}")
+        context.sample_aspect_ratio = info.sample_aspect_ratio
+        stream.time_base = context.time_base = info.time_base
+        context.framerate = rate
+        tag = with_alpha.tag if with_alpha else codec.tag
+        if tag and container in ("mp4", "mov"):
+            context.codec_tag = tag
+        stores_rgb = "rgb" in context.pix_fmt or context.pix_fmt.startswith(("gbr", "bgr", "pal"))
+        full = stores_rgb or colour.full_range
+        self._range = ColorRange.JPEG if full else ColorRange.MPEG
+        context.color_range = int(self._range)
+        context.colorspace = RGB if stores_rgb else colour.space
+        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+        self._stored = Stored(context.pix_fmt, int(context.colorspace))
+        return stream
+
+    def notes(self, context: VideoCodecContext) -> list[str]:
+        """Return sentences about the output's pixels that the user may not expect."""
+        codec, info, notes = self._codec, self._info, []
+        if (info.width % 2 or info.height % 2) and context.pix_fmt in ("yuv444p", "yuv444p10le"):
+            notes.append(
+                f"the odd size {info.width}x{info.height} needs {context.pix_fmt}, which some"
+                " players do not show"
+            )
+        if self._deep and codec.encoder == "libx264" and not self._pix_fmt:
+            notes.append(
+                f"the {info.bit_depth}-bit source becomes 8-bit H.264, which every player shows:"
+                " --codec h265 keeps 10 bits"
+            )
+        if self._deep and self._with_alpha and self.is_vp9:
+            notes.append(
+                f"the {info.bit_depth}-bit source becomes 8-bit VP9, which has no deeper alpha:"
+                " -o out.mov keeps 10 bits"
+            )
+        return notes
+
+    def open(self, stream: VideoStream) -> None:
+        """Open the encoder now, so that a setting it refuses is told before any work is done.
+
+        Raises `UserError` for such a setting, `OSError` when the disk is full.
+        """
+        try:
+            stream.codec_context.open(strict=False)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise
+            if self._codec.encoder.endswith(HARDWARE):
+                raise UserError(
+                    f"the encoder {self._codec.encoder} needs the hardware it is made for and its"
+                    " driver, or does not take this picture: try --codec h264"
+                ) from error
+            raise UserError(
+                f"the encoder {self._codec.encoder} refuses {self._info.width}x{self._info.height}"
+                f" in {self._pix_fmt or stream.codec_context.pix_fmt}: try another --codec or"
+                " --pix-fmt"
+            ) from error
+
+    def convert(self, rgb: np.ndarray) -> av.VideoFrame:
+        """Return a frame `[H, W, 3 or 4]`, uint8 or uint16, in the pixels that are stored."""
+        frame = av.VideoFrame.from_ndarray(rgb, LAYOUTS[rgb.shape[2], rgb.dtype.itemsize])
+        if self._palette is not None:
+            return self._palette(frame)
+        matrix = self._info.colour.matrix
+        frame = self._reformatter.reformat(
+            frame,
+            format=self._stored.format,
+            src_colorspace=matrix,
+            dst_colorspace=matrix,
+            src_color_range=ColorRange.JPEG,
+            dst_color_range=self._range,
+            interpolation=RESAMPLING,
+        )
+        frame.color_range = int(self._range)
+        frame.colorspace = self._stored.space
+        # ProRes writes these from its frames, other encoders from the context.
+        frame.color_primaries = self._info.colour.primaries
+        frame.color_trc = self._info.colour.transfer
+        return frame
