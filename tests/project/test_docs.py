@@ -20,6 +20,8 @@ from click.testing import CliRunner
 from ncavideo.cli.main import main
 from ncavideo.nca.ruleset import RuleSet
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",

@@ -37,6 +37,8 @@ from ncavideo.util.errors import BusyError, OutputError, UserError
 from ncavideo.video.packets import DIGEST, HEAD, MAGIC, PacketFile, read_packets
 from ncavideo.video.reader import VideoReader
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "clip.mp4"
 FRAMES = 2 * SEGMENT + 70
 QUICK = ["--rules", "fire,moss", "--steps", "2", "--warmup", "4", "--cell", "4", "--flow"]

@@ -21,6 +21,8 @@ from ncavideo.util.errors import UserError
 from ncavideo.video.reader import VideoReader
 from ncavideo.video.writer import open_writer
 
+pytestmark = pytest.mark.slow
+
 
 def probe(path: Path, *arguments: str) -> dict[str, Any]:
     command = ["ffprobe", "-v", "error", "-of", "json", *arguments, str(path)]
