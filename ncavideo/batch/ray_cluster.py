@@ -22,9 +22,9 @@ ANSWER = 5.0  # seconds that a cluster has to answer in
 
 @dataclass(frozen=True)
 class Needs:
-    """What one render asks of its node: cores, cards, bytes.
+    """What one render asks of its node: cores, GPUs, bytes.
 
-    `gpus`: 0.5 lets two renders share a card; None is one card where the cluster has any.
+    `gpus`: 0.5 lets two renders share a GPU; None is one GPU where the cluster has any.
     """
 
     cpus: float = 4
@@ -112,8 +112,8 @@ def _no_cluster(address: str) -> UserError:
     )
 
 
-def with_cards(needs: Needs) -> Needs:
-    """Return `needs` with a number of cards."""
+def with_gpus(needs: Needs) -> Needs:
+    """Return `needs` with a number of GPUs."""
     import ray
 
     has_any = ray.cluster_resources().get("GPU", 0) > 0
@@ -133,7 +133,7 @@ def places(needs: Needs) -> int:
         room += min((has.get(k, 0) // v for k, v in asked if v), default=1)
     if room < 1:
         raise UserError(
-            f"no node of the cluster has {needs.cpus:g} cores, {needs.gpus or 0:g} cards and"
+            f"no node of the cluster has {needs.cpus:g} cores, {needs.gpus or 0:g} GPUs and"
             f" {needs.memory / 1e9:g} GB: lower --ray-cpus, --ray-gpus or --ray-memory"
         )
     return int(room)
@@ -184,7 +184,7 @@ class Node:
             self._task = None
 
     def leave(self) -> None:
-        """Ask the task to give up; what it has rendered can be gone on with."""
+        """Ask the task to stop; its checkpoint stays."""
         import ray
 
         with self._lock:

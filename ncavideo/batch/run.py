@@ -159,7 +159,7 @@ def journal_of(out_dir: Place) -> Path:
 def _hosts(jobs: Sequence[Job], workers: int | None, needs: ray_cluster.Needs | None) -> list[Host]:
     """Return a host for each worker."""
     if needs is not None:
-        needs = ray_cluster.with_cards(needs)
+        needs = ray_cluster.with_gpus(needs)
         count = min(workers or ray_cluster.places(needs), len(jobs), MOST_WORKERS)
         return [ray_cluster.Node(needs) for _ in range(count)]
     count = workers or default_workers(len(jobs))
@@ -179,7 +179,7 @@ def _end(team: Sequence[_Worker]) -> None:
 
 
 def _gpus(jobs: Sequence[Job]) -> int:
-    """Return how many cards there are for jobs that may run on any."""
+    """Return how many GPUs there are for jobs that may run on any."""
     from ncavideo.util.device import choose_device
 
     if any(job.options.device not in ("auto", "cuda") for job in jobs):
@@ -292,6 +292,6 @@ class _Worker(threading.Thread):
         return False
 
     def leave(self) -> None:
-        """Ask the worker to give up; what it has rendered can be gone on with."""
+        """Ask the worker to stop; its checkpoint stays."""
         self._leaving.set()
         self._host.leave()

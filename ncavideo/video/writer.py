@@ -129,7 +129,7 @@ def open_writer(
 
     `lead`: seconds that the output leaves out at the source's beginning, below 0 for what it adds;
     `alpha`: frames have four channels, the fourth straight alpha; `make_work` gives the
-    folder in which the render can be gone on with, where the kind of output allows it.
+    checkpoint folder, where the kind of output allows one.
     Raises `UserError` when the name, its folder or the encoder cannot be used.
     """
     folder = output.absolute().parent
@@ -514,7 +514,7 @@ class ClipWriter(Writer):
             self.work = None
 
     def abort(self) -> None:
-        """Remove the partial file, if there still is one; what can be gone on with stays."""
+        """Remove the partial file, if there still is one; the checkpoint stays."""
         self._close_output()
         if self._segment is not None:
             self._segment.abort()
