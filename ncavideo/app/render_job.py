@@ -38,7 +38,7 @@ class Render:
     """One render of `clip` to `output`, when its turn has come."""
 
     def __init__(self, clip: Path, output: Path, options: RenderOptions, line: Line) -> None:
-        # A render that was cancelled is not gone on with here: its folder goes.
+        # A cancelled render is not resumed here: its checkpoint goes.
         self._options = replace(options, fresh=True)
         self._clip, self._output, self._line = clip, output, line
         self._process = Process()

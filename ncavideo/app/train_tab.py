@@ -22,7 +22,7 @@ from ncavideo.web.export import export
 
 ITERATIONS, FEWEST, MOST = 8000, 20, 40_000
 HOW_LONG = (
-    "Four rules take about 8,000 iterations: 45 minutes of one processor core, and a first"
+    "Four rules take about 8,000 iterations: 45 minutes of one CPU core, and a first"
     " likeness shows after some hundred. Stop whenever you like what you see: the rule set is kept"
     " as far as it has come, and Start goes on from there if nothing was changed. Structures of 4"
     " to 30 pixels in a picture become structures of as many cells."

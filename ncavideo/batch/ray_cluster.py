@@ -184,7 +184,7 @@ class Node:
             self._task = None
 
     def leave(self) -> None:
-        """Ask the task to give up; what it has rendered can be gone on with."""
+        """Ask the task to stop; its checkpoint stays."""
         import ray
 
         with self._lock:

@@ -291,6 +291,6 @@ class _Worker(threading.Thread):
         return False
 
     def leave(self) -> None:
-        """Ask the worker to give up; what it has rendered can be gone on with."""
+        """Ask the worker to stop; its checkpoint stays."""
         self._leaving.set()
         self._host.leave()

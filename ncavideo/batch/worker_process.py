@@ -78,7 +78,7 @@ class Process:
             raise LostError(f"signal {-code}" if code < 0 else f"exit code {code}")
 
     def leave(self) -> None:
-        """Ask the process to give up; what it has rendered can be gone on with."""
+        """Ask the process to stop; its checkpoint stays."""
         process = self._process
         if process is None:
             return

@@ -73,7 +73,7 @@ class Follower(Remembers):
 
 
 def carried(picture: np.ndarray, back: np.ndarray) -> np.ndarray:
-    """Return a picture `[h, w]` or `[h, w, n]` carried along, as float32.
+    """Return a picture `[h, w]` or `[h, w, n]` warped, as float32.
 
     Each place gets what was at its place plus `back` `[h, w, 2]` (x, y), in pixels.
     """

@@ -1,4 +1,4 @@
-"""The hidden folder beside an output in which a render can be gone on with."""
+"""Checkpoint folder beside an output: lets an interrupted render resume."""
 
 from __future__ import annotations
 

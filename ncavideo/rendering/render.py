@@ -206,7 +206,7 @@ def render(
 
 
 def _work(clip: Path, output: Path, ruleset: RuleSet, options: RenderOptions) -> Work:
-    """Return the folder in which this very render can be gone on with."""
+    """Return the checkpoint folder of this very render."""
     about = {"clip": str(clip), "output": str(output), "options": vars(options)}
     return Work(output, fingerprint(clip, ruleset, options), about, fresh=options.fresh)
 

@@ -1,4 +1,4 @@
-"""The grid's state carried along with what moves in the picture."""
+"""The grid's state, warped by the optical flow of the source."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ncavideo.util.warp import warped
 
 
 def carry(state: np.ndarray, motion: Motion) -> np.ndarray | None:
-    """Return the state `[C, h, w]` carried along `motion`, None if there is nothing to carry.
+    """Return the state `[C, h, w]` warped by `motion`, None if there is nothing to warp.
 
     A cell that was hidden before keeps the state it finds: there the rules heal what the scene
     has uncovered. Across a cut nothing can be carried.

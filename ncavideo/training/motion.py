@@ -1,4 +1,4 @@
-"""Textures that drift: what a picture looks like after it has been carried along.
+"""Textures that drift: a picture warped by a constant velocity.
 
 DyNCA (Pajouheshgar et al., CVPR 2023) compares a flow network's field with a target. Here a
 picture some steps on is compared with the earlier one, moved by direction and speed: no network

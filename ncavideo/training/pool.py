@@ -53,7 +53,7 @@ class Pool:
 
     @classmethod
     def from_state(cls, state: dict[str, Any], device: torch.device | str) -> Pool:
-        """Return the pool of a checkpoint, on `device`. The ages stay on the processor."""
+        """Return the pool of a checkpoint, on `device`. The ages stay on the CPU."""
         on_device = {key: state[key].to(device) for key in ("states", "weights", "light")}
         return cls(
             **on_device,

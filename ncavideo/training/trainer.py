@@ -217,7 +217,7 @@ class Trainer:
         )
 
     def _read(self, numbers: Tensor) -> list[float]:
-        """Bring numbers to the processor, which waits for the device until they are there."""
+        """Bring numbers to the CPU, which waits for the device until they are there."""
         found: list[float] = numbers.tolist()
         return found
 

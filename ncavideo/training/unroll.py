@@ -1,4 +1,4 @@
-"""Many steps and their gradient at once, for training on a processor.
+"""Many steps and their gradient at once, for training on a CPU.
 
 Autograd would keep a dozen arrays a step and compute every cell. Here only the cells that fire are
 computed, forwards and backwards, and only the states are kept: what a cell perceived and the hidden

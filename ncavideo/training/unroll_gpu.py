@@ -1,6 +1,6 @@
-"""Many steps in plain torch, for training on a graphics card; `unroll` is the processors' way.
+"""Many steps in plain torch, for training on a GPU; `unroll` is the version for CPUs.
 
-Autograd keeps everything that a step computes, and a card's memory is soon full of it. Where that
+Autograd keeps everything that a step computes, which soon fills the memory of a GPU. Where that
 would be too much, only the states between pieces of about sqrt(n) of the n steps are kept, and each
 piece is computed once more on the way back (Chen et al., "Training Deep Nets with Sublinear Memory
 Cost", 2016): a third more arithmetic for a fraction of the memory.

@@ -15,7 +15,7 @@ from ncavideo.util.errors import UserError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 CGROUPS, PROCESS_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-AMD_DRIVER = Path("/dev/kfd")  # torch for ROCm calls these cards cuda, too
+AMD_DRIVER = Path("/dev/kfd")  # torch for ROCm calls these GPUs cuda, too
 
 
 def cores() -> int:
@@ -107,7 +107,7 @@ def choose_device(device: str = "auto") -> str:
 
 
 def _may_have_gpu() -> bool:
-    """Return whether it is worth asking torch for a GPU: on a Mac, or with a card's driver."""
+    """Return whether it is worth asking torch for a GPU: on a Mac, or with a GPU's driver."""
     if sys.platform == "darwin" or AMD_DRIVER.exists():
         return True
     try:

@@ -1,6 +1,6 @@
 """Errors whose text is meant for the person at the keyboard."""
 
-# torch has no other sign of it on a processor, and its libraries for cards say it in their ways.
+# torch gives no other sign of it on a CPU, and each GPU library has its own wording.
 RAN_OUT = ("out of memory", "not enough memory", "allocate memory", "alloc_failed")
 
 

@@ -1,4 +1,4 @@
-"""Pictures carried along a motion, at exactly the places asked for."""
+"""Pictures warped by a motion field, sampled at exact positions."""
 
 from __future__ import annotations
 

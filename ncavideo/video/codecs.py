@@ -164,7 +164,7 @@ CODECS = {
     ),
     "gif": Codec("gif", "pal8", "pal8", "pal8", "pal8"),
 }
-# How the names of encoders end that are part of a graphics card or processor.
+# Suffixes of the encoders that are part of a GPU or CPU.
 HARDWARE = ("_nvenc", "_qsv", "_amf", "_vaapi", "_videotoolbox", "_mf", "_v4l2m2m", "_vulkan")
 ALIASES = {"hevc": "h265", "x264": "h264", "x265": "h265", "avc": "h264"}
 

@@ -34,7 +34,10 @@ LOOKS = Path(__file__).parents[2] / "examples" / "looks"
 STYLES = Path(__file__).parents[2] / "examples" / "styles"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytest.importorskip("gradio")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here"),
+]
 PATIENCE = 90_000  # milliseconds, for a busy machine
 
 

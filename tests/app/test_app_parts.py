@@ -36,6 +36,8 @@ from ncavideo.rendering.look_file import load_look, save_look
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 STYLES = Path(__file__).parents[2] / "examples" / "styles"
 LOOKS = Path(__file__).parents[2] / "examples" / "looks"
 

@@ -17,6 +17,8 @@ import pytest
 pytest.importorskip("gradio")
 from test_app import CHROMIUM, Server
 
+pytestmark = pytest.mark.slow
+
 UPLOAD = (
     b'--x\r\nContent-Disposition: form-data; name="files"; filename="stored.txt"\r\n\r\n'
     b"from elsewhere\r\n--x--\r\n"
@@ -136,6 +138,7 @@ def test_too_much_is_refused_before_it_is_stored(server: Server) -> None:
     assert stored(server) == before
 
 
+@pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
 def test_another_sites_page_stores_nothing(server: Server) -> None:
     from playwright.sync_api import sync_playwright

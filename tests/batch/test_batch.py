@@ -24,6 +24,8 @@ from ncavideo.cli.main import main
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 QUICK = ["--rules", "fire,moss", "--steps", "1", "--warmup", "2", "--cell", "8"]
 ASKED = {"rules": ("fire", "moss"), "steps": 1, "warmup": 2, "cell": 8}
 

@@ -20,6 +20,8 @@ from ncavideo.batch.urls import hidden, is_url
 from ncavideo.cli.main import main
 from ncavideo.util.errors import UserError
 
+pytestmark = pytest.mark.ray
+
 # Slow enough that a node can be lost between the first segment and the last.
 ASKED = ["--rules", "fire,moss", "--steps", "30", "--warmup", "2", "--cell", "4"]
 QUICK = ["--rules", "fire,moss", "--steps", "1", "--warmup", "2", "--cell", "8"]

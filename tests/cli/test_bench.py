@@ -13,6 +13,8 @@ from ncavideo.cli.main import main
 from ncavideo.nca import engines
 from ncavideo.nca.ruleset import open_ruleset
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:

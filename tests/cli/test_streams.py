@@ -15,6 +15,8 @@ import pytest
 
 from ncavideo.nca.ruleset import RuleSet
 
+pytestmark = pytest.mark.slow
+
 NCAVIDEO = [sys.executable, "-m", "ncavideo"]
 STILL = ["still", "--rules", "fire=1", "--size", "32x32", "--steps", "2", "-o", "o.png"]
 

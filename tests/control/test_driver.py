@@ -343,6 +343,7 @@ def test_a_motion_that_is_no_number_harms_nothing() -> None:
         assert np.isin(warped(picture, back), picture).all()
 
 
+@pytest.mark.slow
 def test_texture_rides_on_what_moves() -> None:
     """With the flow the grid after a pan is the grid before it, moved; without it is not."""
     ruleset = open_ruleset("elements")

@@ -21,6 +21,8 @@ from ncavideo.nca.fire_mask import fire_mask
 from ncavideo.nca.model import Edge
 from ncavideo.nca.ruleset import RuleSet
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., RuleSet]
 
 

@@ -26,6 +26,8 @@ from ncavideo.nca.publish import model_card
 from ncavideo.nca.ruleset import RuleSet
 from ncavideo.util.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("huggingface_hub")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TOKEN = "hf_secret"

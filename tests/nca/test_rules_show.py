@@ -15,6 +15,8 @@ from ncavideo.training.patches import PATCH, STRIDE, Patches
 from ncavideo.training.style_picture import load_style
 from ncavideo.training.vgg import load_vgg
 
+pytestmark = pytest.mark.slow
+
 STYLES = Path(__file__).parents[2] / "examples" / "styles"
 WIDTH, HEIGHT, CELL = 288, 144, 2  # a grid of 144x72 cells
 BORDER = 6  # cells beside a border that a patch must not touch: its features see both sides there

@@ -226,6 +226,7 @@ def test_anything_appended_is_noticed(good: Path) -> None:
     sentence(longer)
 
 
+@pytest.mark.slow
 def test_flipped_bits_never_crash(good: Path) -> None:
     data = good.read_bytes()
     flipped = good.with_name("flipped.safetensors")
@@ -249,6 +250,7 @@ def test_flipped_bits_never_crash(good: Path) -> None:
     assert refused > 150
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_document_is_a_rule_set_or_one_sentence(good: Path, data: st.DataObject) -> None:

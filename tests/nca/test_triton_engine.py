@@ -57,9 +57,13 @@ LONG_CASES: list[tuple[tuple[Any, ...], Edge]] = [
     ((7, 8, 12, 96, 4, 1, 0.5), "reflect"),
 ]
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("triton") is None, reason="there is no Triton for this platform"
-)
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        importlib.util.find_spec("triton") is None, reason="there is no Triton for this platform"
+    ),
+]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -20,9 +20,15 @@ from click.testing import CliRunner
 from ncavideo.cli.main import main
 from ncavideo.nca.ruleset import RuleSet
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")),
-         ROOT / "examples" / "gallery" / "README.md"]  # fmt: skip
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "examples" / "gallery" / "README.md",
+]
 
 
 def commands(page: Path) -> list[str]:
@@ -40,7 +46,8 @@ EVERY = [(page.relative_to(ROOT).as_posix(), line) for page in PAGES for line in
 
 def test_there_are_commands_to_check() -> None:
     assert len(EVERY) > 40
-    assert {"README.md", "docs/batch.md", "docs/still.md"} <= {page for page, _ in EVERY}
+    pages = {page for page, _ in EVERY}
+    assert {"README.md", "docs/index.md", "docs/batch.md", "docs/still.md"} <= pages
 
 
 @pytest.fixture(scope="module")
@@ -171,18 +178,26 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     reference = (tmp_path / "site" / "commands" / "index.html").read_text("utf-8")
     for name in main.commands:
         assert f"ncavideo {name}" in reference or f">{name}<" in reference, name
-    for page in ("train", "how", "figures", "notes", "developers", "promises", "ui"):
+    beside = ("changelog", "contributing", "notes")
+    for page in (*beside, "train", "how", "figures", "developers", "promises", "presets", "ui"):
         assert (tmp_path / "site" / page / "index.html").is_file()
     live = tmp_path / "site" / "live"
     assert {p.name for p in live.iterdir()} >= {"index.html", "elements.html", "cosmos.html"}
     assert "gamma-encoded" in (tmp_path / "site" / "api" / "index.html").read_text("utf-8")
 
 
+def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert len(text.splitlines()) <= 120
+    links = re.findall(r"(?<!!)\[[^\]]*\]\(([^)#]+)\)", text)
+    assert len(links) > 10
+    assert [link for link in links if not (ROOT / link).is_file()] == []
+
+
 def test_pictures_in_pages_are_there() -> None:
     for page in PAGES:
         for source in re.findall(r"!\[[^\]]*\]\(([^)#]+)\)", page.read_text("utf-8")):
-            if page.name != "index.md":
-                assert (page.parent / source).is_file(), (page.name, source)
+            assert (page.parent / source).is_file(), (page.name, source)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from hostile import ffmpeg, make_corpus, source
 
+pytestmark = pytest.mark.slow
+
 QUICK = ["--rules", "fire,moss", "--steps", "1", "--warmup", "2", "--cell", "8"]
 WATCHDOG = 600  # seconds for the whole corpus, on a machine that is busy with other things
 MOST_MEMORY = 1 << 30  # bytes, of any process

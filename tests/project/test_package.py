@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 # Files of other kinds than Python's that commands read from the package.
 KINDS = {".safetensors", ".toml", ".js", ".css", ".html", ".json", ".typed"}

@@ -20,6 +20,8 @@ from ncavideo.nca import engines
 from ncavideo.util import tested
 from ncavideo.util.tested import Range, Untried, release
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

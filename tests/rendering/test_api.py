@@ -16,6 +16,8 @@ import torch
 import ncavideo
 from ncavideo import UserError
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"steps": 1, "warmup": 4, "cell": 4}
 HERE = Path(__file__).parents[2]
 

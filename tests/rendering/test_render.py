@@ -23,6 +23,8 @@ from ncavideo.rendering.render import RenderProgress
 from ncavideo.rendering.render import render as render_clip
 from ncavideo.util.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 CLIP = Path(__file__).parents[2] / "examples" / "clip.mp4"
 # Enough for a grid that lives; a real render takes more.
 QUICK = ["--steps", "2", "--warmup", "4"]

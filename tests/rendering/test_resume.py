@@ -27,6 +27,8 @@ from ncavideo.rendering.render import RenderProgress, render
 from ncavideo.util.errors import BusyError
 from ncavideo.video.packets import DIGEST, HEAD, read_packets
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -26,6 +26,8 @@ from ncavideo.video.loop import looped
 from ncavideo.video.reader import ClipInfo, SourceFrame
 from ncavideo.video.timeline import Shot, shots
 
+pytestmark = pytest.mark.slow
+
 CLIP = Path(__file__).parents[2] / "examples" / "clip.mp4"
 LOOKS = Path(__file__).parents[2] / "examples" / "looks"
 QUICK = ["--steps", "1", "--warmup", "2", "--cell", "8"]

@@ -22,6 +22,8 @@ from ncavideo.still.options import StillOptions
 from ncavideo.util.errors import UserError
 from ncavideo.util.write_image import linear
 
+pytestmark = pytest.mark.slow
+
 
 def read(path: Path, mode: str | None = None) -> np.ndarray:
     """Return a picture's numbers as floats."""

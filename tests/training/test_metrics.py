@@ -8,6 +8,8 @@ import torch
 
 from ncavideo.training.metrics import METRICS, gram, relaxed_transport
 
+pytestmark = pytest.mark.train
+
 
 def clouds(points: int = 40, features: int = 7, seed: int = 0) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)

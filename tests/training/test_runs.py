@@ -44,6 +44,8 @@ from ncavideo.training.trainer import Progress, Trainer
 from ncavideo.training.vgg import USED_CONVOLUTIONS, load_vgg
 from ncavideo.util.errors import BusyError, OutputError, UserError
 
+pytestmark = pytest.mark.train
+
 STYLES = Path(__file__).parents[2] / "examples" / "styles"
 
 

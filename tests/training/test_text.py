@@ -23,6 +23,8 @@ from ncavideo.training.text import (
 )
 from ncavideo.util.errors import UserError
 
+pytestmark = pytest.mark.train
+
 
 def guide_for(files: tuple[str, str], *prompts: Prompts, cutouts: int = 3) -> OpenClipGuide:
     return OpenClipGuide(prompts, *files, cutouts=cutouts)

@@ -59,6 +59,8 @@ from ncavideo.training.unroll_gpu import unroll_on_device
 from ncavideo.training.vgg import BLOCKS, VGGFeatures, load_vgg
 from ncavideo.util.errors import UserError
 
+pytestmark = pytest.mark.train
+
 STYLES = Path(__file__).parents[2] / "examples" / "styles"
 SIZE = 64
 

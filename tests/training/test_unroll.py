@@ -14,6 +14,8 @@ from ncavideo.nca.model import NCA, Edge
 from ncavideo.training.unroll import Firing, unroll
 from ncavideo.training.unroll_gpu import kept_bytes, unroll_on_device
 
+pytestmark = pytest.mark.train
+
 
 def make(channels: int, inputs: int, hidden: int, size: tuple[int, int], batch: int) -> tuple:
     torch.manual_seed(5)

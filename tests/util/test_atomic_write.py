@@ -105,6 +105,7 @@ def test_a_dangling_link_is_in_the_way(tmp_path: Path) -> None:
     assert all(path.is_symlink() for path in tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_clip_that_appears_while_it_is_rendered_is_left_alone(tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
 
@@ -118,6 +119,7 @@ def test_a_clip_that_appears_while_it_is_rendered_is_left_alone(tmp_path: Path) 
     assert {p.name for p in tmp_path.iterdir()} == {"out.mp4", "out-2.mp4"}
 
 
+@pytest.mark.slow
 def test_numbered_pictures_that_appear_meanwhile_are_left_alone(tmp_path: Path) -> None:
     def meanwhile(news: RenderProgress) -> None:
         (tmp_path / "f_3.png").write_bytes(b"another program's")
@@ -129,6 +131,7 @@ def test_numbered_pictures_that_appear_meanwhile_are_left_alone(tmp_path: Path) 
     assert {p.name for p in (tmp_path / "f_-2").iterdir()} == {f"f_{n}.png" for n in range(1, 6)}
 
 
+@pytest.mark.slow
 def test_two_stills_to_one_name_are_both_whole(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ncavideo", "still", "--rules", "fire", "--size", "64x48",
                "--steps", "2", "--quiet", "-o", str(tmp_path / "fire.png")]  # fmt: skip

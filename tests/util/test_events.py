@@ -58,6 +58,7 @@ def test_a_render_is_logged(clip: Path, tmp_path: Path) -> None:
     assert "traceback" not in last
 
 
+@pytest.mark.slow
 def test_a_batch_logs_what_its_workers_meet(clip: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"no clip")
     log = tmp_path / "log.jsonl"
@@ -154,6 +155,7 @@ def test_a_warning_is_said_once(
     assert events.LOGGER.propagate
 
 
+@pytest.mark.slow
 def test_events_are_not_printed_where_a_library_has_set_up_logging(tmp_path: Path) -> None:
     code = (
         "import logging; logging.warning('a library'); from ncavideo.cli.main import main;"

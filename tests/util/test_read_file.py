@@ -16,6 +16,8 @@ from ncavideo.training.recipe_file import load_recipe
 from ncavideo.util.errors import UserError
 from ncavideo.util.read_image import read_picture
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "arguments",

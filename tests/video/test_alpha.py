@@ -14,6 +14,8 @@ from PIL import Image
 
 from ncavideo.cli.main import main
 
+pytestmark = pytest.mark.slow
+
 QUICK = ["--steps", "1", "--warmup", "2", "--cell", "4", "--rules", "fire,moss", "--matte"]
 WIDTH, HEIGHT = 160, 96
 SOURCE = f"testsrc2=size={WIDTH}x{HEIGHT}:rate=25:duration=0.4"

@@ -21,6 +21,8 @@ from ncavideo.util.errors import UserError
 from ncavideo.video.open_writer import open_writer
 from ncavideo.video.reader import VideoReader
 
+pytestmark = pytest.mark.slow
+
 
 def probe(path: Path, *arguments: str) -> dict[str, Any]:
     command = ["ffprobe", "-v", "error", "-of", "json", *arguments, str(path)]

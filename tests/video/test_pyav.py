@@ -22,6 +22,8 @@ from ncavideo.video.pyav import frame_rate, open_output, positive, time_base
 from ncavideo.video.reader import ClipInfo, VideoReader
 from ncavideo.video.survey import clip_length
 
+pytestmark = pytest.mark.slow
+
 # Pauses that a demuxer's sums in decoding order get wrong: in the middle, and near the end.
 MIDDLE = [*range(15), 130, *range(131, 145)]
 END = [*range(30), 130, 131]

@@ -27,12 +27,18 @@ from ncavideo.training.style_picture import load_style
 from ncavideo.training.vgg import load_vgg
 from ncavideo.web.export import constants, export, page, part
 
+pytestmark = pytest.mark.slow
+
 STYLES = Path(__file__).parents[2] / "examples" / "styles"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--headless=new", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox",
          "--autoplay-policy=no-user-gesture-required",
          "--use-fake-device-for-media-stream"]  # fmt: skip
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
+
+
+def needs_browser(test: Any) -> Any:
+    missing = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
+    return pytest.mark.browser(missing(test))
 
 
 def run(*arguments: object) -> Result:

@@ -33,7 +33,7 @@ ENGINES = {
     "fused": Kind("ncavideo.nca.engines.fused", "FusedEngine", ("cpu",)),
     "folded": Kind("ncavideo.nca.engines.folded", "FoldedEngine", ("cpu", "cuda", "mps")),
     "torch": Kind("ncavideo.nca.engines.reference", "ReferenceEngine", ("cpu", "cuda", "mps")),
-    # Only by name until somebody has timed it on a card (benchmarks/gpu_step.py).
+    # Only by name until somebody has timed it on a GPU (benchmarks/gpu_step.py).
     "triton": Kind("ncavideo.nca.engines.triton_gpu", "TritonEngine", ("cuda",)),
 }
 TOLERANCE = 5e-3  # relative, after a few steps; leaves room for TF32, not for a wrong result

@@ -1,4 +1,4 @@
-"""The fused CPU engine: one pass over the cells a step, compiled for the processor at hand."""
+"""The fused CPU engine: one pass over the cells a step, compiled for the CPU at hand."""
 
 from __future__ import annotations
 

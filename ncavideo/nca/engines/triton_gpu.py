@@ -1,11 +1,11 @@
-"""The triton engine: every step is one fused kernel on an NVIDIA graphics card.
+"""The triton engine: every step is one fused kernel on an NVIDIA GPU.
 
 The kernel is in `triton_kernel.py`; here are its numbers, its buffers and its launches. State and
 inputs are laid out once a call, the steps swap two buffers, and a call that comes again (eight
-steps a frame, say) is recorded as a CUDA graph and replayed, which leaves the launches to the card.
+steps a frame, say) is recorded as a CUDA graph and replayed, which leaves the launches to the GPU.
 
-Nothing here has been timed on a card (`benchmarks/gpu_step.py` does that); results are tested in
-Triton's interpreter, version 3.8, and the kernel is compiled for cards in the tests. Triton builds
+Nothing here has been timed on a GPU (`benchmarks/gpu_step.py` does that); results are tested in
+Triton's interpreter, version 3.8, and the kernel is compiled for GPUs in the tests. Triton builds
 its launcher with the system's C compiler.
 
 Precision. All products are summed in float32. What is multiplied and what is kept differs:
@@ -74,7 +74,7 @@ LARGEST = 2**31  # addresses within a buffer are 32-bit
 
 @dataclass(frozen=True)
 class Plan:
-    """How the kernel is built for one network, precision and card.
+    """How the kernel is built for one network, precision and GPU.
 
     `constants`: the kernel's constexpr arguments but for the edge; `options`: the compiler's.
     """
@@ -88,12 +88,12 @@ class Plan:
 def make_plan(
     channels: int, inputs: int, hidden: int, precision: Precision, hopper: bool = True
 ) -> Plan:
-    """Plan for C `channels`, I `inputs` and `hidden` units, on a Hopper card or another one."""
+    """Plan for C `channels`, I `inputs` and `hidden` units, on a Hopper GPU or another one."""
     state, operand = DTYPES[precision]
     block = _block(channels)
     rows, columns, units = (EXACT_TILES if precision == "exact" else TILES)[block]
     blocks = -(-hidden // units)
-    # On other cards held weights take registers, and float32 ones would not fit either.
+    # On other GPUs held weights take registers, and float32 ones would not fit either.
     resident = hopper and precision != "exact" and block == LEAST_BLOCK and hidden <= RESIDENT_UNITS
     constants = {
         "CS": _multiple(channels, VECTOR),
@@ -177,21 +177,21 @@ class TritonEngine(Engine):
         except ModuleNotFoundError as error:
             raise UserError(
                 f"the triton engine needs the package {error.name}: install it with pip where it"
-                " exists (Linux with an NVIDIA graphics card), or use --engine auto"
+                " exists (Linux with an NVIDIA GPU), or use --engine auto"
             ) from error
         interpreted = not isinstance(step_kernel, triton.JITFunction)
-        on_card = torch.device(device).type == "cuda"
-        if not on_card and not interpreted:
+        on_gpu = torch.device(device).type == "cuda"
+        if not on_gpu and not interpreted:
             raise UserError(
-                "the triton engine needs a CUDA device (an NVIDIA graphics card): use --engine auto"
+                "the triton engine needs a CUDA device (an NVIDIA GPU): use --engine auto"
             )
         self._graphs = graphs
-        self._guard = torch.cuda.device(device) if on_card else contextlib.nullcontext()
+        self._guard = torch.cuda.device(device) if on_gpu else contextlib.nullcontext()
         hopper, programs = True, 2
-        if on_card:
-            card = torch.cuda.get_device_properties(device)
-            hopper = card.major == HOPPER and torch.version.hip is None
-            programs = PROGRAMS * card.multi_processor_count
+        if on_gpu:
+            gpu = torch.cuda.get_device_properties(device)
+            hopper = gpu.major == HOPPER and torch.version.hip is None
+            programs = PROGRAMS * gpu.multi_processor_count
         inputs = len(ruleset.inputs)
         self._plan = plan = make_plan(ruleset.channels, inputs, ruleset.hidden, precision, hopper)
         if height * width * max(plan.constants["CS"], plan.constants["IS"]) > LARGEST:
@@ -266,7 +266,7 @@ class TritonEngine(Engine):
         self._words[1].add_(steps)
 
     def _record(self, take: Callable[[], None]) -> Callable[[], None]:
-        """Record `take` as a CUDA graph and return its replay; without a card, return `take`."""
+        """Record `take` as a CUDA graph and return its replay; without a GPU, return `take`."""
         if self._given.device.type != "cuda":
             return take
         graph = torch.cuda.CUDAGraph()

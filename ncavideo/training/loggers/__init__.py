@@ -18,7 +18,7 @@ LOGGERS = {
 
 
 def open_logger(name: str, recipe: Recipe, folder: Path, iteration: int) -> Logger:
-    """Return the named logger; at `iteration` 0 it begins anew, else it goes on from there.
+    """Return the named logger; at `iteration` 0 it begins anew, else it resumes from there.
 
     Raises `UserError` when its package is missing or refuses.
     """

@@ -39,7 +39,7 @@ class WandbLogger(Logger):
 
 
 def open_logger(recipe: Recipe, folder: Path, iteration: int) -> Logger:
-    """Start a wandb run, or go on with it: one that has ended takes no earlier iterations."""
+    """Start a wandb run, or resume it: a run that has ended takes no earlier iterations."""
     try:
         import wandb
     except ImportError as error:
