@@ -42,8 +42,6 @@ def on_files(files: Files, config: Any) -> None:
     for name, heading in PAGES.items():
         text = re.sub(r"^##", "#", parts[heading], flags=re.M)
         files.append(File.generated(config, name, content=_linked(f"# {heading}\n{text}")))
-    notes = (ROOT / "benchmarks" / "NOTES.md").read_text("utf-8")
-    files.append(File.generated(config, "notes.md", content=_linked(notes)))
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
@@ -51,7 +49,6 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     if page.file.src_uri == "index.md":
         readme = (ROOT / "README.md").read_text("utf-8")
         markdown = _linked(readme.split(f"## {AFTER_TOUR}")[0])
-    markdown = markdown.replace("](../benchmarks/NOTES.md)", "](notes.md)")
     return re.sub(r"\]\(\.\./(examples|presets)/", r"](\1/", markdown)
 
 
@@ -66,4 +63,4 @@ def _linked(markdown: str) -> str:
     markdown = re.sub(r"<!--.*?-->\n?", "", markdown)
     markdown = re.sub(r"\]\(docs/", "](", markdown)
     markdown = markdown.replace("](examples/gallery/README.md)", "](still.md)")
-    return markdown.replace("](benchmarks/NOTES.md)", "](notes.md)")
+    return re.sub(r"\]\(benchmarks/(NOTES|README)\.md\)", "](benchmarks/speed.md)", markdown)

@@ -171,7 +171,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     reference = (tmp_path / "site" / "commands" / "index.html").read_text("utf-8")
     for name in main.commands:
         assert f"ncavideo {name}" in reference or f">{name}<" in reference, name
-    for page in ("train", "how", "figures", "notes", "developers", "promises", "ui"):
+    for page in ("train", "how", "figures", "developers", "promises", "ui"):
         assert (tmp_path / "site" / page / "index.html").is_file()
     live = tmp_path / "site" / "live"
     assert {p.name for p in live.iterdir()} >= {"index.html", "elements.html", "cosmos.html"}
