@@ -169,7 +169,8 @@ def record(asked: argparse.Namespace, name: str, *tables: Table) -> None:
         return
     words = [word for word in sys.argv[1:] if word != "--record"]
     script = Path(sys.argv[0]).name
-    path = write(name, tables, shlex.join(["python", f"benchmarks/{script}", *words]))
+    command = shlex.join(["python", f"benchmarks/{script}", *words])
+    path = write(name, tables, command, FOLDER)
     print(f"wrote {path}")
 
 

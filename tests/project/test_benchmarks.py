@@ -42,6 +42,42 @@ def test_a_benchmark_can_be_begun(name: str, monkeypatch: pytest.MonkeyPatch) ->
         assert callable(module.main)
 
 
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in (*SHARED, *WITHOUT_FIGURES)])
+def test_a_benchmark_offers_to_record(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.setattr(sys, "argv", [f"benchmarks/{name}.py", "--help"])
+    with pytest.raises(SystemExit) as end:
+        importlib.import_module(name).main()
+    assert end.value.code == 0
+    assert "--record" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [[], ["--record"]])
+def test_only_record_writes(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: ModuleType
+) -> None:
+    upscale = importlib.import_module("upscale")
+    monkeypatch.setattr(upscale, "RULES", ("fire",))
+    monkeypatch.setattr(upscale, "SIDE", 64)
+    monkeypatch.setattr(upscale, "FRAMES", ((64, 64),))
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["benchmarks/upscale.py", "--ratio", "2", *words])
+    upscale.main()
+    assert [path.name for path in tmp_path.iterdir()] == (["upscale.json"] if words else [])
+    if words:
+        written = results.load("upscale", tmp_path)
+        assert written.command == "python benchmarks/upscale.py --ratio 2"
+        kept = results.load("upscale", FOLDER / "results")
+        for name, table in kept.tables.items():  # the pages choose columns by their names
+            assert set(table.columns) <= set(written.tables[name].columns)
+        assert [row[:2] for row in written.tables["quality"].rows] == [
+            ["fire", "cubic"],
+            ["fire", "sharp"],
+        ]
+
+
 @pytest.mark.parametrize("name", RESULTS)
 def test_a_result_says_where_it_comes_from(name: str, results: ModuleType) -> None:
     text = (FOLDER / "results" / f"{name}.json").read_text("utf-8")
