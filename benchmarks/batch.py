@@ -2,8 +2,9 @@
 
     python benchmarks/batch.py [--frames 250] [--workers N]
 
-The second time nothing that is done may be done again, and only the six may be tried. *Straight*:
-the same good clips, one `ncavideo render` after another; what starting them costs is in both.
+The second time nothing that is done may be done again, and only the six may be tried. *Single
+renders*: the same good clips, one `ncavideo render` after another; what starting them costs is in
+both.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import results
 
 OPTIONS = ["--rules", "fire,moss", "--quiet"]
 GOOD = 24
@@ -43,7 +46,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=250)
     parser.add_argument("--workers", type=int, default=1)
+    results.add_record(parser)
     arguments = parser.parse_args()
+    numbers = ("exit code", "done", "failed", "files made")
+    columns = {"turn": "", "seconds": ".1f", **dict.fromkeys(numbers, "")}
+    table = results.Table("turns", columns)
     with tempfile.TemporaryDirectory() as name:
         folder, out = Path(name) / "in", Path(name) / "out"
         folder.mkdir()
@@ -64,15 +71,12 @@ def main() -> None:
             done = subprocess.run(batch, capture_output=True)
             seconds = time.perf_counter() - begin
             report = json.loads(done.stdout)
-            print(
-                f"{turn}: {seconds:.1f} s, exit {done.returncode}, {report['done']} done,"
-                f" {report['failed']} failed"
-            )
             for job in report["jobs"]:
                 if job["state"] == "failed" and turn == "first":
-                    print(f"    {Path(job['clip']).name}: {job['reason']}")
+                    print(f"{Path(job['clip']).name}: {job['reason']}")
             now = {p.name: p.stat().st_mtime_ns for p in out.glob("*.mp4")}
-            print(f"    files made: {sum(times.get(n) != t for n, t in now.items())}")
+            made = sum(times.get(n) != t for n, t in now.items())
+            table.add(turn, seconds, done.returncode, report["done"], report["failed"], made)
             times = now
         begin = time.perf_counter()
         for index in range(GOOD):
@@ -82,7 +86,9 @@ def main() -> None:
                         "--overwrite"),
                 check=True,
             )  # fmt: skip
-        print(f"straight: {time.perf_counter() - begin:.1f} s")
+        seconds = time.perf_counter() - begin
+        table.add(f"{GOOD} single renders", seconds, None, None, None, None)
+    results.record(arguments, "batch", table)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import results
 import torch
 from long_run import distance, light_field, nyquist_share
 from rule_set import border, grown, healing, one_rule, take_over
@@ -154,19 +155,20 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--only", nargs="+", choices=WITHOUT)
     parser.add_argument("--folder", type=Path, default=Path("runs/curriculum"))
+    results.add_record(parser)
     args = parser.parse_args()
     exemplars = patches_of(NAMES)
     vgg = load_vgg("auto")
     style, patches = StyleLoss(vgg, exemplars), Patches(vgg, exemplars)
-    print("| |" + "".join(f" {name} |" for name in COLUMNS))
-    print("| --- |" + " --- |" * len(COLUMNS))
+    digits = {name: 0 if name in WHOLE else 3 if name == "moves" else 2 for name in COLUMNS}
+    table = results.Table("parts", {"": "", **{n: f".{d}f" for n, d in digits.items()}})
     for part in args.only or WITHOUT:
         runs = [
             measure(trained(part, args.iterations, seed, args.folder), style, patches)
             for seed in range(FIRST_SEED, FIRST_SEED + args.seeds)
         ]
-        cells = [cell(*column) for column in zip(COLUMNS, zip(*runs, strict=True), strict=True)]
-        print(f"| {part} |" + "".join(f" {text} |" for text in cells), flush=True)
+        table.add(part, *(spread(column) for column in zip(*runs, strict=True)))
+    results.record(args, "curriculum", table)
 
 
 def trained(part: str, iterations: int, seed: int, folder: Path) -> RuleSet:
@@ -179,11 +181,10 @@ def trained(part: str, iterations: int, seed: int, folder: Path) -> RuleSet:
     return train(recipe_without(part, iterations, seed), path, place, sheet_every=10**6)
 
 
-def cell(name: str, values: Sequence[float]) -> str:
-    """Return a column's mean over trainings, with its deviation where there are several."""
-    digits = 0 if name in WHOLE else 3 if name == "moves" else 2
-    text = f"{statistics.mean(values):.{digits}f}"
-    return f"{text} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else text
+def spread(values: Sequence[float]) -> results.Cell:
+    """Return the mean over trainings, with the standard deviation where there are several."""
+    mean = statistics.mean(values)
+    return (mean, statistics.stdev(values)) if len(values) > 1 else mean
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import importlib.util
 import platform
 
 import numpy as np
+import results
 
 from ncavideo.cli import bench
 from ncavideo.nca import engines
@@ -69,6 +70,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--ruleset", default="elements")
     parser.add_argument("--fire-rate", type=float, help="another than the rule set's")
+    results.add_record(parser)
     options = parser.parse_args()
     ruleset = open_ruleset(options.ruleset)
     if options.fire_rate:
@@ -85,19 +87,30 @@ def main() -> None:
         for precision in ("f32", "bf16"):
             rates[f"OpenVINO {precision}"] = openvino_rate(ruleset, precision)
     plain = rates["torch"] or float("nan")
-    print("| engine | million cell-steps a second | x plain step | x matrix-product limit |")
-    print("| --- | --- | --- | --- |")
+    table = results.Table(
+        "rates",
+        {
+            "engine": "",
+            "million cell-steps a second": ".1f",
+            "x plain step": ".1f",
+            "x matrix-product limit": ".2f",
+        },
+    )
     for name, rate in rates.items():
         speed = rate or float("nan")
-        print(f"| {name} | {speed / 1e6:.1f} | {speed / plain:.1f} | {speed * each / limit:.2f} |")
-    print("\n| grid | ns a cell-step | x the smallest grid's |\n| --- | --- | --- |")
+        table.add(name, speed / 1e6, speed / plain, speed * each / limit)
+    grids = results.Table(
+        "grids", {"grid": "", "ns a cell-step": ".1f", "x the smallest grid's": ".2f"}
+    )
     first = None
     for name, grid in GRIDS.items():
         inputs = np.full((len(ruleset.inputs), *grid), 0.5, np.float32)
         engine = engines.start("auto", ruleset, *grid, device=device)
         each_cell = bench.seconds_a_cell_step(engine, inputs) * 1e9
         first = first or each_cell
-        print(f"| {name}, {grid[1]}x{grid[0]} | {each_cell:.1f} | {each_cell / first:.2f} |")
+        grids.add(f"{name}, {grid[1]}x{grid[0]}", each_cell, each_cell / first)
+    about = f"-fire-rate-{options.fire_rate:g}" if options.fire_rate else ""
+    results.record(options, f"engines{about}", table, grids)
 
 
 if __name__ == "__main__":

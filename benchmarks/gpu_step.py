@@ -28,6 +28,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import results
 import torch
 
 from ncavideo.nca import engines
@@ -184,27 +185,24 @@ def row(
     ceilings: Ceilings,
     inputs: np.ndarray,
     expected: np.ndarray | None,
-) -> str:
-    """Measure one engine on one grid and return its line of the table."""
+) -> list[results.Cell]:
+    """Measure one engine on one grid and return its row of the table."""
     height, width = inputs.shape[1:]
     engine = contender.start(ruleset, height, width, True)
-    error = ""
+    error = None
     if expected is not None:
         engine.step(inputs, FRAME)
         difference = np.abs(engine.snapshot().state - expected).max()
-        error = f"{difference / np.abs(expected).max():.1e}"
+        error = float(difference / np.abs(expected).max())
     frame = seconds(lambda: engine.step(inputs, FRAME))
     step = (seconds(lambda: engine.step(inputs, LONG)) - frame) / (LONG - FRAME)
-    without = ""
+    without = None
     if contender.has_graphs:
         unrecorded = contender.start(ruleset, height, width, False)
-        without = f"{1e3 * seconds(lambda: unrecorded.step(inputs, FRAME)):.2f}"
+        without = 1e3 * seconds(lambda: unrecorded.step(inputs, FRAME))
     least, bound = roofline(ruleset, contender, ceilings)
     rate = height * width / step
-    return (
-        f"{f'{width}x{height}':<11}{contender.name:<13}{1e3 * step:>9.3f}{rate / 1e9:>10.2f}"
-        f"{least * rate:>10.0%}  {bound:<11}{1e3 * frame:>9.2f}{without:>11}{error:>10}"
-    )
+    return [1e3 * step, rate / 1e9, least * rate, bound, 1e3 * frame, without, error]
 
 
 def size(text: str) -> tuple[int, int]:
@@ -222,6 +220,7 @@ def main() -> None:
     parser.add_argument(
         "--sizes", type=size, nargs="+", default=[(360, 640), (1080, 1920), (2160, 3840)]
     )
+    results.add_record(parser)
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         print("this benchmark needs a CUDA device, and there is none here", file=sys.stderr)
@@ -229,25 +228,26 @@ def main() -> None:
     ruleset = open_ruleset(arguments.ruleset)
     print(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}")
     ceilings = measure_ceilings()
-    products = ", ".join(f"{name} {rate / 1e12:.1f}" for name, rate in ceilings.flops.items())
-    print(f"ceilings: {ceilings.bandwidth / 1e12:.2f} TB/s; {products} TFLOP/s")
     for contender in contenders():
         moved, operations = needs(ruleset, contender)
         print(f"{contender.name}: {moved} bytes and {operations} operations a cell and step")
-    print(
-        f"{'cells':<11}{'engine':<13}{'ms/step':>9}{'Gcell/s':>10}{'roofline':>10}  {'bound':<11}"
-        f"{'frame ms':>9}{'no graphs':>11}{'error':>10}"
-    )
+    rates = {"ms/step": ".3f", "Gcell/s": ".2f", "roofline": ".0%", "bound": ""}
+    calls = {"frame ms": ".2f", "no graphs": ".2f", "error": ".1e"}
+    table = results.Table("steps", {"cells": "", "engine": "", **rates, **calls})
+    peaks = {f"{kind}, TFLOP/s": ".1f" for kind in ceilings.flops}
+    limits = results.Table("ceilings", {"memory, TB/s": ".2f", **peaks})
+    limits.add(ceilings.bandwidth / 1e12, *(rate / 1e12 for rate in ceilings.flops.values()))
     for number, (height, width) in enumerate(arguments.sizes):
         inputs = make_inputs(ruleset, height, width)
         expected = exact(ruleset, inputs, FRAME) if number == 0 else None
         for contender in contenders():
             try:
-                print(row(ruleset, contender, ceilings, inputs, expected), flush=True)
+                cells = row(ruleset, contender, ceilings, inputs, expected)
+                table.add(f"{width}x{height}", contender.name, *cells)
             except (torch.cuda.OutOfMemoryError, UserError) as problem:
-                reason = str(problem).splitlines()[0][:60]
-                print(f"{f'{width}x{height}':<11}{contender.name:<13}{reason}")
+                print(f"{width}x{height}, {contender.name}: {str(problem).splitlines()[0][:60]}")
             torch.cuda.empty_cache()
+    results.record(arguments, "gpu_step", limits, table)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import results
+
 from ncavideo.rendering.checkpoint import SEGMENT
 
 OPTIONS = ["--rules", "fire,moss", "--flow", "--control", "fire=edges,smooth=0.3", "--cell", "2"]
@@ -36,6 +38,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=25)
     parser.add_argument("--frames", type=int, default=2000)
     parser.add_argument("--signal", default="KILL", choices=["KILL", "INT", "TERM"])
+    results.add_record(parser)
     arguments = parser.parse_args()
     draw = random.Random(0)
     # A shell's background jobs ignore Ctrl-C, and what they start inherits that.
@@ -80,7 +83,10 @@ def main() -> None:
                 f"{'clean' if clean else 'LEFTOVERS'}",
                 flush=True,
             )
-        print(f"{same} of {arguments.kills} identical")
+    columns = {"signal": "", "frames": ",", "kills": "", "identical files": ""}
+    table = results.Table("runs", columns)
+    table.add(arguments.signal, arguments.frames, arguments.kills, same)
+    results.record(arguments, f"kill-{arguments.signal}", table)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import argparse
 import time
 from pathlib import Path
 
+import results
 from clips import frames, real_clips
 from metrics import Reading
 from style_network import STYLE, Paint, style_network
@@ -59,8 +60,10 @@ def main() -> None:
     parser.add_argument("--no-network", action="store_true")
     parser.add_argument("--threads", type=int, help="of the style network")
     parser.add_argument("--shade", type=float, nargs="*", help="these instead of the default")
+    results.add_record(parser)
     arguments = parser.parse_args()
-    print(f"{'clip':<10}{'render':<34}{'legible':>8}{'light':>8}{'flicker':>9}{'fps':>7}")
+    numbers = {"legible": ".2f", "light": ".2f", "flicker": ".3f", "fps": ".1f"}
+    table = results.Table("figures", {"clip": "", "render": "", **numbers})
     for clip in arguments.clips or real_clips():
         renders: dict[str, Paint] = {"the source itself": lambda rgb, seconds: rgb}
         if not arguments.no_network:
@@ -69,12 +72,13 @@ def main() -> None:
         default = RenderOptions(rules, ruleset=arguments.ruleset)
         for shade in arguments.shade or [default.shade]:
             options = RenderOptions(rules, ruleset=arguments.ruleset, shade=shade)
-            renders[f"ncavideo {arguments.rules}, shade {shade:g}"] = ours(clip, options)
+            about = f", shade {shade:g}" if arguments.shade else ""
+            renders[f"ncavideo {arguments.rules}{about}"] = ours(clip, options)
         for name, paint in renders.items():
             reading, fps = measure(clip, paint, arguments.every, arguments.limit)
-            legible, light, flicker = reading.medians()
-            row = f"{clip.stem:<10}{name:<34}{legible:>8.2f}{light:>8.2f}{flicker:>9.3f}"
-            print(row + (f"{fps:>7.1f}" if name != "the source itself" else ""), flush=True)
+            speed = fps if name != "the source itself" else None
+            table.add(clip.stem, name, *reading.medians(), speed)
+    results.record(arguments, "legibility", table)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import results
 import torch
 from clips import EXAMPLE, bikes, frames
 from metrics import by_light_alone
@@ -79,6 +80,7 @@ def main() -> None:
     parser.add_argument("--clip", default="bikes", choices=["bikes", "clip"])
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--plot", type=Path, default=Path("light_curves.png"))
+    results.add_record(parser)
     arguments = parser.parse_args()
     clip = bikes() if arguments.clip == "bikes" else EXAMPLE
     ruleset = open_ruleset("elements")
@@ -89,12 +91,14 @@ def main() -> None:
         "shading on full light": [{"light": 1.0, "shade": a} for a in AMOUNTS],
     }
     found: dict[str, list[tuple[float, float]]] = {}
-    print(f"{'curve':<24}{'amount':>7}{'by light alone':>16}{'style distance':>16}")
+    columns = {"curve": "", "amount": "g", "by light alone": ".2f", "style distance": ".3f"}
+    table = results.Table("curves", columns)
     for name, settings in curves.items():
         for amount, setting in zip(AMOUNTS, settings, strict=True):
             point = measure(clip, RenderOptions(RULES, **setting), style, arguments.frames)
             found.setdefault(name, []).append(point)
-            print(f"{name:<24}{amount:>7g}{point[0]:>16.3f}{point[1]:>16.3f}", flush=True)
+            table.add(name, amount, *point)
+    results.record(arguments, "light_curves", table)
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -16,6 +16,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import results
 import torch
 from torch import Tensor
 
@@ -64,14 +65,16 @@ def main() -> None:
     parser.add_argument("--ruleset", default="elements")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--steps", type=int, nargs="+", default=[200, 2000, 20000])
+    results.add_record(parser)
     arguments = parser.parse_args()
     ruleset = open_ruleset(arguments.ruleset)
     exemplars = [load_style(STYLES / rule.style) for rule in ruleset.rules]
     style = StyleLoss(load_vgg("auto"), exemplars)
     light = light_field(arguments.size)
     asked = torch.from_numpy(light)
-    columns = "".join(f"{f'{n} steps':>13}" for n in arguments.steps)
-    print(f"{'rule':<8}{columns}{'exemplar':>10}{'seed':>8}{'range':>7}{'Nyquist':>9}")
+    distances = {f"{n:,} steps": ".3f" for n in sorted(arguments.steps)}
+    others = {"exemplar": ".3f", "seed": ".2f", "range": ".2f", "Nyquist": ".1f"}
+    table = results.Table("rules", {"rule": "", **distances, **others})
     for index, rule in enumerate(ruleset.rules):
         inputs = np.zeros((len(ruleset.inputs), *light.shape), np.float32)
         inputs[index] = 1
@@ -89,8 +92,8 @@ def main() -> None:
         seed = distance(style, torch.full_like(rgb, 0.5), index, asked)
         largest = float(np.abs(engine.snapshot().state).max())
         checker = nyquist_share(rgb) / nyquist_share(exemplar)
-        values = "".join(f"{value:>13.3f}" for value in cells)
-        print(f"{rule.name:<8}{values}{floor:>10.3f}{seed:>8.2f}{largest:>7.2f}{checker:>8.1f}x")
+        table.add(rule.name, *cells, floor, seed, largest, checker)
+    results.record(arguments, f"long_run-{ruleset.name}", table)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import results
 import torch
 from rule_set import grown, one_rule
 
@@ -83,6 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--iterations", type=int, default=1500)
     parser.add_argument("--folder", type=Path, default=Path("runs/motion"))
+    results.add_record(parser)
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     path = args.folder / "set.safetensors"
@@ -90,14 +92,15 @@ def main() -> None:
         ruleset = RuleSet.load(path)
     else:
         ruleset = train(recipe(args.iterations), path, args.folder)
-    print("| rule | asked | measured | change | carried |")
-    print("| --- | --- | --- | --- | --- |")
+    columns = {"rule": "", "asked": "", "measured": "", "change": ".4f", "carried": ".4f"}
+    table = results.Table("rules", columns)
     for rule, (name, motion) in enumerate(RULES.items()):
         x, y, still, moved = measure(ruleset, rule, motion)
         speed, angle = math.hypot(x, y), math.degrees(math.atan2(-y, x))
         asked = f"{motion.speed:.3f} at {motion.angle:.0f}°" if motion else "0"
         found = f"{speed:.3f} at {angle:.0f}°" if motion else f"{speed:.3f}"
-        print(f"| {name} | {asked} | {found} | {still:.4f} | {moved:.4f} |")
+        table.add(name, asked, found, still, moved)
+    results.record(args, "motion", table)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import results
 import torch
 import torch.nn.functional as F
 from clips import frames, real_clips
@@ -72,6 +73,7 @@ def main() -> None:
     parser.add_argument("--rules", default="fire,moss")
     parser.add_argument("--ruleset")
     parser.add_argument("--shade", type=float, default=None)
+    results.add_record(parser)
     arguments = parser.parse_args()
     rules = tuple(arguments.rules.split(","))
     ruleset = find_ruleset(rules, arguments.ruleset)
@@ -80,11 +82,11 @@ def main() -> None:
     own = {rule: own_distances(patches, ruleset, rule) for rule in rules}
     for rule, values in own.items():
         print(f"own distance of {rule}, dark to bright: {np.round(values, 3)}")
-    head = f"{'clip':<10}{'rule':<8}{'patches':>8}"
-    print(
-        head
-        + "".join(f"{w + ' ' + m:>17}" for w in ("grid", "frame") for m in ("clean", "faithful"))
-    )
+    shares_of = [
+        f"{where}: {what}" for where in ("grid", "frame") for what in ("clean", "faithful")
+    ]
+    columns = {"clip": "", "rule": "", "patches": "", **dict.fromkeys(shares_of, ".0%")}
+    table = results.Table("rules", columns)
     for clip in arguments.clips or real_clips():
         options = RenderOptions(rules, ruleset=arguments.ruleset)
         if arguments.shade is not None:
@@ -119,9 +121,9 @@ def main() -> None:
         for rule in (*rules, "all"):
             rows = [r for name in rules for r in found[name] if rule in ("all", name)]
             shares = np.mean(rows, 0) if rows else np.full(4, np.nan)
-            line = f"{clip.stem:<10}{rule:<8}{len(rows):>8}"
-            print(line + "".join(f"{share:>17.0%}" for share in shares), flush=True)
-        print(f"{clip.stem:<10}{np.mean(covered):.0%} of cells have an expression above 0.9")
+            table.add(clip.stem, rule, len(rows), *shares)
+        print(f"{clip.stem}: {np.mean(covered):.0%} of cells have an expression above 0.9")
+    results.record(arguments, "mud", table)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import argparse
 
 import cv2
 import numpy as np
+import results
 from mud import LIGHT_BINS, STYLES, WITHIN, light_bin, own_distances, windows
 
 from ncavideo.nca.grow import grow
@@ -31,6 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rules", default="fire,moss")
     parser.add_argument("--ruleset")
+    results.add_record(parser)
     arguments = parser.parse_args()
     rules = tuple(arguments.rules.split(","))
     ruleset = find_ruleset(rules, arguments.ruleset)
@@ -45,8 +47,9 @@ def main() -> None:
         return grow(ruleset, weights, light, steps=STEPS, seed=SEED, edge="wrap")
 
     alone = {rule: grown({rule: 1.0}) for rule in ruleset.rule_names}
-    each = "".join(f"{f'light {b + 1}/{LIGHT_BINS}':>11}" for b in range(LIGHT_BINS))
-    print(f"{'judged as':<10}{'texture':<26}{'clean':>7}{'faithful':>10}{each}")
+    by_light = [f"light {b + 1}/{LIGHT_BINS}" for b in range(LIGHT_BINS)]
+    shares = dict.fromkeys(("clean", "faithful", *by_light), ".0%")
+    table = results.Table("textures", {"judged as": "", "texture": "", **shares})
     for rule in rules:
         column = ruleset.rule_names.index(rule)
         limit = WITHIN * own_distances(patches, ruleset, rule)[bins]
@@ -59,10 +62,9 @@ def main() -> None:
             distance = patches.distances(texture)
             clean = distance[:, column] <= limit
             faithful = (distance.argmin(1) == column).mean()
-            by_light = "".join(f"{clean[bins == b].mean():>11.0%}" for b in range(LIGHT_BINS))
-            print(
-                f"{rule:<10}{name:<26}{clean.mean():>7.0%}{faithful:>10.0%}{by_light}", flush=True
-            )
+            fifths = [clean[bins == b].mean() for b in range(LIGHT_BINS)]
+            table.add(rule, name, clean.mean(), faithful, *fifths)
+    results.record(arguments, "mud_controls", table)
 
 
 if __name__ == "__main__":

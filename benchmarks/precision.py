@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import results
 import torch
 from torch import Tensor
 
@@ -130,21 +131,24 @@ def looks(state: Tensor) -> tuple[Tensor, Tensor]:
     return rgb.mean((0, 2)), rgb.std((0, 2))
 
 
-def short(ruleset: RuleSet) -> None:
-    """Print the errors while the exact picture still means something."""
+def short(ruleset: RuleSet) -> results.Table:
+    """Measure the errors while the exact picture still means something."""
     steps = [1, 8, 64, 128]
     exact = run(ruleset, steps, None)
     print(f"{ruleset.name}: the median change is {exact.median_change:.4f}")
-    print(f"{'state, operands':<26}" + "".join(f"{f'{n} steps':>12}" for n in steps) + "   vanish")
+    errors = {f"{n} step{'s' * (n > 1)}": ".1e" for n in steps}
+    columns = {"state, operands": "", **errors, "changes that vanish": ".1%"}
+    table = results.Table("errors", columns)
     for name, mode in MODES.items():
         got = run(ruleset, steps, mode)
-        errors = "".join(f"{error(got.states[n], exact.states[n]):>12.1e}" for n in steps)
-        print(f"{name:<26}{errors}{got.vanished:>9.2%}")
+        table.add(name, *(error(got.states[n], exact.states[n]) for n in steps), got.vanished)
+    return table
 
 
-def long(ruleset: RuleSet) -> None:
-    """Print looks and errors after 2,000 steps, and of slower networks."""
-    print(f"{'changes':>8}  {'state, operands':<26}{'error':>10}{'means':>8}  deviations   vanish")
+def long(ruleset: RuleSet) -> results.Table:
+    """Measure looks and errors after 2,000 steps, and of slower networks."""
+    numbers = {"error": ".1e", "region means": ".2f", "deviations": "", "vanish": ".0%"}
+    table = results.Table("looks", {"changes": "", "state, operands": "", **numbers})
     for scale, count in ((1.0, 2000), (0.1, 640), (0.03, 2000)):
         slow = replace(ruleset, w2=(ruleset.w2 * scale).astype(np.float32))
         exact = run(slow, [count], None)
@@ -157,10 +161,10 @@ def long(ruleset: RuleSet) -> None:
             mean, deviation = looks(state)
             ratio = deviation / deviations
             off = error(state, exact.states[count])
-            print(
-                f"{f'x{scale:g}':>8}  {name:<26}{off:>10.1e}{(mean - means).abs().max():>8.3f}"
-                f"  {ratio.min():.2f}..{ratio.max():.2f}{got.vanished:>10.2%}"
-            )
+            farthest = float((mean - means).abs().max())
+            ratios = f"{ratio.min():.2f}..{ratio.max():.2f}"
+            table.add(f"x{scale:g}", name, off, farthest, ratios, got.vanished)
+    return table
 
 
 def main() -> None:
@@ -170,11 +174,13 @@ def main() -> None:
     )
     parser.add_argument("--ruleset", default="elements")
     parser.add_argument("--long", action="store_true")
+    results.add_record(parser)
     arguments = parser.parse_args()
     ruleset = open_ruleset(arguments.ruleset)
-    short(ruleset)
+    tables = [short(ruleset)]
     if arguments.long:
-        long(ruleset)
+        tables.append(long(ruleset))
+    results.record(arguments, "precision", *tables)
 
 
 if __name__ == "__main__":

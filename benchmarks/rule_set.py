@@ -31,6 +31,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import results
 import torch
 from alone import ALONE
 from long_run import distance, light_field, nyquist_share
@@ -181,6 +182,7 @@ def main() -> None:
     parser.add_argument("--skip-long", action="store_true")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--alone", type=Path, default=ALONE)
+    results.add_record(parser)
     arguments = parser.parse_args()
     ruleset, size = open_ruleset(arguments.ruleset), arguments.size
     exemplars = [load_style(STYLES / rule.style) for rule in ruleset.rules]
@@ -188,11 +190,12 @@ def main() -> None:
     style, patches = StyleLoss(vgg, exemplars), Patches(vgg, exemplars)
     light = light_field(size)
     ages = [*EARLY] + ([] if arguments.skip_long else [arguments.long])
-    header = "".join(f" {age:,} |" for age in ages)
-    print(
-        f"| rule |{header} halves | drift | Nyquist | healed | moves | alone | shared/alone |\n"
-        "| --- |" + " --- |" * (len(ages) + 7)
-    )
+    numbers = {"halves": ".3f", "drift": ".2f", "Nyquist": ".1f", "healed": "", "moves": ".3f"}
+    table = results.Table("rules", {"rule": "", **{f"{a:,} steps": ".3f" for a in ages}, **numbers})
+    kinds = {"shared": ".3f", "alone": ".3f", "shared/alone": ".2f"}
+    compared = {f"{kind}, {a:,} steps": spec for kind, spec in kinds.items() for a in EARLY}
+    beside = results.Table("alone", {"rule": "", **compared})
+    lone: list[list[results.Cell]] = []
     for index, rule in enumerate(ruleset.rules):
         inputs = one_rule(ruleset, index, light)
         runs = []
@@ -205,36 +208,34 @@ def main() -> None:
         moves = float(np.abs(engine.rgb() - before).mean())
         rgb = torch.from_numpy(before).permute(2, 0, 1).contiguous()
         checker = nyquist_share(rgb) / nyquist_share(exemplars[index])
-        cells = "".join(f" {value:.3f} |" for value in means)
-        healed = healing(ruleset, patches, index, size)
-        drift = f"{means[-1] / means[0]:.2f}"
+        healed = healing(ruleset, patches, index, size) or "over 400"
+        drift: results.Cell = means[-1] / means[0]
         if arguments.seeds > 1:
             drifts = np.array(runs)[:, -1] / means[0]
-            drift += f" ± {drifts.std(ddof=1) / arguments.seeds**0.5:.2f}"
+            drift = (means[-1] / means[0], drifts.std(ddof=1) / arguments.seeds**0.5)
+        own = halves(vgg, exemplars[index])
+        table.add(rule.name, *means, own, drift, checker, healed, moves)
+        shared = means[: len(EARLY)]
         single = alone(arguments.alone, style, rule.name, index, light, arguments.seeds)
-        beside = " - | - |"
         if single is not None:
-            ratio = means[: len(EARLY)] / single
-            beside = f" {single[0]:.3f}, {single[1]:.3f} | {ratio[0]:.2f}, {ratio[1]:.2f} |"
-        print(
-            f"| {rule.name} |{cells} {halves(vgg, exemplars[index]):.3f} | {drift}"
-            f" | {checker:.1f} | {healed or 'over 400'} | {moves:.3f} |{beside}",
-            flush=True,
-        )
-    print("\ntake-over, steps (row: old, column: new)\n")
-    print("| |" + "".join(f" {rule.name} |" for rule in ruleset.rules))
-    print("| --- |" + " --- |" * len(ruleset.rules))
+            lone.append([rule.name, *shared, *single, *(shared / single)])
+    for cells in lone:
+        beside.add(*cells)
+    print("\ntake-over, steps (row: old, column: new)")
+    take_overs = results.Table("take_overs", {"": "", **{r.name: "" for r in ruleset.rules}})
     for old, rule in enumerate(ruleset.rules):
         row = [
             "" if old == new else take_over(ruleset, patches, old, new, 96) or "over 200"
             for new in range(len(ruleset.rules))
         ]
-        print(f"| {rule.name} |" + "".join(f" {cell} |" for cell in row), flush=True)
-    print("\nborder, cells\n")
+        take_overs.add(rule.name, *row)
+    borders = results.Table("borders", {"pair": "", "cells": "g"})
     for one, other in itertools.combinations(range(len(ruleset.rules)), 2):
         names = f"{ruleset.rules[one].name} and {ruleset.rules[other].name}"
         widths = [border(ruleset, one, other, 128, seed) for seed in range(arguments.seeds)]
-        print(f"- {names}: {statistics.median(widths):g}")
+        borders.add(names, statistics.median(widths))
+    tables = [each for each in (table, beside, take_overs, borders) if each.rows]
+    results.record(arguments, f"rule_set-{ruleset.name}", *tables)
 
 
 if __name__ == "__main__":

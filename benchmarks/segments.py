@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import results
 from clips import bikes
 
 from ncavideo.rendering import render
@@ -41,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clip", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
+    results.add_record(parser)
     arguments = parser.parse_args()
     clip = arguments.clip or bikes()
     found: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
@@ -49,13 +51,15 @@ def main() -> None:
         for _ in range(arguments.rounds):
             for work in (True, False):
                 found[work].append(timed(clip, Path(folder), work))
-    print(f"{'':<18}{'seconds':>9}{'core-s':>9}")
+    columns = {"render": "", "seconds": ".2f", "core-seconds": ".2f"}
+    table = results.Table("cost", columns)
     medians = {}
-    for work, name in ((False, "straight"), (True, "in segments")):
+    for work, name in ((False, "straight into the file"), (True, "in segments")):
         medians[work] = [statistics.median(v) for v in zip(*found[work], strict=True)]
-        print(f"{name:<18}{medians[work][0]:>9.2f}{medians[work][1]:>9.2f}")
+        table.add(name, *medians[work])
     ratios = [a / b for a, b in zip(medians[True], medians[False], strict=True)]
-    print(f"{'ratio':<18}{ratios[0]:>9.3f}{ratios[1]:>9.3f}")
+    table.add("ratio", *ratios)
+    results.record(arguments, "segments", table)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import results
 from clips import bikes, frames
 from PIL import Image
 
@@ -55,6 +56,7 @@ def main() -> None:
     parser.add_argument("--clip", type=Path)
     parser.add_argument("--limit", type=int, default=50, help="only the first N frames")
     parser.add_argument("--threads", type=int)
+    results.add_record(parser)
     arguments = parser.parse_args()
     clip = arguments.clip or bikes()
     styled = styled_frames(clip, style_network(threads=arguments.threads))
@@ -62,7 +64,10 @@ def main() -> None:
     if len(spent) < 2:
         parser.error("needs at least two frames")
     rate = (len(spent) - 1) / sum(spent[1:])
-    print(f"{clip.stem}: {rate:.1f} fps over {len(spent) - 1} frames; first {spent[0]:.2f} s")
+    columns = {"clip": "", "fps": ".1f", "frames": "", "first frame, s": ".2f"}
+    table = results.Table("rates", columns)
+    table.add(clip.stem, rate, len(spent) - 1, spent[0])
+    results.record(arguments, "style_network", table)
 
 
 if __name__ == "__main__":

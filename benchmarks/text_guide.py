@@ -22,6 +22,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import results
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -116,6 +117,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=800)
     parser.add_argument("--cutouts", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("text_guide.png"))
+    results.add_record(parser)
     args = parser.parse_args()
     guide = ClassifierGuide(load_classifier(args.weights), list(CLASSES.values()), args.cutouts)
     recipe = Recipe(
@@ -135,9 +137,11 @@ def main() -> None:
             print(f"{progress.iteration:5} text {progress.losses['text']:.3f}", flush=True)
     trainer.ruleset().save(args.out.with_suffix(".safetensors"))
     after = [judge(guide, trainer.ruleset(), rule) for rule in range(len(CLASSES))]
-    print(f"{'rule':12} {'before':>8} {'after':>8} {'first of 1000':>14}")
+    columns = {"rule": "", "before": ".3f", "after": ".3f", "first of 1000": ".0%"}
+    table = results.Table("rules", columns)
     for name, (was, _, _), (chance, first, _) in zip(CLASSES, before, after, strict=True):
-        print(f"{name:12} {was:8.4f} {chance:8.3f} {first:13.0%}")
+        table.add(name.replace("-", " "), was, chance, first)
+    results.record(args, "text_guide", table)
     picture = np.concatenate([shown for _, _, shown in after])
     picture = (picture * 255 + 0.5).astype(np.uint8).repeat(2, 0).repeat(2, 1)
     Image.fromarray(picture).save(args.out)

@@ -16,9 +16,10 @@ import argparse
 import dataclasses
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
+import results
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -127,6 +128,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    results.add_record(parser)
     args = parser.parse_args()
     device = torch.device(args.device)
     recipe = load_recipe(RECIPE)
@@ -156,16 +158,14 @@ def main() -> None:
         f" {torch.get_num_threads()} threads, style features in {precise}"
     )
     base = statistics.median(times["plain loop"])
-    for line in table(times, base):
-        print(line)
-
-
-def table(times: dict[str, list[float]], base: float) -> Iterator[str]:
-    """Yield the table's lines."""
-    yield f"{'':12} {'s/iteration':>12} {'iterations/s':>13} {'x plain':>8}"
-    for name, seconds in times.items():
-        median = statistics.median(seconds)
-        yield f"{name:12} {median:12.3f} {1 / median:13.2f} {base / median:8.2f}"
+    threads = torch.get_num_threads()
+    columns = {"threads": "", "loop": "", "s an iteration": ".3f", "x plain": ".2f"}
+    table = results.Table("loops", columns)
+    for name, taken in times.items():
+        median = statistics.median(taken)
+        table.add(threads, name, median, base / median)
+    about = f"{threads}-thread{'s' * (threads > 1)}" if device.type == "cpu" else device.type
+    results.record(args, f"training-{about}", table)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import time
 
 import cv2
 import numpy as np
+import results
 
 from ncavideo.composite.upscale import UPSCALERS
 from ncavideo.nca.grow import grow
@@ -48,8 +49,11 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ratio", type=int, default=4)
-    ratio = parser.parse_args().ratio
-    print(f"{'way':<8}{'rule':<10}{'PSNR':>7}{'sharpness':>11}{'overshoot':>11}{'blocks':>8}")
+    results.add_record(parser)
+    arguments = parser.parse_args()
+    ratio = arguments.ratio
+    numbers = {"PSNR": ".1f", "sharpness": ".2f", "overshoot": ".1%", "blocks": ".2f"}
+    quality = results.Table("quality", {"rule": "", "way": "", **numbers})
     light = np.full((SIDE // 2, SIDE // 2), 0.6, np.float32)
     for rule in RULES:
         grown = grow(find_ruleset((rule,)), {rule: 1.0}, light, steps=400)
@@ -71,8 +75,8 @@ def main() -> None:
             share = fine(shown, ratio) / fine(luma, ratio)
             psnr = 10 * np.log10(1 / error)
             seen = blocks(shown, ratio) / blocks(luma, ratio)
-            print(f"{name:<8}{rule:<10}{psnr:>7.2f}{share:>11.3f}{beyond:>11.4f}{seen:>8.2f}")
-    print(f"\n{'way':<8}{'frame':<12}{'core-ms':>9}")
+            quality.add(rule, name, psnr, share, beyond, seen)
+    cost = results.Table("cost", {"frame": "", "way": "", "core-ms": ".0f"})
     for width, height in FRAMES:
         texture = np.random.default_rng(0).random((height // ratio, width // ratio, 3), np.float32)
         for name in ("cubic", "sharp"):
@@ -81,7 +85,8 @@ def main() -> None:
             for _ in range(3):
                 UPSCALERS[name](texture, (width, height))
             spent = (time.process_time() - begin) / 3 * 1e3
-            print(f"{name:<8}{f'{width}x{height}':<12}{spent:>9.0f}")
+            cost.add(f"{width}x{height}", name, spent)
+    results.record(arguments, "upscale", quality, cost)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python benchmarks/web_page.py [--ruleset elements] [--sizes 128 256 512] [--steps 60]
 
-*Table*: with the weights in a table, as on a graphics card; *baked*: as literals in the shader, as
-the page does it where there is no card. Steps a second, the median of three runs.
+*Table*: with the weights in a table, as on a GPU; *literals*: as literals in the shader, as the
+page does it where there is no GPU. Steps a second, the median of three runs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import shutil
 import statistics
 import tempfile
 from pathlib import Path
+
+import results
 
 from ncavideo.nca.ruleset import open_ruleset
 from ncavideo.web.export import export
@@ -40,10 +42,12 @@ def main() -> None:
     parser.add_argument("--ruleset", default="elements")
     parser.add_argument("--sizes", type=int, nargs="+", default=[128, 256, 512])
     parser.add_argument("--steps", type=int, default=60)
+    results.add_record(parser)
     arguments = parser.parse_args()
     from playwright.sync_api import sync_playwright
 
-    print(f"{'cells':<10}{'weights':<9}{'ready after, ms':>16}{'steps a second':>16}")
+    numbers = {"ready after, ms": ".0f", "steps a second": ".0f"}
+    table = results.Table("rates", {"cells": "", "weights": "", **numbers})
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         path = Path(folder) / "page.html"
         export(open_ruleset(arguments.ruleset), path)
@@ -59,9 +63,9 @@ def main() -> None:
                     runs.append(tab.evaluate(MEASURE, [size, baked, steps]))
                     tab.close()
                 ready, rate = (statistics.median(values) for values in zip(*runs, strict=True))
-                name = "baked" if baked else "table"
-                print(f"{f'{size}x{size}':<10}{name:<9}{ready:>16.0f}{rate:>16.1f}", flush=True)
+                table.add(f"{size}x{size}", "literals" if baked else "table", ready, rate)
         browser.close()
+    results.record(arguments, "web_page", table)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ FOLDERS = ("examples", "presets")
 SUFFIXES = (".jpg", ".png")
 # Files that GitHub and the source distribution want elsewhere, by the names of their pages.
 PAGES = {
-    "benchmarks/NOTES.md": "notes.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
 }

@@ -6,7 +6,8 @@ from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.device import free_memory
 from ncavideo.video.reader import ClipInfo
 
-# Measured (benchmarks/NOTES.md): the program itself, and the frames and fields between stages.
+# Measured as `benchmarks/render.py` does: the program itself, and the frames and fields between
+# stages.
 BASE = 230e6
 PER_PIXEL, PER_CELL = 260, 300  # bytes; cells beside pixels
 COMFORT = 0.9  # of what is free

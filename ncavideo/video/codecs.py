@@ -67,7 +67,7 @@ CODECS = {
     # Macroblock-tree rate control is off: with AVX-512 its propagation gives other bits from run to
     # run, even on one thread, and one seed must give one file. One reference frame: a living
     # texture does not return to what it was, so that looking further back finds nothing and costs
-    # a sixth of the time (benchmarks/NOTES.md).
+    # a sixth of the time (docs/research/pipeline.md).
     "h264": Codec(
         "libx264",
         "yuv420p",

@@ -178,7 +178,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     reference = (tmp_path / "site" / "commands" / "index.html").read_text("utf-8")
     for name in main.commands:
         assert f"ncavideo {name}" in reference or f">{name}<" in reference, name
-    beside = ("changelog", "contributing", "notes")
+    beside = ("changelog", "contributing", "benchmarks/speed")
     for page in (*beside, "train", "how", "figures", "developers", "promises", "presets", "ui"):
         assert (tmp_path / "site" / page / "index.html").is_file()
     live = tmp_path / "site" / "live"

@@ -22,10 +22,10 @@ A step adds a small change to a large state, and a float16 state near 1 moves by
 all. In `elements`, whose channels change by 0.01 in the median, 0.7 % of the changes vanish, and it
 looks the same after 2,000 steps; in the same network slowed down 30 times 10 % vanish, and after
 2,000 steps its error is 15 times that of `mixed`. A rule set that somebody trains tomorrow may be
-slow, and instructions, not bytes, are expected to limit the kernel (`benchmarks/NOTES.md`), so the
-state stays float32 unless asked otherwise. Operands carry 11 significant bits either way, float16
-or tf32, within float16's range of 65504; but Triton cuts tf32 off where float16 is rounded (3 to 4
-times the error), and tf32 runs at half the rate.
+slow, and instructions, not bytes, are expected to limit the kernel (`benchmarks/gpu_static.py`), so
+the state stays float32 unless asked otherwise. Operands carry 11 significant bits either way,
+float16 or tf32, within float16's range of 65504; but Triton cuts tf32 off where float16 is rounded
+(3 to 4 times the error), and tf32 runs at half the rate.
 """
 
 from __future__ import annotations
