@@ -1,6 +1,6 @@
 """How well people are found: masks beside hand-drawn ones, their calm, small people, the cost.
 
-    python benchmarks/segmentation.py [--part masks|small|cost]
+    python benchmarks/segmentation.py [--part masks|small|cost] [--record]
 
 masks: `carphone_pristine.mp4`, 2x2 pixels a cell. IoU with the masks of twelve frames that were
 drawn by hand (tests/control/carphone_masks.json); moved: of 10,000 cells where the picture stands
@@ -20,6 +20,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import results
 from clips import bikes, carphone, frames
 
 from ncavideo.control import make_field
@@ -68,29 +69,30 @@ def moved(masks: list[np.ndarray], seen: list[View]) -> float:
     return changed / still
 
 
-def compare_masks() -> None:
-    """Print IoU and movement of masks, with and without the flow."""
+def compare_masks() -> results.Table:
+    """Return IoU and movement of masks, with and without the flow."""
     seen, reference = views(), drawn()
     raw = Person()
     ways = {"each frame by itself": [raw(view)[0] for view in seen]}
     for every in (1, 3, 6):
         field = make_field(parse_control(f"segment:person,every={every}"), Context(Path()))
         ways[f"every={every}"] = [field.values(view).copy() for view in seen]
-    print("| masks | IoU, mean | IoU, least | moved, of 10,000 |\n| --- | --- | --- | --- |")
+    columns = {"masks": "", "IoU, mean": ".3f", "IoU, least": ".3f", "moved": ".0f"}
+    table = results.Table("masks", columns)
     for name, masks in ways.items():
         found = [overlap(masks[number], there) for number, there in reference.items()]
-        print(
-            f"| {name} | {np.mean(found):.3f} | {min(found):.3f} | {moved(masks, seen) * 1e4:.0f} |"
-        )
+        table.add(name, np.mean(found), min(found), moved(masks, seen) * 1e4)
+    return table
 
 
-def find_small() -> None:
-    """Print how many people of a size are found, and what is found where nobody is."""
+def find_small() -> results.Table:
+    """Return how many people of a size are found; print what is found where nobody is."""
     man, time = next(frames(carphone()))
     share = cv2.resize(Person()(make_view(man, 144, 176, time))[0], (176, 144))
     rows = np.flatnonzero((share > 0.5).any(1))
     street = [rgb for rgb, _ in frames(bikes())]
-    print("| height of the frame | found | IoU where found, median |\n| --- | --- | --- |")
+    columns = {"height of the frame": "g", "found": "", "IoU where found, median": ".2f"}
+    table = results.Table("small", columns)
     for size in (0.5, 0.3, 0.2, 0.15, 0.1, 0.07):
         overlaps = []
         for number in (0, 20, 60, 200, 240):
@@ -111,8 +113,8 @@ def find_small() -> None:
                 found = Person()(make_view(picture.astype(np.uint8), *grid, 0.0))[0]
                 overlaps.append(overlap(found, there > 0.5))
         hits = [value for value in overlaps if value > 0.5]
-        median = f"{statistics.median(hits):.2f}" if hits else "-"
-        print(f"| {size:g} | {len(hits)} of {len(overlaps)} | {median} |")
+        median = statistics.median(hits) if hits else None
+        table.add(size, f"{len(hits)} of {len(overlaps)}", median)
     empty = []
     for number in (0, 20, 60, 200, 240):
         high, wide = street[number].shape[:2]
@@ -120,10 +122,11 @@ def find_small() -> None:
         empty.append(float((found > 0.5).mean()))
     print("share of the frame taken for people in five frames without: ", end="")
     print(", ".join(f"{share:.4f}" for share in empty))
+    return table
 
 
-def time_renders(repeats: int, seconds: float) -> None:
-    """Print how long renders take with segmentation and without, in turns."""
+def time_renders(repeats: int, seconds: float) -> results.Table:
+    """Return how long renders take with segmentation and without, in turns."""
     ways = {"luminance": (), "segment:person": ("fire=segment:person",)}
     spent: dict[str, list[float]] = {name: [] for name in ways}
     with tempfile.TemporaryDirectory() as folder:
@@ -142,22 +145,31 @@ def time_renders(repeats: int, seconds: float) -> None:
                 if number:  # the first one compiles
                     spent[name].append(report.seconds)
     plain = statistics.median(spent["luminance"])
-    print("| control | seconds, median | least | most | beside luminance |\n" + "| --- " * 5 + "|")
+    columns = {"control": "", "seconds, median": ".1f", "least": ".1f", "most": ".1f"}
+    table = results.Table("cost", {**columns, "beside luminance": ".2f"})
     for name, times in spent.items():
         median = statistics.median(times)
-        cells = f"{median:.1f} | {min(times):.1f} | {max(times):.1f} | {median / plain:.2f}"
-        print(f"| {name} | {cells} |")
+        table.add(name, median, min(times), max(times), median / plain)
+    return table
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--part", choices=["masks", "small", "cost"])
     parser.add_argument("--repeats", type=int, default=5, help="renders of each kind, for cost")
     parser.add_argument("--seconds", type=float, default=3.0, help="of the clip, for cost")
+    results.add_record(parser)
     asked = parser.parse_args()
+    tables = []
     if asked.part in (None, "masks"):
-        compare_masks()
+        tables.append(compare_masks())
     if asked.part in (None, "small"):
-        find_small()
+        tables.append(find_small())
     if asked.part in (None, "cost"):
-        time_renders(asked.repeats, asked.seconds)
+        tables.append(time_renders(asked.repeats, asked.seconds))
+    results.record(asked, "segmentation", *tables)
+
+
+if __name__ == "__main__":
+    main()
