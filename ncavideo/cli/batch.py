@@ -151,6 +151,9 @@ def _bars(jobs: list[Job], quiet: bool) -> Iterator[tuple[Any, Any]]:
                 bar.reset(news.frames)
                 bar.set_description(plain(news.job.clip.name), refresh=False)
             bar.update(max(news.done - bar.n, 0))
+            if news.elsewhere and not quiet:
+                said = f"waiting for another batch that is at work on {plain(news.job.output)}"
+                total.write(said, file=sys.stderr)
 
     def finished(job: Job, entry: Entry) -> None:
         with lock:
