@@ -405,7 +405,8 @@ def test_what_cannot_be_asked_for(folder: Path, tmp_path: Path) -> None:
     twice = [str(folder / "plain.mp4")] * 2
     with pytest.raises(UserError, match="would both become"):
         find_jobs(twice, tmp_path, ASKED)
-    for template in ("{clip}", "same.mp4", "{stem"):
+    for template in ("{clip}", "same.mp4", "{stem", "{stem:d}", "{stem:99999999999999999999}",
+                     "{number:d}", "{stem!q}"):  # fmt: skip
         with pytest.raises(UserError, match="template"):
             find_jobs(twice[:1], tmp_path, ASKED, template=template)
     (tmp_path / "bare").mkdir()
