@@ -194,7 +194,8 @@ class Work:
             _remove_held(self.folder)
         else:
             for leftover in self.folder.glob("*.part*"):
-                leftover.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # the next start removes it
+                    leftover.unlink(missing_ok=True)
         self._lock.release()
 
 
