@@ -28,11 +28,12 @@ from ncavideo.cli.main import main
 from ncavideo.control.driver import Driver
 from ncavideo.control.field import Context, make_view
 from ncavideo.control.levels import ClipRange
-from ncavideo.nca.ruleset import open_ruleset
+from ncavideo.nca.ruleset import find_ruleset, open_ruleset
 from ncavideo.rendering.checkpoint import SEGMENT, State, Work, fingerprint, remove, unfinished
 from ncavideo.rendering.frame_renderer import Painter
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.render import RenderProgress, render
+from ncavideo.rendering.rule_order import in_order
 from ncavideo.util.errors import BusyError, OutputError, UserError
 from ncavideo.video.packets import DIGEST, HEAD, MAGIC, PacketFile, read_packets
 from ncavideo.video.reader import VideoReader
@@ -738,3 +739,30 @@ def test_doctor_does_not_say_that_it_removed_what_stays(
     monkeypatch.chdir(tmp_path)
     assert doctor.clean() == [goes]
     assert list(tmp_path.iterdir()) == [stays]
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0 or not shutil.which("setpriv"),
+    reason="only root can give a folder away and then do without its own powers",
+)
+def test_another_users_folder_is_one_sentence(clip: Path, tmp_path: Path) -> None:
+    out, options = tmp_path / "out.mp4", RenderOptions(rules=("fire",))
+    ruleset = find_ruleset(options.rules, None)
+    key = fingerprint(clip, ruleset, in_order(options, ruleset))
+    work = Work(out, key, {}, fresh=False)
+    work.release(done=True)
+    work.folder.mkdir(0o700)
+    (work.folder / "kept").touch()
+    os.chown(work.folder, 65534, 65534)
+    for command, code in ((["render", clip, "--rules", "fire", "-o", out], 2),
+                          (["doctor", "--clean"], None)):  # fmt: skip
+        done = subprocess.run(
+            ["setpriv", "--bounding-set", "-dac_override,-dac_read_search,-fowner",
+             sys.executable, "-m", "ncavideo", *map(str, command)],
+            cwd=tmp_path, capture_output=True, text=True,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr
+        assert (work.folder / "kept").exists()
+        if code is not None:
+            told = f"ncavideo: the folder {work.folder} cannot be used: Permission denied\n"
+            assert (done.returncode, done.stderr) == (code, told)
