@@ -158,7 +158,8 @@ def _bars(jobs: list[Job], quiet: bool) -> Iterator[tuple[Any, Any]]:
     def finished(job: Job, entry: Entry) -> None:
         with lock:
             total.update()
-            if entry.state != "done" and not quiet:
+            # What failed is an error, not a report: it is told even with --quiet.
+            if entry.state == "failed" or (entry.state != "done" and not quiet):
                 said = plain(f"{entry.state}: {entry.clip}: {entry.reason}")
                 total.write(said, file=sys.stderr)
 

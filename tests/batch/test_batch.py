@@ -164,6 +164,7 @@ def test_a_worker_that_cannot_be_started_fails_its_clip(
     assert result.exit_code == 1
     found = json.loads(result.stdout)
     assert (found["done"], found["failed"]) == (0, 9)
+    assert result.stderr.count("failed: ") == 9
     assert {job["reason"] for job in found["jobs"]} == {
         "its process died (it cannot be started: No such file or directory)"
     }
