@@ -24,6 +24,8 @@ TITLE = "ncavideo"
 MOST_UPLOAD = 8.0  # GB a file
 # Uploads that were never taken, and pictures of sessions that ended without a word.
 SWEEP, OLD = 3600, 24 * 3600  # seconds
+# A tab whose stream was cut is gone for good, or it has come back by now.
+LOOK, ABSENT = 60.0, 1800.0  # seconds
 
 
 def serve(
@@ -60,6 +62,7 @@ def serve(
 
         from ncavideo.app.first_script import FirstScript
         from ncavideo.app.guard import Guard
+        from ncavideo.app.presence import Presence
         from ncavideo.app.service import Service
 
         port = _free_port(host, port)
@@ -86,6 +89,7 @@ def serve(
                 app_kwargs={
                     "middleware": [
                         Middleware(Guard, host, allowed_hosts, most_bytes),
+                        Middleware(Presence, service.sessions),
                         Middleware(FirstScript, _part("page.js")),
                     ]
                 },
@@ -99,7 +103,8 @@ def serve(
             # What stops a service cleans up after it as well.
             asked_to_end = threading.Event()
             signal.signal(signal.SIGTERM, lambda *_: asked_to_end.set())
-            asked_to_end.wait()
+            while not asked_to_end.wait(LOOK):
+                service.sessions.end_absent(ABSENT)
         finally:
             service.close()
             with suppress(Exception):

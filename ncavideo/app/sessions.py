@@ -7,6 +7,8 @@ import re
 import secrets
 import shutil
 import threading
+import time
+from collections import Counter
 from pathlib import Path
 from typing import Protocol
 
@@ -137,11 +139,14 @@ class Sessions:
         self._root = root
         self._lock = threading.Lock()
         self._open: dict[str, Session] = {}
+        self._streams: Counter[str] = Counter()
+        self._seen: dict[str, float] = {}  # when each was last heard of, by time.monotonic
 
     def get(self, key: str | None) -> Session:
         """Return the session of a tab; a new one at its first call."""
         key = key or ""
         with self._lock:
+            self._seen[key] = time.monotonic()
             if key not in self._open:
                 self._open[key] = Session(self._root)
             return self._open[key]
@@ -150,8 +155,35 @@ class Sessions:
         """End a tab's session."""
         with self._lock:
             session = self._open.pop(key or "", None)
+            self._seen.pop(key or "", None)
         if session is not None:
             session.close()
+
+    def arrive(self, key: str) -> None:
+        """Note that a tab holds a stream, one more if it has some."""
+        with self._lock:
+            self._streams[key] += 1
+
+    def leave(self, key: str) -> None:
+        """Note that a tab's stream has ended."""
+        with self._lock:
+            self._streams[key] -= 1
+            if not self._streams[key]:
+                del self._streams[key]
+            if key in self._open:
+                self._seen[key] = time.monotonic()
+
+    def end_absent(self, patience: float) -> None:
+        """End the sessions without a stream that were not heard of for `patience` seconds."""
+        now = time.monotonic()
+        with self._lock:
+            absent = [
+                key
+                for key in self._open
+                if not self._streams[key] and now - self._seen[key] > patience
+            ]
+        for key in absent:
+            self.end(key)
 
     def end_all(self) -> None:
         """End all of them."""

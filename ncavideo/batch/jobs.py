@@ -177,6 +177,11 @@ def _check_template(template: str) -> None:
             f"--template {template!r} must hold {{stem}} or {{number}}, and may hold"
             f" {', '.join('{' + place + '}' for place in PLACES)}"
         )
+    try:
+        template.format(**dict.fromkeys(PLACES, "1"))
+    # `{stem:d}`, `{stem[a]}`, `{stem.x}`, `{stem:99999999999}`
+    except (ValueError, LookupError, TypeError, AttributeError, MemoryError) as error:
+        raise UserError(f"--template {template!r} is not a template: {error}") from error
 
 
 def _named(template: str, clip: Place, options: RenderOptions, number: int) -> str:

@@ -13,8 +13,11 @@ from pathlib import Path
 from ncavideo.batch.jobs import Job
 from ncavideo.batch.urls import Place, hidden
 from ncavideo.util.errors import OutputError, UserError
+from ncavideo.util.lock import Claims
+from ncavideo.video.numbered import is_numbered, numbered
 
 NAME = ".ncavideo-batch.sqlite"
+LOCK = ".lock"  # what the name of a journal's lock ends with
 QUEUED, RUNNING, DONE, FAILED, SKIPPED = "queued", "running", "done", "failed", "skipped"
 SCHEMA = """
 create table if not exists jobs (
@@ -48,6 +51,9 @@ class Entry:
 class Journal:
     """The journal in the file `path`; used by several threads of one process.
 
+    `claims`: which jobs, by their keys, which process is at work on. Other batches may use the same
+    journal at the same time; nothing is to be noted of a job without its claim.
+
     Every method raises `OutputError` when the file can be neither read nor written any more: its
     disk is full, its pages are damaged, or its table is another program's.
     """
@@ -62,6 +68,13 @@ class Journal:
             self._base.commit()
         except sqlite3.Error as error:
             raise UserError(f"the journal {path} cannot be used ({error})") from error
+        try:
+            self.claims = Claims(path.with_name(path.name + LOCK))
+        except OSError as error:
+            self._base.close()
+            raise UserError(
+                f"the lock of the journal {path} cannot be made ({error.strerror})"
+            ) from error
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -106,6 +119,14 @@ class Journal:
             raise OutputError(f"the journal {self._path} has lost a clip: remove it and run again")
         return Entry(*row)
 
+    def done_since(self, key: str, when: float) -> bool:
+        """Return whether a job was done at `when` (seconds since the epoch) or later."""
+        with self._transaction() as base:
+            row = base.execute(
+                "select 1 from jobs where key = ? and state = ? and changed >= ?", (key, DONE, when)
+            ).fetchone()
+        return row is not None
+
     def begin(self, key: str) -> None:
         """Note that a job is being tried."""
         self._set(key, RUNNING, "", attempt=True)
@@ -136,11 +157,22 @@ class Journal:
         """Close the file."""
         with self._lock:
             self._base.close()
+            self.claims.close()
+
+
+def is_there(output: Place) -> bool:
+    """Return whether an output is there; of numbered pictures, the first, which comes last."""
+    return _first(output).exists()
+
+
+def _first(output: Place) -> Place:
+    return numbered(output, 1) if isinstance(output, Path) and is_numbered(output) else output
 
 
 def _appeared_since(output: Place, when: float) -> bool:
     """Return whether an output is there and new. How old what is behind a URL is cannot be told."""
-    return isinstance(output, Path) and output.exists() and output.stat().st_mtime >= when - 1
+    first = _first(output)
+    return isinstance(first, Path) and first.exists() and first.stat().st_mtime >= when - 1
 
 
 def _plain(path: Place) -> str:

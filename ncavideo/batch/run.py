@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 import queue
 import threading
@@ -16,7 +17,7 @@ from typing import Any, Protocol
 
 from ncavideo.batch import ray_cluster
 from ncavideo.batch.jobs import Job, as_arguments
-from ncavideo.batch.journal import DONE, FAILED, NAME, SKIPPED, Entry, Journal
+from ncavideo.batch.journal import DONE, FAILED, NAME, SKIPPED, Entry, Journal, is_there
 from ncavideo.batch.urls import Place, Url, hidden
 from ncavideo.batch.worker_process import LostError, Process, share_of_cores
 from ncavideo.util.device import cores, free_memory
@@ -27,6 +28,7 @@ CORES_A_WORKER = 4  # a render alone keeps about as many busy
 MEMORY_A_WORKER = 1.5e9  # bytes, for a clip in full HD
 BACKOFF = 2.0  # seconds before the second try; twice as long before each other one
 LONGEST_BACKOFF = 60.0
+ELSEWHERE = 0.5  # seconds between two looks at what another batch is at work on
 LOSSES = 20  # of nodes that a job may see, beside its retries
 MOST_WORKERS = 256
 
@@ -43,12 +45,16 @@ class Host(Protocol):
 
 @dataclass(frozen=True)
 class News:
-    """What a worker has to tell: which `worker`, of which `job`, and how far it is."""
+    """What a worker has to tell: which `worker`, of which `job`, and how far it is.
+
+    `elsewhere`: another batch is at work on it, and is waited for.
+    """
 
     worker: int
     job: Job
     done: int
     frames: int | None
+    elsewhere: bool = False
 
 
 @dataclass
@@ -107,15 +113,17 @@ def run_batch(
             finished(job, entry)
 
         for job in jobs:
-            entry = book.enter(job)
-            there = job.output.exists() and not job.options.overwrite
-            if entry.state == DONE and there:
-                end(job, entry)
-            elif entry.state != DONE and there:
-                book.finish(job.key, SKIPPED, f"{job.output} exists: --overwrite replaces it")
-                end(job, book.entry(job.key))
-            else:
+            entry = None
+            # Another batch may be at work on it: a worker then waits for that one.
+            if book.claims.claim(job.key):
+                try:
+                    entry = _settled(book, job)
+                finally:
+                    book.claims.let_go(job.key)
+            if entry is None:
                 waiting.put(job)
+            else:
+                end(job, entry)
         team = [
             _Worker(index, host, waiting, book, retries, news, end)
             for index, host in enumerate(hosts[: waiting.qsize()])
@@ -190,6 +198,23 @@ def _gpus(jobs: Sequence[Job]) -> int:
     return int(torch.cuda.device_count())
 
 
+def _settled(book: Journal, job: Job, since: float = math.inf) -> Entry | None:
+    """Return a job's entry if there is nothing to do, None if it is to be rendered.
+
+    Even with --overwrite there is not if it was done after `since` (seconds since the epoch). The
+    job has to be claimed.
+    """
+    entry = book.enter(job)
+    there = is_there(job.output)
+    if entry.state == DONE and there:
+        fresh = not job.options.overwrite or book.done_since(job.key, since)
+        return entry if fresh else None
+    if not there or job.options.overwrite:
+        return None
+    book.finish(job.key, SKIPPED, f"{job.output} exists: --overwrite replaces it")
+    return book.entry(job.key)
+
+
 def _failed(job: Job, reason: str) -> Entry:
     """Return the entry of a job that the journal may know nothing of."""
     return Entry(job.key, hidden(job.clip), hidden(job.output), FAILED, 0, reason, 0, 0.0)
@@ -212,6 +237,7 @@ class _Worker(threading.Thread):
         self._index, self._host, self._waiting, self._journal = index, host, waiting, journal
         self._retries, self._news, self._finished = retries, news, finished
         self._leaving, self.ended = threading.Event(), threading.Event()
+        self._since, self._waited_for = time.time(), set[str]()
 
     def run(self) -> None:
         """Render until nothing is left; `ended` tells that nothing is being done any more."""
@@ -226,9 +252,11 @@ class _Worker(threading.Thread):
                 job = self._waiting.get_nowait()
             except queue.Empty:
                 return
+            if not self._journal.claims.claim(job.key):
+                self._put_off(job)
+                continue
             try:
-                self._work_on(job)
-                entry = self._journal.entry(job.key)
+                entry = _settled(self._journal, job, self._since) or self._work_on(job)
             except OutputError as error:
                 entry = _failed(job, str(error))
             except Exception as error:
@@ -236,16 +264,32 @@ class _Worker(threading.Thread):
                 crash("batch.crashed")
                 entry = _failed(job, f"it cannot be rendered ({type(error).__name__}: {error})")
                 self._note(entry)
+            finally:
+                self._journal.claims.let_go(job.key)
             level = logging.INFO if entry.state == DONE else logging.ERROR
             event("batch.job", level, worker=self._index, **asdict(entry))
             self._finished(job, entry)
+
+    def _put_off(self, job: Job) -> None:
+        """Put a job back that another batch is at work on, and wait a moment if it was before.
+
+        If that batch ends without it, this one renders it.
+        """
+        if job.key in self._waited_for:
+            self._leaving.wait(ELSEWHERE)
+        else:
+            self._waited_for.add(job.key)
+            event("batch.elsewhere", worker=self._index, output=hidden(job.output))
+            self._news(News(self._index, job, 0, None, elsewhere=True))
+        self._waiting.put(job)
 
     def _note(self, entry: Entry) -> None:
         """Write an entry into the journal, if that can be done."""
         with suppress(OutputError):
             self._journal.finish(entry.key, entry.state, entry.reason)
 
-    def _work_on(self, job: Job) -> None:
+    def _work_on(self, job: Job) -> Entry:
+        """Render a job, again if need be; return how it ended."""
         tries = losses = 0
         while not self._leaving.is_set():
             self._journal.begin(job.key)
@@ -260,8 +304,9 @@ class _Worker(threading.Thread):
                 losses += lost.blameless
                 tries += not lost.blameless
             if not again or tries > self._retries or losses > LOSSES:
-                return
+                break
             self._leaving.wait(min(LONGEST_BACKOFF, BACKOFF * 2 ** (tries + losses - 1)))
+        return self._journal.entry(job.key)
 
     def _try(self, job: Job) -> bool:
         """Render one clip; return whether it failed in a way that may pass."""

@@ -170,11 +170,15 @@ def _bars(jobs: list[Job], quiet: bool) -> Iterator[tuple[Any, Any]]:
                 bar.reset(news.frames)
                 bar.set_description(plain(news.job.clip.name), refresh=False)
             bar.update(max(news.done - bar.n, 0))
+            if news.elsewhere and not quiet:
+                said = f"waiting for another batch that is at work on {plain(news.job.output)}"
+                total.write(said, file=sys.stderr)
 
     def finished(job: Job, entry: Entry) -> None:
         with lock:
             total.update()
-            if entry.state != "done" and not quiet:
+            # What failed is an error, not a report: it is told even with --quiet.
+            if entry.state == "failed" or (entry.state != "done" and not quiet):
                 said = plain(f"{entry.state}: {entry.clip}: {entry.reason}")
                 total.write(said, file=sys.stderr)
 

@@ -197,6 +197,7 @@ def train_command(
                 device=device,
                 sheet_every=sheet_every,
                 resume=not fresh,
+                overwrite=overwrite,
                 report=lambda news: bar(
                     news.iteration, parsed.iterations, f"loss {news.losses['total']:.3f}"
                 ),

@@ -169,8 +169,11 @@ class RuleSet:
             self.name, facts, {rule: _swatch(self, rule) for rule in self.rule_names}
         )
 
-    def save(self, path: Path) -> None:
-        """Write the rule set; the file appears under its name only when it is complete."""
+    def save(self, path: Path, overwrite: bool = True) -> None:
+        """Write the rule set; the file appears under its name only when it is complete.
+
+        Without `overwrite` nothing that is there is replaced: see `atomic_write.publish`.
+        """
         from safetensors.numpy import save
 
         document = {
@@ -189,7 +192,7 @@ class RuleSet:
         arrays = {"w1": self.w1, "b1": self.b1, "w2": self.w2}
         text = json.dumps(document, ensure_ascii=False, sort_keys=True)
         data = save({k: np.ascontiguousarray(v) for k, v in arrays.items()}, {"ncavideo": text})
-        with replacing(path) as partial:
+        with replacing(path, overwrite) as partial:
             partial.write_bytes(data)
 
     @classmethod

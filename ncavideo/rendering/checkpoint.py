@@ -193,7 +193,8 @@ class Work:
             _remove_held(self.folder)
         else:
             for leftover in self.folder.glob("*.part*"):
-                leftover.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # the next start removes it
+                    leftover.unlink(missing_ok=True)
         self._lock.release()
 
 
@@ -233,7 +234,8 @@ def _remove_held(folder: Path) -> bool:
 def remove(folder: Path) -> bool:
     """Remove an unfinished render's folder; return False if it stays.
 
-    So it does if somebody is at work in it, or if it is a link to a folder of somebody's own.
+    So it does if somebody is, or may be, at work in it, or if it is a link to a folder of
+    somebody's own.
     """
     try:
         if folder.is_symlink():
@@ -242,7 +244,7 @@ def remove(folder: Path) -> bool:
     except (BusyError, OSError):
         return False
     with contextlib.closing(lock):
-        return _remove_held(folder)
+        return not lock.refused and _remove_held(folder)
 
 
 @dataclass(frozen=True)

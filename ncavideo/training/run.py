@@ -58,6 +58,7 @@ def train(
     sheet_every: int = 250,
     checkpoint_every: int = 100,
     resume: bool = True,
+    overwrite: bool = True,
     report: Callable[[Progress], None] = lambda progress: None,
     note: Callable[[str], None] = lambda text: None,
 ) -> RuleSet:
@@ -65,11 +66,12 @@ def train(
 
     Goes on from the folder's checkpoint if there is one and `resume` is set. On Ctrl-C and SIGTERM
     the run is saved before `KeyboardInterrupt` leaves. A loss that is not finite takes the run back
-    to its last checkpoint with a smaller rate. `note` gets sentences that the user should read.
+    to its last checkpoint with a smaller rate. Without `overwrite` an output that is there, even
+    one that appeared meanwhile, is left alone. `note` gets sentences that the user should read.
     Raises `UserError` for unusable pictures or a checkpoint of another recipe, `OutputError` when
     the disk is full, memory runs out or the loss overflows again and again.
     """
-    check_output(output, (SUFFIX,), overwrite=True)
+    check_output(output, (SUFFIX,), overwrite)
     if not _is_folder(folder):
         raise UserError(f"{folder} cannot be the run's folder: it is something else")
     where = torch.device(choose_device(device))
@@ -95,7 +97,7 @@ def train(
                 )  # fmt: skip
                 run.finish()
             ruleset = to_ruleset(trainer)
-            ruleset.save(output)
+            ruleset.save(output, overwrite)
             event("train.done", output=output, iterations=trainer.iteration)
     except OSError as error:
         raise OutputError(f"cannot write the run: {error.strerror or error}") from error

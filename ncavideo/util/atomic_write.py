@@ -153,7 +153,9 @@ def _move_without_replacing(source: Path, target: Path) -> None:
         if isinstance(error, OSError) and error.errno not in NO_LINKS:
             raise
     else:
-        source.unlink()
+        # It is there, whatever becomes of its other name.
+        with suppress(OSError):
+            source.unlink()
         return
     if _renamed_exclusively(source, target):
         return

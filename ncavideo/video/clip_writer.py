@@ -96,7 +96,10 @@ class ClipWriter(Writer):
         options = {"fflags": "+bitexact"}
         if self._kind in ("mp4", "mov"):
             options["movflags"] = "+faststart"
-        self._container = open_output(str(self._partial), format=self._kind, options=options)
+        try:
+            self._container = open_output(str(self._partial), format=self._kind, options=options)
+        except (av.error.FFmpegError, OSError) as error:
+            raise self._failed(error) from error
         self._stream = self._encoder.add_stream(self._container)
         if self._kind != "gif":
             shift = float(self._shift * self._info.time_base)
@@ -124,7 +127,8 @@ class ClipWriter(Writer):
             with contextlib.suppress(av.error.FFmpegError, OSError):
                 self._container.close()
             self._container = None
-        self._partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # an error on the way out would hide the one before it
+            self._partial.unlink(missing_ok=True)
 
     def _open_segment(self) -> Segment:
         """Start an encoder of its own for a segment; its packets go into a file of their own."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import itertools
 import os
-import re
 import shutil
 from pathlib import Path
 
@@ -13,9 +13,8 @@ import numpy as np
 
 from ncavideo.util.atomic_write import hidden_sibling, publish
 from ncavideo.util.errors import OutputError, UserError
+from ncavideo.video.numbered import is_numbered, numbered
 from ncavideo.video.writer import Writer
-
-PICTURE_PATTERN = re.compile(r"%0?(\d*)d")
 
 
 class PictureWriter(Writer):
@@ -26,7 +25,7 @@ class PictureWriter(Writer):
 
     def __init__(self, pattern: Path, overwrite: bool) -> None:
         super().__init__()
-        if len(PICTURE_PATTERN.findall(pattern.name)) != 1:
+        if not is_numbered(pattern):
             raise UserError(f"{pattern.name} needs a place for the number: as frame_%05d.png")
         self._pattern, self._overwrite, self._count = pattern, overwrite, 0
         if os.path.lexists(self._name(1)) and not overwrite:
@@ -39,11 +38,7 @@ class PictureWriter(Writer):
         self._folder: Path | None = folder
 
     def _name(self, number: int) -> Path:
-        return self._pattern.with_name(
-            PICTURE_PATTERN.sub(
-                lambda found: str(number).zfill(int(found[1] or 0)), self._pattern.name
-            )
-        )
+        return numbered(self._pattern, number)
 
     def write(self, rgb: np.ndarray, pts: int, duration: int | None = None) -> None:
         """Write one picture; its time is not kept."""
@@ -65,19 +60,33 @@ class PictureWriter(Writer):
             return
         try:
             names = [self._name(number) for number in range(1, self._count + 1)]
-            taken = [name for name in names if os.path.lexists(name)]
-            if taken and not self._overwrite:
+            taken = [] if self._overwrite else self._taken(names)
+            if taken:
                 kept = self._kept()
                 raise OutputError(
                     f"{taken[0]} appeared meanwhile and is left alone: the finished pictures are in"
                     f" {kept}"
                 )
-            for number, name in enumerate(names, start=1):
-                publish(self._folder / str(number), name, self._overwrite)
+            # The first comes last: where it is, all are, however this ends.
+            for number, name in reversed(list(enumerate(names, start=1))):
+                if self._overwrite or not os.path.lexists(name):
+                    publish(self._folder / str(number), name, self._overwrite)
         except OSError as error:
             raise OutputError(f"cannot write {self._pattern}: {error.strerror}") from error
         finally:
             self.abort()
+
+    def _taken(self, names: list[Path]) -> list[Path]:
+        """Return the names that hold anything but the very picture which belongs there.
+
+        That is the same render's, killed while it moved its pictures.
+        """
+        assert self._folder is not None
+        return [
+            name
+            for number, name in enumerate(names, start=1)
+            if os.path.lexists(name) and not _same_bytes(name, self._folder / str(number))
+        ]
 
     def _kept(self) -> Path:
         """Move the pictures, under their names, into a folder that was not there; return it."""
@@ -99,3 +108,10 @@ class PictureWriter(Writer):
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+
+def _same_bytes(one: Path, other: Path) -> bool:
+    try:
+        return not one.is_symlink() and one.is_file() and filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False

@@ -72,7 +72,8 @@ class PacketFile:
             # What is still in memory has no place to go where the disk is full.
             with contextlib.suppress(OSError):
                 self._file.close()
-            self._partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._partial.unlink(missing_ok=True)
 
     def __enter__(self) -> PacketFile:
         return self

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 
 from ncavideo.batch.jobs import Job, find_jobs
 from ncavideo.batch.journal import NAME, Entry, Journal
-from ncavideo.batch.run import run_batch
+from ncavideo.batch.run import News, run_batch
 from ncavideo.batch.worker_process import Process
 from ncavideo.cli.main import main
 from ncavideo.rendering.options import RenderOptions
@@ -155,6 +155,7 @@ def test_a_worker_that_cannot_be_started_fails_its_clip(
     assert result.exit_code == 1
     found = json.loads(result.stdout)
     assert (found["done"], found["failed"]) == (0, 9)
+    assert result.stderr.count("failed: ") == 9
     assert {job["reason"] for job in found["jobs"]} == {
         "its process died (it cannot be started: No such file or directory)"
     }
@@ -230,6 +231,91 @@ def test_a_worker_ends_in_peace(clip: Path, tmp_path: Path) -> None:
     assert worker.stderr is not None
     assert worker.stderr.read() == b""
     assert (tmp_path / "o.mp4").exists()
+
+
+def pictures_list(clip: Path, folder: Path) -> Path:
+    list_ = folder / "list.toml"
+    list_.write_text(f'[[job]]\nclip = "{clip}"\noutput = "f_%04d.png"\n')
+    return list_
+
+
+def test_numbered_pictures_are_not_rendered_twice(clip: Path, tmp_path: Path) -> None:
+    out, list_ = tmp_path / "out", pictures_list(clip, tmp_path)
+    command = ["batch", list_, "--out-dir", out, *QUICK, "--json", "--quiet"]
+    (first,) = json.loads(run(*command).stdout)["jobs"]
+    assert (first["state"], first["frames"]) == ("done", 5)
+    again = run(*command)
+    assert again.exit_code == 0
+    assert json.loads(again.stdout)["jobs"] == [first]
+    # Somebody else's are left alone, and told as such.
+    (out / NAME).unlink()
+    (skipped,) = json.loads(run(*command).stdout)["jobs"]
+    assert (skipped["state"], skipped["attempts"]) == ("skipped", 0)
+    (out / "f_0001.png").unlink()
+    assert json.loads(run(*command).stdout)["jobs"][0]["state"] == "done"
+
+
+def equal_batches(clip: Path, tmp_path: Path, *more: str) -> list[dict[str, Any]]:
+    """Start two equal batches of four clips and numbered pictures at once; return their reports."""
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for index in range(4):
+        (source / f"{index}.mp4").write_bytes(clip.read_bytes())
+    list_ = pictures_list(clip, tmp_path)
+    command = [sys.executable, "-m", "ncavideo", "batch", source, list_, "--out-dir", out,
+               *QUICK, "--workers", 2, "--json", *more]  # fmt: skip
+    both = [
+        subprocess.Popen([str(a) for a in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    reports = []
+    for batch in both:
+        told, errors = batch.communicate(timeout=240)
+        assert (batch.returncode, b"failed" in errors) == (0, False), errors
+        reports.append(json.loads(told))
+    return reports
+
+
+@pytest.mark.parametrize("more", [(), ("--overwrite",)])
+def test_two_equal_batches_share_the_work(
+    clip: Path, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    """Whole outputs were once journalled as failed: the other batch had made them."""
+    one, other = equal_batches(clip, tmp_path, *more)
+    for report in (one, other):
+        assert (report["done"], report["failed"], report["skipped"]) == (5, 0, 0)
+        assert [job["attempts"] for job in report["jobs"]] == [1] * 5
+    assert [job["output"] for job in one["jobs"]] == [job["output"] for job in other["jobs"]]
+    assert one["jobs"] == other["jobs"]
+
+
+def test_a_batch_takes_over_from_one_that_was_killed(clip: Path, tmp_path: Path) -> None:
+    out, job = tmp_path / "out", Job(clip, tmp_path / "out" / "o.mp4", RenderOptions(**ASKED))
+    out.mkdir()
+    hold = (
+        "import sys, time; from pathlib import Path; from ncavideo.batch.journal import Journal\n"
+        "claims = Journal(Path(sys.argv[1])).claims; print(claims.claim(sys.argv[2]), flush=True)\n"
+        "time.sleep(600)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", hold, out / NAME, job.key],
+                             stdout=subprocess.PIPE)  # fmt: skip
+    assert other.stdout is not None
+    assert other.stdout.readline() == b"True\n"
+    waited: list[News] = []
+
+    def news(told: News) -> None:
+        if told.elsewhere:
+            waited.append(told)
+            assert not list(out.glob("*.mp4"))
+            other.kill()
+
+    try:
+        report = run_batch([job], out, workers=1, news=news)
+    finally:
+        other.kill()
+        other.communicate()
+    assert [told.job for told in waited] == [job]
+    assert [(entry.state, entry.attempts) for entry in report.entries] == [("done", 1)]
 
 
 def test_existing_outputs_are_left_alone(clip: Path, tmp_path: Path) -> None:
@@ -311,7 +397,8 @@ def test_what_cannot_be_asked_for(folder: Path, tmp_path: Path) -> None:
     twice = [str(folder / "plain.mp4")] * 2
     with pytest.raises(UserError, match="would both become"):
         find_jobs(twice, tmp_path, ASKED)
-    for template in ("{clip}", "same.mp4", "{stem"):
+    for template in ("{clip}", "same.mp4", "{stem", "{stem:d}", "{stem:99999999999999999999}",
+                     "{number:d}", "{stem!q}"):  # fmt: skip
         with pytest.raises(UserError, match="template"):
             find_jobs(twice[:1], tmp_path, ASKED, template=template)
     (tmp_path / "bare").mkdir()

@@ -88,3 +88,15 @@ def test_a_full_disk_for_the_log_is_told_once(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("the log /dev/full cannot be written") == 1
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
+@pytest.mark.parametrize("words", [[*STILL, "--json", "--quiet"], ["presets", "list", "--json"]])
+def test_a_report_without_a_place_is_one_sentence(tmp_path: Path, words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*NCAVIDEO, *words], stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+        )
+    assert done.returncode == 1
+    told = "ncavideo: the report cannot be written to stdout: No space left on device\n"
+    assert done.stderr == told

@@ -13,10 +13,11 @@ import pytest
 from interrupted import make_clip
 from PIL import Image
 
-from ncavideo.nca.ruleset import open_ruleset
+from ncavideo.nca.ruleset import find_ruleset, open_ruleset
 from ncavideo.rendering.checkpoint import Work, fingerprint, remove, unfinished
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.render import render
+from ncavideo.rendering.rule_order import in_order
 from ncavideo.util.errors import UserError
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "clip.mp4"
@@ -271,3 +272,30 @@ def test_a_folder_in_the_work_folder_is_told(tmp_path: Path) -> None:
     for _ in range(2):  # the lock is let go of
         with pytest.raises(UserError, match=r"the folder .*\.work cannot be used: Is a directory"):
             Work(tmp_path / "out.mp4", "0" * 64, {}, fresh=False)
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0 or not shutil.which("setpriv"),
+    reason="only root can give a folder away and then do without its own powers",
+)
+def test_another_users_folder_is_one_sentence(clip: Path, tmp_path: Path) -> None:
+    out, options = tmp_path / "out.mp4", RenderOptions(rules=("fire",))
+    ruleset = find_ruleset(options.rules, None)
+    key = fingerprint(clip, ruleset, in_order(options, ruleset))
+    work = Work(out, key, {}, fresh=False)
+    work.release(done=True)
+    work.folder.mkdir(0o700)
+    (work.folder / "kept").touch()
+    os.chown(work.folder, 65534, 65534)
+    for command, code in ((["render", clip, "--rules", "fire", "-o", out], 2),
+                          (["doctor", "--clean"], None)):  # fmt: skip
+        done = subprocess.run(
+            ["setpriv", "--bounding-set", "-dac_override,-dac_read_search,-fowner",
+             sys.executable, "-m", "ncavideo", *map(str, command)],
+            cwd=tmp_path, capture_output=True, text=True,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr
+        assert (work.folder / "kept").exists()
+        if code is not None:
+            told = f"ncavideo: the folder {work.folder} cannot be used: Permission denied\n"
+            assert (done.returncode, done.stderr) == (code, told)

@@ -158,6 +158,20 @@ def test_stages_follow_each_other(folder: Path) -> None:
     assert (again.w1 == whole.w1).all()
 
 
+def test_an_output_that_appears_while_it_trains_is_left_alone(folder: Path) -> None:
+    output = folder / "out.safetensors"
+
+    def meanwhile(progress: Progress) -> None:
+        output.write_bytes(b"another program's")
+
+    with pytest.raises(OutputError, match=r"left alone: what was finished is .*out-2\.safe"):
+        go(small(folder, iterations=1), folder, report=meanwhile, overwrite=False)
+    assert output.read_bytes() == b"another program's"
+    assert RuleSet.load(folder / "out-2.safetensors").rule_names == ("fire", "moss")
+    with pytest.raises(UserError, match="exists"):
+        go(small(folder, iterations=1), folder, overwrite=False)
+
+
 def test_a_run_may_begin_with_another_rule_set(
     folder: Path, make_ruleset: Callable[..., RuleSet]
 ) -> None:

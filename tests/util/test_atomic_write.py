@@ -141,3 +141,16 @@ def test_two_stills_to_one_name_are_both_whole(tmp_path: Path) -> None:
         with Image.open(path) as image:
             image.load()
     assert tmp_path / "fire.png" in tmp_path.iterdir()
+
+
+def test_pictures_that_a_kill_left_half_moved_are_no_hindrance(tmp_path: Path) -> None:
+    """The first is moved last, and its own pictures do not keep a render from its names."""
+    from ncavideo.rendering.render import render
+
+    render(EXAMPLE, tmp_path / "f_%d.png", QUICK)
+    whole = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(whole) > 3
+    for name in ("f_1.png", "f_2.png"):
+        (tmp_path / name).unlink()
+    render(EXAMPLE, tmp_path / "f_%d.png", QUICK)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == whole

@@ -1,0 +1,27 @@
+"""A sample of the faults; all of them: `python tests/release/faults.py --all`.
+
+Those of a training are left to that command: each takes two trainings.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HARNESS = Path(__file__).with_name("faults.py")
+
+
+@pytest.mark.skipif(not hasattr(sys, "setdlopenflags"), reason="the harness forks")
+@pytest.mark.parametrize(("case", "sample"), [("render", 6), ("batch", 3)])
+def test_faults_are_survived(case: str, sample: int) -> None:
+    """Each in a process of its own, since it forks: pytest's may have threads."""
+    done = subprocess.run(
+        [sys.executable, HARNESS, case, "--sample", str(sample)],
+        capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{case}: {sample} of" in done.stdout
+    assert " 0 failed" in done.stdout
