@@ -216,14 +216,15 @@ def _remove_held(folder: Path) -> bool:
     """Remove a folder whose lock is held; return whether it is gone.
 
     The lock goes last: whoever takes a new one then finds nothing that is about to be removed, and
-    keeps the folder.
+    keeps the folder. The job goes before it: by that a folder half removed is known for a render's.
     """
     try:
         for path in folder.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
-            elif path.name != LOCK:
+            elif path.name not in (JOB, LOCK):
                 path.unlink()
+        (folder / JOB).unlink(missing_ok=True)
         (folder / LOCK).unlink(missing_ok=True)
         folder.rmdir()
     except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -299,3 +300,27 @@ def test_another_users_folder_is_one_sentence(clip: Path, tmp_path: Path) -> Non
         if code is not None:
             told = f"ncavideo: the folder {work.folder} cannot be used: Permission denied\n"
             assert (done.returncode, done.stderr) == (code, told)
+
+
+@pytest.mark.parametrize("removed", [0, 5, 9, 10])
+def test_a_removal_that_is_cut_short_is_still_known(
+    removed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it left was once taken for no render's folder, and nothing removed it."""
+    work = Work(tmp_path / "out.mp4", "0" * 64, {"output": "out.mp4"}, fresh=False)
+    for number in range(10):
+        work.segment(number).write_bytes(b"x")
+    unlink, gone = Path.unlink, list[Path]()
+
+    def some(path: Path, missing_ok: bool = False) -> None:
+        if len(gone) == removed:
+            raise OSError(errno.EIO, "a broken disk")
+        gone.append(path)
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "unlink", some)
+        work.release(done=True)
+    assert [render.folder for render in unfinished(tmp_path)] == [work.folder]
+    assert remove(work.folder)
+    assert not any(tmp_path.iterdir())
