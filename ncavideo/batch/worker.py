@@ -10,12 +10,15 @@ import json
 import os
 import sys
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ncavideo.batch.urls import local
 from ncavideo.util.errors import BusyError, OutputError, UserError
 from ncavideo.util.parent import leave_with_parent
 from ncavideo.util.tested import blame
+
+if TYPE_CHECKING:
+    from ncavideo.rendering.render import RenderProgress
 
 EVERY = 0.2  # seconds between two lines of progress
 
@@ -35,8 +38,6 @@ def main() -> int:
         os.sched_setaffinity(0, cores)
     import time
 
-    from ncavideo.rendering.options import RenderOptions
-    from ncavideo.rendering.render import RenderProgress, render
     from ncavideo.util.events import crash, refused, tell
 
     tell(partial(say, kind="event"))
@@ -50,6 +51,10 @@ def main() -> int:
             say(kind="progress", done=news.done, frames=news.frames)
 
     try:
+        # A library in a version that does not fit may fail as early as here.
+        from ncavideo.rendering.options import RenderOptions
+        from ncavideo.rendering.render import render
+
         options: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in job["options"].items()
         }

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ncavideo.nca import engines
-from ncavideo.nca.inputs import inputs_for
 from ncavideo.nca.network import Network
 from ncavideo.util.errors import UserError
 
@@ -49,6 +48,8 @@ def grow(
     `rules`: each rule's weight, the same in all cells; `light` `[h, w]`, 0..1, gives the grid's
     size.
     """
+    from ncavideo.nca.inputs import inputs_for  # OpenCV, which the checks above do without
+
     height, width = light.shape
     weights = np.array(list(rules.values()), np.float32)[:, None, None]
     everywhere = np.broadcast_to(weights, (len(rules), height, width))

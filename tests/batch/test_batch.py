@@ -182,9 +182,13 @@ def test_a_journal_that_breaks_leaves_no_clip_without_a_word(
 
     report = run_batch(jobs, out, workers=1, retries=0, finished=break_it)
     assert [entry.key for entry in report.entries] == [job.key for job in jobs]
+    assert len(told) == 4
+    if damage == "delete from jobs":  # what a journal has forgotten is written into it again
+        assert {entry.state for entry in report.entries} == {"done"}
+        assert all(job.output.exists() for job in jobs)
+        return
     assert [entry.state for entry in report.entries] == ["done", *["failed"] * 3]
     assert all(f"the journal {out / NAME}" in entry.reason for entry in report.entries[1:])
-    assert len(told) == 4
 
 
 def test_a_bug_in_a_thread_fails_its_clip_alone(

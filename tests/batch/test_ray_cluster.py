@@ -83,7 +83,8 @@ def test_a_node_is_killed_and_the_files_are_the_same(cluster: Any, tmp_path: Pat
         name = f"{clip.stem}.fire-moss.mp4"
         assert (there / name).read_bytes() == (here / name).read_bytes()
     assert sorted(p.name for p in there.iterdir()) == [
-        ".ncavideo-batch.sqlite", "a.fire-moss.mp4", "b.fire-moss.mp4"
+        ".ncavideo-batch.sqlite", ".ncavideo-batch.sqlite.lock", "a.fire-moss.mp4",
+        "b.fire-moss.mp4",
     ]  # fmt: skip
 
 

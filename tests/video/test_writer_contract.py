@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from ncavideo.util.errors import UserError
+from ncavideo.video.open_writer import open_writer
 from ncavideo.video.reader import VideoReader
-from ncavideo.video.writer import Writer, open_writer
+from ncavideo.video.writer import Writer
 
 COUNT, HEIGHT, WIDTH = 5, 24, 32
 OUTPUTS = ("out.mp4", "out.mkv", "out.mov", "out.webm", "out.gif", "out_%03d.png")
