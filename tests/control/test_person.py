@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -124,6 +125,19 @@ def test_nothing_is_downloaded_and_torchvision_is_not_asked(carphone: Path, tmp_
     assert json.loads(report)["models"] == ["MediaPipe selfie segmentation"]
     assert json.loads(report)["notes"] == []
     assert modules == "none"
+
+
+def test_renders_in_threads_do_not_get_each_others_answers(views: list[View]) -> None:
+    sources = [views[0].source, np.zeros_like(views[0].source)]
+    alone = [person.look(source, person.WHOLE, (72, 88)) for source in sources]
+    assert alone[0].max() > 0.9
+
+    def ask(number: int) -> bool:
+        found = person.look(sources[number % 2], person.WHOLE, (72, 88))
+        return np.array_equal(found, alone[number % 2])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(ask, range(40)))
 
 
 # Masks of a real clip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import threading
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,6 +64,8 @@ class Window(NamedTuple):
     bottom: float
 
 
+# A network keeps its input between two calls, and renders in threads of one process share it.
+_ASKING = threading.Lock()
 WHOLE = Window(0.0, 0.0, 1.0, 1.0)
 
 
@@ -155,8 +158,9 @@ def look(source: np.ndarray, window: Window, shape: tuple[int, int]) -> np.ndarr
 def probabilities(model: Model, picture: np.ndarray) -> np.ndarray:
     """Return a network's answer `[h, w]`, 0 to 1, to a picture `[h, w, 3]` of its size, RGB."""
     net = network(model)
-    net.setInput(np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32))
-    return np.array(net.forward(), np.float32).reshape(model.size[::-1])
+    with _ASKING:
+        net.setInput(np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32))
+        return np.array(net.forward(), np.float32).reshape(model.size[::-1])
 
 
 @lru_cache
