@@ -129,7 +129,7 @@ def make_page(service: Service, most_upload: float = MOST_UPLOAD) -> gr.Blocks:
         with gr.Tab("Render"):
             render = RenderTab(service)
         with gr.Tab("Train"):
-            TrainTab(service, render.ruleset)
+            TrainTab(service, render.view.ruleset)
         render.on_load(made)
         made.load(
             service.stay, None, None, concurrency_limit=None, show_progress="hidden",

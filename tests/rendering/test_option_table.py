@@ -156,8 +156,8 @@ def test_a_new_option_is_everywhere_else(extended: Run) -> None:
 def test_a_new_option_has_a_component_in_the_window(extended: Run) -> None:
     pytest.importorskip("gradio")
     code = (
-        "from ncavideo.app.render_tab import TABLE, _component\n"
-        "glow = _component(TABLE['glow'], 'Glow')\n"
+        "from ncavideo.app.render_view import TABLE, component_of\n"
+        "glow = component_of(TABLE['glow'], 'Glow')\n"
         "print(glow.value, glow.minimum, glow.maximum)"
     )
     done = extended("-W", "ignore", "-c", code)

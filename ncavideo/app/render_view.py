@@ -1,0 +1,209 @@
+"""The components of the tab that renders: the form on its left, the stage on its right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from ncavideo.app import html as shown
+from ncavideo.app.render_form import (
+    AS_ALL,
+    AUTOMATIC,
+    CONTROLS,
+    FIELD_CONTROLS,
+    FORMATS,
+    MOST_RULES,
+    OWN_CONTROLS,
+    PLAIN,
+)
+from ncavideo.nca.catalog import SUFFIX, presets
+from ncavideo.rendering.option_table import Option, table
+from ncavideo.rendering.options import RenderOptions
+
+FIRST_RULESET = "elements"
+CLIPS = ["video", ".gif", ".mkv", ".mts", ".m2ts", ".mxf", ".ts"]
+DEFAULT = RenderOptions(rules=("any",))
+TABLE = table(RenderOptions)
+
+
+class RenderView:
+    """The tab's components. `inputs` are those whose values the form reads, by their names."""
+
+    def __init__(self) -> None:
+        self.inputs: dict[str, Any] = {}
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=4, min_width=320):
+                self._make_form()
+            with gr.Column(scale=7, min_width=320):
+                self._make_stage()
+        self.own = [self.inputs[f"own-{index}"] for index in range(MOST_RULES)]
+
+    def set_by_looks(self) -> dict[str, Any]:
+        """Return the components that a look sets, by their names."""
+        names = ("rules", "control", "light_control", "opacity_control", "keys", *PLAIN, *AUTOMATIC)
+        own = (f"own-{index}" for index in range(MOST_RULES))
+        return {name: self.inputs[name] for name in (*names, *own)}
+
+    def _make_form(self) -> None:
+        self.clip = gr.File(
+            label="Clip", file_types=CLIPS, height=130, elem_id="clip", elem_classes="nca-drop"
+        )
+        add, names = self._add, list(presets())
+        first = FIRST_RULESET if FIRST_RULESET in names else names[0]
+        self.ruleset = add(
+            "ruleset", gr.Dropdown(names, value=first, label="Rule set", elem_id="ruleset")
+        )
+        self.strip = gr.HTML(elem_id="strip", min_height=72)
+        with gr.Accordion("Files: a rule set of your own, a look", open=False, elem_id="files"):
+            self.ruleset_file = gr.File(
+                label="Open a rule set (.safetensors)", file_types=[SUFFIX], height=130,
+                elem_id="ruleset-file",
+            )  # fmt: skip
+            self.look_file = gr.File(
+                label="Open a look (.toml)", file_types=[".toml"], height=130, elem_id="look-file"
+            )
+            self.save_look = gr.DownloadButton(
+                "Save this look", interactive=False, elem_id="save-look"
+            )
+        self.rules = add(
+            "rules",
+            gr.Dropdown(
+                [], multiselect=True, max_choices=MOST_RULES, elem_id="rules",
+                label="Rules, from the brightest parts to the darkest",
+            ),
+        )  # fmt: skip
+        add(
+            "control",
+            gr.Dropdown(_choices(CONTROLS), value="luminance", label="What drives them",
+                        allow_custom_value=True, elem_id="control"),
+        )  # fmt: skip
+        add("light", _slider("Light of the clip in the texture", DEFAULT.light))
+        add("shade", _slider("Shading after the fact", DEFAULT.shade))
+        add("opacity", _slider("Opacity", DEFAULT.opacity))
+        with gr.Accordion("Each rule its own control", open=False, elem_id="own-controls"):
+            gr.Markdown(
+                "A rule with a control of its own lives there; the others share the rest. What is"
+                " not in a list can be typed as on the command line: `hue:20-60,weight=0.5`."
+            )
+            for index in range(MOST_RULES):
+                add(
+                    f"own-{index}",
+                    gr.Dropdown([AS_ALL, *_choices(OWN_CONTROLS)], value=AS_ALL, visible=False,
+                                allow_custom_value=True, elem_id=f"own-{index}"),
+                )  # fmt: skip
+            self.mask = gr.File(
+                label="My mask: a picture or a clip, white where it is 1",
+                file_types=["image", *CLIPS], height=130, elem_id="mask",
+            )  # fmt: skip
+            add("by_brightness", gr.Checkbox(label="Order the rules by their own brightness"))
+            add(
+                "contrast", _number("Contrast between rules (0: automatic, 1: a plain ramp)", 0, 30)
+            )
+        with gr.Accordion("On top of the footage", open=False):
+            add("blend", component_of(TABLE["blend"], "Blend"))
+            add("keep", component_of(TABLE["keep"], "Keep of the clip"))
+            for name, label in (
+                ("opacity_control", "Opacity follows"),
+                ("light_control", "Light follows"),
+            ):
+                add(
+                    name,
+                    gr.Dropdown([("—", ""), *_choices(FIELD_CONTROLS)], value="", label=label,
+                                allow_custom_value=True),
+                )  # fmt: skip
+            add(
+                "matte",
+                gr.Checkbox(label="The texture alone, with alpha (ProRes, FFV1 or WebM)"),
+            )
+        with gr.Accordion("Motion and grid", open=False):
+            add("flow", gr.Checkbox(label="Carry the texture along with what moves"))
+            add("on_cut", component_of(TABLE["on_cut"], "At a cut"))
+            add("steps", _number("Steps a frame (0: automatic)", 0, 64, 1))
+            add("tempo", _number("Or steps a second, whatever the frame rate", 0, 1000, 5))
+            add(
+                "keys",
+                gr.Textbox(label="Keyframes, one a line", lines=2, elem_id="keys",
+                           placeholder="opacity@0=0,2=1"),
+            )  # fmt: skip
+            add("cell", _number("Pixels a cell (0: automatic)", 0, 32, 1))
+            add("upscale", component_of(TABLE["upscale"], "From cells to pixels"))
+            add("edge", component_of(TABLE["edge"], "Edge"))
+            add("warmup", component_of(TABLE["warmup"], "Steps before the first frame"))
+            add("seed", component_of(TABLE["seed"], "Seed"))
+        others = [name for name in (*PLAIN, *AUTOMATIC) if name not in self.inputs]
+        if others:
+            with gr.Accordion("More", open=False):
+                for name in others:
+                    add(name, component_of(TABLE[name], TABLE[name].help))
+        with gr.Accordion("Part and format", open=False, elem_id="part"):
+            with gr.Row():
+                add("begin", gr.Number(0, label="From second", minimum=0, min_width=100))
+                add("end", gr.Number(0, label="To second (0: the end)", minimum=0, min_width=100))
+            for name, label in (
+                ("before", "Hold the first frame for so many seconds"),
+                ("after", "Hold the last frame for so many seconds"),
+                ("loop", "Or a loop: seconds in which the end becomes the beginning"),
+            ):
+                add(name, gr.Slider(0, 10, 0, step=0.1, label=label, elem_id=name))
+            add(
+                "format",
+                gr.Dropdown(list(FORMATS), value="As the clip", label="Format", elem_id="format"),
+            )
+
+    def _make_stage(self) -> None:
+        self.compare = gr.ImageSlider(
+            label="A moment: the clip, and what becomes of it", interactive=False,
+            buttons=["fullscreen"], elem_id="compare", max_height=620, type="filepath",
+        )  # fmt: skip
+        self.time = gr.Slider(
+            0, 1, 0, step=0.01, label="Moment, in seconds", elem_id="time", visible=False
+        )
+        self.said = gr.HTML(shown.line("Drop a clip to begin."), elem_id="said")
+        with gr.Accordion("What drives it there", open=False):
+            self.drivers = gr.Gallery(
+                columns=4, height="auto", show_label=False, interactive=False, elem_id="drivers",
+                buttons=[],
+            )  # fmt: skip
+        with gr.Row():
+            self.go = gr.Button("Render", variant="primary", elem_id="render", interactive=False)
+            self.stop = gr.Button("Cancel", interactive=False, elem_id="cancel")
+        self.news = gr.HTML(elem_id="news")
+        self.result = gr.HTML(elem_id="result")
+        self.download = gr.DownloadButton("Download", visible=False, elem_id="download")
+        self.command = gr.Textbox(
+            label="Copy as command line",
+            lines=2,
+            interactive=False,
+            buttons=["copy"],
+            elem_id="command",
+        )
+
+    def _add(self, name: str, component: Any) -> Any:
+        self.inputs[name] = component
+        return component
+
+
+def _choices(named: dict[str, str]) -> list[tuple[str, str]]:
+    return list(named.items())
+
+
+def component_of(option: Option, label: str) -> Any:
+    """Return what an option is set with; 0 stands for automatic where it has no default."""
+    if option.kind == "bool":
+        return gr.Checkbox(option.default, label=label)
+    if option.choices:
+        return gr.Dropdown(list(option.choices), value=option.default, label=label)
+    low, high = option.bounds or (None, None)
+    return gr.Number(
+        option.default or 0, label=label, precision=0 if option.kind == "int" else None,
+        minimum=low if option.default is not None else 0, maximum=high,
+    )  # fmt: skip
+
+
+def _slider(label: str, value: float) -> gr.Slider:
+    return gr.Slider(0, 1, value, step=0.05, label=label)
+
+
+def _number(label: str, low: float, high: float, step: float = 0.5) -> gr.Slider:
+    return gr.Slider(low, high, 0, step=step, label=label)
