@@ -39,7 +39,7 @@ def form_of(look: Mapping[str, Any], known: list[str]) -> tuple[dict[str, Any], 
         "control": "luminance",
         "light_control": _here(options.light_control or ""),
         "opacity_control": _here(options.opacity_control or ""),
-        "keys": "\n".join(options.keys),
+        "keyframes": "\n".join(options.keyframes),
         **{f"own-{index}": AS_ALL for index in range(MOST_RULES)},
     }
     for text in options.control:

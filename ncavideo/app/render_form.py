@@ -75,7 +75,7 @@ def asked_options(values: Mapping[str, Any], ruleset: str, mask: Path | None) ->
     """Return the options that the form's `values` ask for.
 
     `values`: as the components give them, by the options' names, and `own` (a control for each
-    rule in turn, or `AS_ALL`), `keys` (keyframes, one a line), `begin` and `end` (seconds),
+    rule in turn, or `AS_ALL`), `keyframes` (one a line), `begin` and `end` (seconds),
     `format`. `mask`: the file that `mask` stands for. Raises `UserError` for what cannot be
     rendered.
     """
@@ -105,7 +105,9 @@ def asked_options(values: Mapping[str, Any], ruleset: str, mask: Path | None) ->
         control=tuple(_control(text, mask) for text in controls),
         start=begin or None,
         duration=end - begin if end else None,
-        keys=tuple(line.strip() for line in (values["keys"] or "").splitlines() if line.strip()),
+        keyframes=tuple(
+            line.strip() for line in (values["keyframes"] or "").splitlines() if line.strip()
+        ),
         codec=FORMATS[values["format"]][1],
         **asked,
     )

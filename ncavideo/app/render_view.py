@@ -41,9 +41,9 @@ class RenderView:
 
     def set_by_looks(self) -> dict[str, Any]:
         """Return the components that a look sets, by their names."""
-        names = ("rules", "control", "light_control", "opacity_control", "keys", *PLAIN, *AUTOMATIC)
+        names = ("rules", "control", "light_control", "opacity_control", "keyframes")
         own = (f"own-{index}" for index in range(MOST_RULES))
-        return {name: self.inputs[name] for name in (*names, *own)}
+        return {name: self.inputs[name] for name in (*names, *PLAIN, *AUTOMATIC, *own)}
 
     def _make_form(self) -> None:
         self.clip = gr.File(
@@ -120,10 +120,10 @@ class RenderView:
             add("flow", gr.Checkbox(label="Carry the texture along with what moves"))
             add("on_cut", component_of(TABLE["on_cut"], "At a cut"))
             add("steps", _number("Steps a frame (0: automatic)", 0, 64, 1))
-            add("tempo", _number("Or steps a second, whatever the frame rate", 0, 1000, 5))
+            add("steps_per_second", _number("Or steps a second, at any frame rate", 0, 1000, 5))
             add(
-                "keys",
-                gr.Textbox(label="Keyframes, one a line", lines=2, elem_id="keys",
+                "keyframes",
+                gr.Textbox(label="Keyframes, one a line", lines=2, elem_id="keyframes",
                            placeholder="opacity@0=0,2=1"),
             )  # fmt: skip
             add("cell", _number("Pixels a cell (0: automatic)", 0, 32, 1))

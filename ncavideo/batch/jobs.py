@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ncavideo.batch.urls import Place, Url, hidden, is_url, place, said
-from ncavideo.rendering.option_table import table
+from ncavideo.rendering.option_table import current_name, table
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 from ncavideo.util.read_file import read_text
@@ -228,7 +228,9 @@ def _toml(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
 def _job(path: Path, where: str, values: Mapping[str, Any]) -> tuple[Place, dict[str, Any]]:
     options: dict[str, Any] = {}
     for key, value in values.items():
-        name = key.replace("-", "_")
+        name = current_name(RenderOptions, key.replace("-", "_"))
+        if name in options:
+            raise UserError(f"{where} in the list {path} has {name} twice: {key!r} names it, too")
         if name in ("clip", "output"):
             if not isinstance(value, str) or not value:
                 raise UserError(f"{key} of {where} in the list {path} must be a text")

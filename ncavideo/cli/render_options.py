@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 from ncavideo.rendering.option_table import Belongs, Option, table
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
+from ncavideo.util.former_names import notice
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 AUTO = "auto:"
@@ -59,6 +60,26 @@ class TableOption(click.Option):
 
 class RenderCommand(click.Command):
     """A command whose help lists the table's options under their headings, in its order."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words; an option may be called by a name that it had before."""
+        return super().parse_args(ctx, self._with_current_names(args))
+
+    def _with_current_names(self, args: list[str]) -> list[str]:
+        entries = [p.entry for p in self.params if isinstance(p, TableOption)]
+        current = {
+            "--" + name.replace("_", "-"): entry.flag for entry in entries for name in entry.former
+        }
+        words: list[str] = []
+        for number, word in enumerate(args):
+            if word == "--":
+                return [*words, *args[number:]]
+            flag, equals, value = word.partition("=")
+            if current.get(flag):
+                notice(flag, str(current[flag]))
+                word = f"{current[flag]}{equals}{value}"
+            words.append(word)
+        return words
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options first, then the table's."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ncavideo.control.levels import ClipRange
-from ncavideo.rendering.option_table import table
+from ncavideo.rendering.option_table import current_name, table
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.render import RenderProgress, RenderReport, default_output
 from ncavideo.rendering.render import render as render_clip
@@ -117,8 +117,11 @@ def _painted(
 
 def _options(rules: Rules, options: dict[str, Any]) -> RenderOptions:
     named = rules.split(",") if isinstance(rules, str) else rules
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
     known = table(RenderOptions)
+    values: dict[str, Any] = {
+        current_name(RenderOptions, name): tuple(value) if isinstance(value, list) else value
+        for name, value in options.items()
+    }
     for name, value in values.items():
         if name not in known:
             import difflib

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ncavideo.rendering.option_table import current_name
 from ncavideo.util.errors import UserError
 
 
@@ -41,18 +42,28 @@ class Curve:
         )
 
 
-def parse_keys(texts: Sequence[str]) -> dict[str, Curve]:
+def parse_keyframes(texts: Sequence[str]) -> dict[str, Curve]:
     """Parse `NAME@TIME=VALUE,TIME=VALUE...`, once for each name. Raises `UserError`."""
     curves: dict[str, Curve] = {}
     for text in texts:
         name, at, points = text.partition("@")
         name = name.strip()
         if not at or not name or not points.strip():
-            raise UserError(f"--key {text!r} is not NAME@SECONDS=VALUE,..., as opacity@0=0,5=1")
+            raise UserError(
+                f"--keyframes {text!r} is not NAME@SECONDS=VALUE,..., as opacity@0=0,5=1"
+            )
         if name in curves:
-            raise UserError(f"--key {name} is given twice: put all its keyframes into one")
+            raise UserError(f"--keyframes {name} is given twice: put all its keyframes into one")
         curves[name] = _curve(text, points)
     return curves
+
+
+def with_current_names(options: type, text: str, rules: Sequence[str]) -> str:
+    """Return `NAME@...` with the present name of the option NAME, unless it is a rule's."""
+    former, at, points = text.partition("@")
+    name = former.strip()
+    current = name if name in rules else current_name(options, name)
+    return text if current == name else f"{current}{at}{points}"
 
 
 def _curve(text: str, points: str) -> Curve:
@@ -65,10 +76,11 @@ def _curve(text: str, points: str) -> Curve:
             pair = (math.nan, math.nan)
         if not equals or not all(map(math.isfinite, pair)):
             raise UserError(
-                f"{point.strip()!r} in --key {text!r} is not SECONDS=VALUE, as opacity@0=0,5=1"
+                f"{point.strip()!r} in --keyframes {text!r} is not SECONDS=VALUE, as"
+                " opacity@0=0,5=1"
             )
         pairs.append(pair)
     times = [time for time, _ in pairs]
     if any(b <= a for a, b in itertools.pairwise(times)):
-        raise UserError(f"the keyframes of --key {text!r} must follow one another in time")
+        raise UserError(f"the keyframes of --keyframes {text!r} must follow one another in time")
     return Curve(tuple(times), tuple(value for _, value in pairs))

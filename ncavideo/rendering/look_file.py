@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ncavideo.control import map_paths
-from ncavideo.rendering.option_table import table
+from ncavideo.rendering.option_table import current_name, table
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.atomic_write import replacing
 from ncavideo.util.errors import OutputError, UserError
@@ -39,9 +39,11 @@ def load_look(path: Path) -> dict[str, Any]:
         raise UserError(f"the look {path} has format {version!r}; this version reads {FORMAT}")
     options: dict[str, Any] = {}
     for key, value in data.items():
-        name = key.replace("-", "_")
+        name = current_name(RenderOptions, key.replace("-", "_"))
         if name not in OPTIONS:
             raise UserError(f"the look {path} has an unknown key {key!r}: use {', '.join(OPTIONS)}")
+        if name in options:
+            raise UserError(f"the look {path} has {name} twice: {key!r} is another name for it")
         options[name] = OPTIONS[name].read(value, key, path)
     return _moved(options, lambda found: str(path.parent / found))
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from ncavideo.util.errors import UserError
+from ncavideo.util.former_names import notice
 
 Kind = Literal["bool", "int", "float", "text", "texts"]
 # A look is the same for any clip and on any machine; `file` is about one clip and its output;
 # `machine` is where it is calculated; `run` decides nothing in the output.
 Belongs = Literal["look", "file", "machine", "run"]
+T = TypeVar("T")
 KEY = "option"  # in a field's metadata
 WORDS = {
     "bool": "true or false",
@@ -30,7 +33,7 @@ class Option:
     `flag`: its name on the command line, None for an option that has none; `bounds`: least and
     most, both allowed; `automatic`: the default in words, where None stands for one; `keyed`:
     whether it can have keyframes; `needs_file`: a look's option that frames without a file cannot
-    show.
+    show; `former`: names that it had before, which work for one release.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Option:
     metavar: str | None
     automatic: str
     needs_file: bool
+    former: tuple[str, ...]
 
     @property
     def required(self) -> bool:
@@ -113,6 +117,7 @@ def option(
     metavar: str | None = None,
     automatic: str = "",
     needs_file: bool = False,
+    former: tuple[str, ...] = (),
 ) -> Any:
     """Return a dataclass field that carries an option's facts; see `Option`.
 
@@ -130,6 +135,7 @@ def option(
         "metavar": metavar,
         "automatic": automatic,
         "needs_file": needs_file,
+        "former": former,
     }
     return dataclasses.field(default=default, metadata={KEY: facts})
 
@@ -137,6 +143,33 @@ def option(
 def table(options: type) -> Mapping[str, Option]:
     """Return the options of a dataclass by their names, in its order."""
     return {field.name: _option(field) for field in dataclasses.fields(options)}
+
+
+def current_name(options: type, name: str) -> str:
+    """Return the present name of the option `name`, with a notice if it had another before."""
+    for current, entry in table(options).items():
+        if name in entry.former:
+            notice(name, current)
+            return current
+    return name
+
+
+def takes_former_names(options: type[T]) -> type[T]:
+    """Have a dataclass of options take arguments by the names that they had before."""
+    init: Callable[..., None] = options.__init__
+
+    @functools.wraps(init)
+    def __init__(self: T, *values: Any, **named: Any) -> None:  # noqa: N807 - it takes its place
+        found: dict[str, Any] = {}
+        for name, value in named.items():
+            current = current_name(options, name)
+            if current in found:
+                raise UserError(f"{name} and {current} are the same option: give one of them")
+            found[current] = value
+        init(self, *values, **found)
+
+    setattr(options, "__init__", __init__)  # noqa: B010 - mypy knows no other way
+    return options
 
 
 def _option(field: dataclasses.Field[Any]) -> Option:

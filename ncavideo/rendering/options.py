@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ncavideo.nca.engines import ENGINES
-from ncavideo.rendering.keyframes import Curve, parse_keys
-from ncavideo.rendering.option_table import option, plain, table
+from ncavideo.rendering.keyframes import Curve, parse_keyframes, with_current_names
+from ncavideo.rendering.option_table import option, plain, table, takes_former_names
 from ncavideo.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ GRID, CLIP, ENCODING, RUN = "Grid", "Part of the clip", "Encoding", "Machine and
 FIELD = "NAME[:ARGUMENT]"
 
 
+@takes_former_names
 @dataclass(frozen=True)
 class RenderOptions:
     """What a render is asked for.
@@ -127,7 +128,7 @@ class RenderOptions:
         keyed=True,
         automatic=f"{STEPS}, with --flow {FLOW_STEPS}",
     )
-    tempo: float | None = option(
+    steps_per_second: float | None = option(
         None,
         "Steps per second, instead of --steps.",
         TIME,
@@ -135,13 +136,14 @@ class RenderOptions:
         keyed=True,
         metavar="STEPS",
         automatic="by --steps",
+        former=("tempo",),
     )
-    keys: tuple[str, ...] = option(
+    keyframes: tuple[str, ...] = option(
         (),
         "Keyframes of a number or a rule's strength, as opacity@0=0,5=1. May be repeated.",
         TIME,
-        flag="--key",
         metavar="NAME@SECONDS=VALUE,...",
+        former=("keys", "key"),
     )
     warmup: int = option(
         240, "Steps before the first frame.", TIME, bounds=(0, 100_000), metavar="STEPS"
@@ -237,6 +239,8 @@ class RenderOptions:
 
     def __post_init__(self) -> None:
         """Raise `UserError` for what no render can be asked for."""
+        current = tuple(with_current_names(type(self), text, self.rules) for text in self.keyframes)
+        object.__setattr__(self, "keyframes", current)
         if not self.rules:
             raise UserError("name at least one rule: --rules fire,moss")
         for rule in self.rules:
@@ -246,7 +250,7 @@ class RenderOptions:
             entry.check(getattr(self, name))
         if self.steps == 0:
             raise UserError(
-                "--steps must be 1 or more; --key steps@0=0 lets the texture stand still"
+                "--steps must be 1 or more; --keyframes steps@0=0 lets the texture stand still"
             )
         if self.loop is not None and (self.before or self.after):
             raise UserError(
@@ -254,26 +258,30 @@ class RenderOptions:
             )
         if self.matte and self.keep != "none":
             raise UserError("--matte leaves the source out, so there is nothing to --keep of it")
-        self._check_keys()
+        self._check_keyframes()
 
-    def _check_keys(self) -> None:
+    def _check_keyframes(self) -> None:
         keyed = {name: entry for name, entry in table(type(self)).items() if entry.keyed}
         for name, curve in self.curves.items():
             if name not in keyed and name not in self.rules:
                 raise UserError(
-                    f"--key {name}@... names nothing that can change over time: use"
+                    f"--keyframes {name}@... names nothing that can change over time: use"
                     f" {', '.join(keyed)}, or a rule"
                 )
             low, high = (keyed[name].bounds if name in keyed else None) or (0, 1)
             if not (low <= min(curve.values) and max(curve.values) <= high):
-                raise UserError(f"--key {name}@... must lie between {plain(low)} and {plain(high)}")
-        if "steps" in self.curves and (self.tempo is not None or "tempo" in self.curves):
-            raise UserError("give keyframes for steps or a tempo, not both")
+                raise UserError(
+                    f"--keyframes {name}@... must lie between {plain(low)} and {plain(high)}"
+                )
+        if "steps" in self.curves and (
+            self.steps_per_second is not None or "steps_per_second" in self.curves
+        ):
+            raise UserError("give keyframes for steps or steps_per_second, not both")
 
     @cached_property
     def curves(self) -> Mapping[str, Curve]:
         """The keyframes by what they change."""
-        return parse_keys(self.keys)
+        return parse_keyframes(self.keyframes)
 
     def at(self, name: str, time: float) -> float | None:
         """Return the number `name` at `time`, in seconds since the render's beginning."""

@@ -12,28 +12,28 @@ from ncavideo.util.state import Remembers
 class Pace(Remembers):
     """Shares steps out between frames; asked once for every frame, in order.
 
-    With `tempo` so many steps a second, whatever the frame rate; otherwise `steps` a frame. What
-    does not make a whole step is kept for the next frame.
+    With `steps_per_second` the number does not depend on the frame rate; otherwise it is `steps` a
+    frame. A fraction of a step is carried over to the next frame.
     """
 
     remembered = ("_time", "_due")
 
     def __init__(self, options: RenderOptions) -> None:
-        tempo = options.curves.get("tempo")
-        if tempo is None and options.tempo is not None:
-            tempo = Curve((0.0,), (options.tempo,))
-        self._tempo, self._options = tempo, options
+        rate = options.curves.get("steps_per_second")
+        if rate is None and options.steps_per_second is not None:
+            rate = Curve((0.0,), (options.steps_per_second,))
+        self._rate, self._options = rate, options
         self._time: float | None = None
         self._due = 0.0
 
     def __call__(self, time: float, duration: float) -> int:
         """Return the steps of the frame at `time` that is shown for `duration` seconds."""
-        if self._tempo is None:
+        if self._rate is None:
             self._due += self._options.at("steps", time) or 0
         else:
             # The first frame has none before it: it lives for as long as it is shown.
             begin = time - duration if self._time is None else self._time
-            self._due += self._tempo.integral(begin, max(time, begin))
+            self._due += self._rate.integral(begin, max(time, begin))
         self._time = time
         # Sums of many small numbers fall short of a whole one by their rounding.
         whole = math.floor(self._due + 1e-6)

@@ -344,7 +344,13 @@ def test_files_of_ones_own(
     drop(tab, "#look-file", LOOKS / "polar-night.toml")
     until(lambda: "--rules aurora,nebula" in tab.input_value(command))
     said = tab.input_value(command)
-    for words in ("--blend overlay", "--opacity 0.85", "--shade 0.3", "--flow", "--tempo 90"):
+    for words in (
+        "--blend overlay",
+        "--opacity 0.85",
+        "--shade 0.3",
+        "--flow",
+        "--steps-per-second 90",
+    ):
         assert words in said, said
     with tab.expect_download() as download:
         tab.click("#save-look")

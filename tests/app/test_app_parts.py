@@ -49,7 +49,8 @@ def form(**changes: Any) -> dict[str, Any]:
     return {
         "rules": ["fire", "moss"], "control": "luminance", "own": [AS_ALL] * 8, "light": 1,
         "shade": 0.5, "opacity": 1, "by_brightness": False, "contrast": 0, "blend": "normal",
-        "keep": "none", "matte": False, "tempo": 0, "keys": "", "opacity_control": "",
+        "keep": "none", "matte": False, "steps_per_second": 0, "keyframes": "",
+        "opacity_control": "",
         "light_control": "", "flow": False,
         "on_cut": "keep", "steps": 0, "cell": 0, "upscale": "auto", "edge": "reflect",
         "warmup": 240, "seed": 0, "begin": 0, "end": 0, "before": 0, "after": 0,
@@ -125,9 +126,10 @@ def test_the_form_shows_every_look(look: Path, tmp_path: Path) -> None:
 
 def test_a_look_of_everything() -> None:
     look: dict[str, Any] = {
-        "rules": ("moss", "fire"), "ruleset": "/x/mine.safetensors", "matte": True, "tempo": 50.0,
+        "rules": ("moss", "fire"), "ruleset": "/x/mine.safetensors", "matte": True,
+        "steps_per_second": 50.0,
         "control": ("hue:20-60,weight=0.5", "fire=mask:/x/m.png,blur=3"), "cell": 3,
-        "keys": ("opacity@0=0,2=1", "fire@0=1,1=0"), "opacity_control": "audio:bass",
+        "keyframes": ("opacity@0=0,2=1", "fire@0=1,1=0"), "opacity_control": "audio:bass",
     }  # fmt: skip
     values, ruleset = form_of(look, ["elements", "mine"])
     assert (ruleset, values["own-0"], values["own-1"]) == ("mine", AS_ALL, "mask,blur=3")

@@ -373,7 +373,9 @@ def test_a_cut_may_begin_the_grid_again() -> None:
     frames = [scene((0, 0)), np.ascontiguousarray(scene((0, 0))[::-1, ::-1])]
     changes, still = {}, ("steps@0=0",)
     for on_cut in ("keep", "restart"):
-        options = RenderOptions(("moss", "water"), on_cut=on_cut, keys=still, warmup=30, cell=1)
+        options = RenderOptions(
+            ("moss", "water"), on_cut=on_cut, keyframes=still, warmup=30, cell=1
+        )
         painter = Painter(ruleset, (160, 120), ClipRange(), options)
         first, last = (
             painter.live(painter.read((f[..., None] * 255).astype(np.uint8).repeat(3, 2), i / 25))

@@ -50,7 +50,7 @@ asked = st.builds(
     flow=st.booleans(),
     on_cut=st.sampled_from(TABLE["on_cut"].choices),
     steps=some(number("steps", int)),
-    keys=st.lists(st.sampled_from(("opacity@0=0,5=1", "shade@0=0.5,2=1"))).map(
+    keyframes=st.lists(st.sampled_from(("opacity@0=0,5=1", "shade@0=0.5,2=1"))).map(
         lambda keys: tuple(dict.fromkeys(keys))
     ),
     cell=some(number("cell", int)),

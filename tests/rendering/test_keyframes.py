@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncavideo.rendering.keyframes import Curve, parse_keys
+from ncavideo.rendering.keyframes import Curve, parse_keyframes
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.step_schedule import Pace
 from ncavideo.util.errors import UserError
@@ -41,7 +41,7 @@ def test_areas_add_up(times: list[float], data: st.DataObject, begin: float, len
 
 
 def test_keys_are_parsed() -> None:
-    curves = parse_keys(["opacity@0=0, 5=1", "fire@-1=0.5"])
+    curves = parse_keyframes(["opacity@0=0, 5=1", "fire@-1=0.5"])
     assert curves["opacity"].at(2.5) == pytest.approx(0.5)
     assert curves["fire"].at(9) == 0.5
 
@@ -51,21 +51,21 @@ def test_keys_are_parsed() -> None:
              "opacity@0=nan", "opacity@0=1,0=2", "opacity@0=inf"],
 )  # fmt: skip
 def test_keys_that_cannot_be(text: str) -> None:
-    with pytest.raises(UserError, match="--key"):
-        parse_keys([text])
+    with pytest.raises(UserError, match="--keyframes"):
+        parse_keyframes([text])
 
 
 @pytest.mark.parametrize(
     "keys", [("cell@0=2",), ("opacity@0=2",), ("shade@0=-1",), ("water@0=1",),
-             ("light@0=1", "light@0=0"), ("steps@0=1", "tempo@0=1")],
+             ("light@0=1", "light@0=0"), ("steps@0=1", "steps_per_second@0=1")],
 )  # fmt: skip
 def test_options_that_cannot_have_keys(keys: tuple[str, ...]) -> None:
     with pytest.raises(UserError, match="key"):
-        RenderOptions(RULES, keys=keys)
+        RenderOptions(RULES, keyframes=keys)
 
 
 def test_options_over_time() -> None:
-    options = RenderOptions(RULES, keys=("shade@0=0,2=1", "moss@1=0,2=1"), shade=0.3)
+    options = RenderOptions(RULES, keyframes=("shade@0=0,2=1", "moss@1=0,2=1"), shade=0.3)
     assert options.at("shade", 1) == 0.5
     assert options.at("light", 1) == 1.0
     assert options.strengths(1.5) == {"moss": 0.5}
@@ -79,7 +79,7 @@ def counts(options: RenderOptions, fps: float, seconds: float) -> list[int]:
 @pytest.mark.parametrize("fps", [1.0, 23.976, 25.0, 60.0, 240.0])
 @pytest.mark.parametrize("tempo", [0.0, 10.0, 100.0, 333.3])
 def test_a_tempo_does_not_depend_on_the_frame_rate(fps: float, tempo: float) -> None:
-    steps = counts(RenderOptions(RULES, tempo=tempo), fps, 10)
+    steps = counts(RenderOptions(RULES, steps_per_second=tempo), fps, 10)
     assert abs(sum(steps) - 10 * tempo) <= 1 + tempo / fps
     assert max(steps) - min(steps) <= 1
 
@@ -88,12 +88,12 @@ def test_steps_a_frame() -> None:
     assert set(counts(RenderOptions(RULES), 25, 1)) == {8}
     assert set(counts(RenderOptions(RULES, flow=True), 25, 1)) == {4}
     assert set(counts(RenderOptions(RULES, flow=True, steps=3), 25, 1)) == {3}
-    halves = counts(RenderOptions(RULES, keys=("steps@0=0.5",)), 25, 1)
+    halves = counts(RenderOptions(RULES, keyframes=("steps@0=0.5",)), 25, 1)
     assert sum(halves) == 12
     assert set(halves) == {0, 1}
 
 
 def test_a_tempo_may_change() -> None:
-    steps = counts(RenderOptions(RULES, keys=("tempo@0=0,10=200",)), 25, 10)
+    steps = counts(RenderOptions(RULES, keyframes=("steps_per_second@0=0,10=200",)), 25, 10)
     assert sum(steps) == pytest.approx(1000, abs=10)
     assert sum(steps[:125]) == pytest.approx(250, abs=6)

@@ -71,7 +71,7 @@ def test_a_new_option_is_rendered_with_saved_and_written(extended: Run) -> None:
     words = ["-m", "ncavideo", "render", "in.mp4", "--rules", "fire", "--engine", "torch"]
     words += ["--warmup", "1", "--steps", "1", "--cell", "8", "--overwrite", "-o", "o.mp4"]
     done = extended(
-        *words, "--glow", "0.5", "--key", "glow@0=0,1=2", "--grain", "film", "--hush",
+        *words, "--glow", "0.5", "--keyframes", "glow@0=0,1=2", "--grain", "film", "--hush",
         "--save-look", "look.toml",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -79,8 +79,11 @@ def test_a_new_option_is_rendered_with_saved_and_written(extended: Run) -> None:
     assert look["glow"] == 0.5 and not look.keys() & {"grain", "hush"}
     for wrong, sentence in (
         (["--glow", "3"], "--glow must lie between 0 and 2, not 3"),
-        (["--key", "glow@0=0,1=2.5"], "--key glow@... must lie between 0 and 2"),
-        (["--key", "hush@0=1"], "light, shade, opacity, glow, steps, tempo, or a rule"),
+        (["--keyframes", "glow@0=0,1=2.5"], "--keyframes glow@... must lie between 0 and 2"),
+        (
+            ["--keyframes", "hush@0=1"],
+            "light, shade, opacity, glow, steps, steps_per_second, or a rule",
+        ),
         (["--grain", "sand"], "--grain must be none or film, not 'sand'"),
     ):
         refused = extended(*words, *wrong)
@@ -112,7 +115,7 @@ pathlib.Path("clip.mp4").write_bytes(b"clip")
 pathlib.Path("warm.toml").write_text("rules = ['fire']\\nglow = 1\\n")
 pathlib.Path("list.csv").write_text("clip,rules,glow,grain\\nclip.mp4,fire,1,film\\n")
 ruleset = open_ruleset("elements")
-first = RenderOptions(("fire",), keys=("glow@0=0,2=1",))
+first = RenderOptions(("fire",), keyframes=("glow@0=0,2=1",))
 job, = find_jobs(["list.csv"], pathlib.Path("out"), {})
 
 def key(**changes):
@@ -144,7 +147,8 @@ def test_a_new_option_is_everywhere_else(extended: Run) -> None:
     found = json.loads(done.stdout)
     assert found["at"] == 0.5
     assert found["words"] == [
-        "--rules", "fire", "--glow", "2", "--grain", "film", "--hush", "--key", "glow@0=0,2=1",
+        "--rules", "fire", "--glow", "2", "--grain", "film", "--hush",
+        "--keyframes", "glow@0=0,2=1",
     ]  # fmt: skip
     assert found["look"] == 1.0
     assert found["list"] == [1.0, "film"]
@@ -183,7 +187,7 @@ def test_every_option_says_what_it_is() -> None:
     for option in TABLE.values():
         assert option.help.endswith("."), option.name
         if option.default is None or option.default == ():
-            assert option.automatic or option.name == "keys", option.name
+            assert option.automatic or option.name == "keyframes", option.name
         if option.bounds and option.default is not None:
             option.check(option.default)
         if option.keyed:
@@ -199,7 +203,7 @@ def test_every_option_says_what_it_is() -> None:
         ("shade", False, "a number"),
         ("flow", 1, "true or false"),
         ("blend", 1, "a text"),
-        ("keys", [1], "a list of texts"),
+        ("keyframes", [1], "a list of texts"),
     ],
 )
 def test_values_of_another_kind_are_refused(name: str, value: object, found: str) -> None:
@@ -209,4 +213,4 @@ def test_values_of_another_kind_are_refused(name: str, value: object, found: str
 
 def test_values_are_read_as_the_options_kind() -> None:
     assert TABLE["shade"].read(1, "shade", "a.toml") == 1.0
-    assert TABLE["keys"].read("a@0=1", "keys", "a.toml") == ("a@0=1",)
+    assert TABLE["keyframes"].read("a@0=1", "keyframes", "a.toml") == ("a@0=1",)

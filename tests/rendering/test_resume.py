@@ -150,7 +150,8 @@ def test_a_painter_goes_on_bit_for_bit(
     Image.effect_noise((60, 40), 90).save(tmp_path / "mask.png")
     texts = tuple(text.format(mask=tmp_path / "mask.png") for text in controls)
     options = RenderOptions(
-        ("fire", "moss", "water"), control=texts, flow=True, cell=cell, warmup=4, tempo=130,
+        ("fire", "moss", "water"), control=texts, flow=True, cell=cell, warmup=4,
+        steps_per_second=130,
         opacity_control="edges,smooth=0.2",
     )  # fmt: skip
     with av.open(str(clip)) as container:

@@ -109,7 +109,7 @@ def test_keys_count_from_the_first_frame(clip: Path, tmp_path: Path) -> None:
     """Opacity 0 shows the source, and held frames are before the time 0."""
     out = tmp_path / "out.mkv"
     key = "opacity@-0.2=1,0=0"
-    result = run("render", clip, "-o", out, "--rules", "fire,moss", *QUICK, "--key", key,
+    result = run("render", clip, "-o", out, "--rules", "fire,moss", *QUICK, "--keyframes", key,
                  "--codec", "ffv1", "--before", 0.2, "--start", 1, "--duration", 0.2)  # fmt: skip
     assert result.exit_code == 0, result.stderr
     frames, source = frames_of(out).astype(float), frames_of(clip)[25:30].astype(float)
@@ -179,7 +179,7 @@ def test_a_look_says_the_same_as_options(tmp_path: Path) -> None:
     Image.new("L", (8, 8)).save(tmp_path / "m.png")
     options = RenderOptions(
         ("fire", "moss"), control=("fire=mask:" + str(tmp_path / "m.png"), "luminance"), shade=0.2,
-        flow=True, keys=("opacity@0=0,1=1",), steps=3, blend="screen", tempo=None, cell=4,
+        flow=True, keyframes=("opacity@0=0,1=1",), steps=3, blend="screen", cell=4,
     )  # fmt: skip
     (tmp_path / "looks").mkdir()
     path = tmp_path / "looks" / "a.toml"
