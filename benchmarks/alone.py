@@ -32,8 +32,8 @@ def lone(recipe: Recipe, rule: str, stages: int | None = None) -> Recipe:
             training=dataclasses.replace(
                 stage.training,
                 iterations=stage.training.iterations // len(recipe.rules),
-                favour="",
-                favour_young="",
+                oversample="",
+                oversample_fresh="",
             ),
         )
         for stage in every

@@ -48,7 +48,7 @@ def recipe(iterations: int) -> Recipe:
         "motion",
         rules,
         ModelRecipe(channels=12, hidden=64),
-        TrainingRecipe(iterations=iterations, size=64, rate=2e-3),
+        TrainingRecipe(iterations=iterations, size=64, learning_rate=2e-3),
         seed=5,
         folder=STYLES,
     )

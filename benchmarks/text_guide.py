@@ -125,9 +125,14 @@ def main() -> None:
         tuple(RuleRecipe(name, prompt=(name.replace("-", " "),)) for name in CLASSES),
         ModelRecipe(channels=12, hidden=64, light=False),
         TrainingRecipe(
-            iterations=args.iterations, batch=2, rate=2e-3, mixed=0.1, long=0.03, weak=0.0
+            iterations=args.iterations,
+            batch=2,
+            learning_rate=2e-3,
+            mixed=0.1,
+            long_rollout_probability=0.03,
+            partial_strength=0.0,
         ),
-        LossRecipe(text=1.0, corner=0.5, still_from=0.8),
+        LossRecipe(text=1.0, corner=0.5, stillness_from=0.8),
     )
     style = StyleLoss(load_vgg(), [[] for _ in recipe.rules])
     trainer = Trainer(recipe, style, torch.device("cpu"), guide)

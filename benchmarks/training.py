@@ -137,7 +137,7 @@ def main() -> None:
         size=args.size,
         batch=args.batch,
         steps=(args.steps, args.steps),
-        long=0.0,
+        long_rollout_probability=0.0,
         vgg="auto",
     )
     recipe = dataclasses.replace(recipe, training=training)

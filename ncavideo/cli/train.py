@@ -3,36 +3,60 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import click
 
 from ncavideo.cli.common import one_sentence_errors, progress_bar, say
 from ncavideo.nca.catalog import SUFFIX
 from ncavideo.training.loggers import LOGGERS
-from ncavideo.training.recipe import (
-    WORDS,
-    GuideRecipe,
-    LossRecipe,
-    ModelRecipe,
-    TrainingRecipe,
-)
+from ncavideo.training.recipe import GuideRecipe, LossRecipe, ModelRecipe, Recipe, TrainingRecipe
+from ncavideo.training.recipe_fields import Key, keys
 from ncavideo.util.atomic_write import check_output
 from ncavideo.util.errors import UserError
 
-if TYPE_CHECKING:
-    from ncavideo.training.recipe import Recipe
-
-# Options that are not called as their parameter.
-SPELLED = {
-    "rules": "--rule", "styles": "--style", "negatives": "--negative", "start": "--from",
+Command = TypeVar("Command", bound=Callable[..., Any])
+# A recipe's tables whose keys may have an option, in the order of the help.
+TABLES = {
+    "": Recipe, "guide": GuideRecipe, "training": TrainingRecipe, "loss": LossRecipe,
+    "model": ModelRecipe,
 }  # fmt: skip
+# Those options by the names of their parameters, with the table of each.
+KEYS = {
+    f"{section}_{key.name}".lstrip("_"): (section, key)
+    for section, table in TABLES.items()
+    for key in keys(table).values()
+    if key.flag
+}
+# Options that stand for a recipe by themselves.
+FLAGS = {"rules": "--rule", "styles": "--style", "negatives": "--negative"} | {
+    name: key.flag for name, (_, key) in KEYS.items()
+}
 
 
-def choices(table: type[GuideRecipe] | type[LossRecipe], key: str) -> str:
-    """Return what a recipe's key may be, for a help text."""
-    return ", ".join(table.__dataclass_fields__[key].metadata[WORDS])
+def recipe_options(command: Command) -> Command:
+    """Add an option for every key of a recipe that has one."""
+    for name, (section, key) in reversed(KEYS.items()):
+        default = key.default_text
+        if section == "guide" and key.name == "kind":
+            default = "open_clip if any rule has a prompt"
+        command = click.option(
+            key.flag,
+            name,
+            type=int if isinstance(key.default, int) else str,
+            metavar=key.metavar,
+            help=_help(key),
+            show_default=default or False,
+        )(command)
+    return command
+
+
+def _help(key: Key) -> str:
+    text = key.meaning or key.help
+    notes = key.allowed_text if key.bounds or key.choices else ""
+    return text[0].upper() + text[1:] + (f" ({notes})." if notes else ".")
 
 
 @click.command("train")
@@ -58,61 +82,7 @@ def choices(table: type[GuideRecipe] | type[LossRecipe], key: str) -> str:
     metavar="NAME=PROMPT",
     help="A prompt to stay away from.",
 )
-@click.option(
-    "--from", "start", metavar="FILE|NAME", help="Rule set whose weights the run begins with."
-)
-@click.option(
-    "--guide",
-    metavar="KIND",
-    show_default="open_clip if any rule has a prompt",
-    help=f"Model that scores prompts: {choices(GuideRecipe, 'kind')}; none keeps them as labels.",
-)
-@click.option(
-    "--clip-model",
-    metavar="NAME|JSON",
-    show_default=GuideRecipe.model,
-    help="Architecture of the guide.",
-)
-@click.option(
-    "--clip-weights",
-    metavar="TAG|FILE",
-    show_default=GuideRecipe.pretrained,
-    help="Weights of the guide.",
-)
-@click.option(
-    "--vgg",
-    metavar="NAME|FILE",
-    show_default=TrainingRecipe.vgg,
-    help="Weights of VGG16, whose features the style loss compares.",
-)
-@click.option(
-    "--metric",
-    metavar="NAME",
-    show_default=LossRecipe.metric,
-    help=f"Style loss: {choices(LossRecipe, 'metric')}.",
-)
-@click.option(
-    "--size",
-    type=int,
-    metavar="CELLS",
-    show_default=str(TrainingRecipe.size),
-    help="Side of the training grids in cells.",
-)
-@click.option(
-    "--channels",
-    type=int,
-    metavar="C",
-    show_default=str(ModelRecipe.channels),
-    help="Channels of a cell; the first three are its colour.",
-)
-@click.option(
-    "--hidden",
-    type=int,
-    metavar="N",
-    show_default=str(ModelRecipe.hidden),
-    help="Hidden units of the update network.",
-)
-@click.option("--seed", type=int, help="Random seed of the run.")
+@recipe_options
 @click.option(
     "-o",
     "--output",
@@ -160,7 +130,7 @@ def train_command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Train a rule set, as RECIPE or --rule and --style say; goes on where it stopped.
+    """Train a rule set from a RECIPE, or from --rule and --style; resumes from its checkpoint.
 
     \b
         ncavideo train elements.toml
@@ -174,8 +144,9 @@ def train_command(
         if recipe is not None:
             given = [name for name, value in options.items() if value not in (None, ())]
             if given:
-                option = SPELLED.get(given[0], "--" + given[0].replace("_", "-"))
-                raise UserError(f"give either a RECIPE or {option}, not both: the recipe says it")
+                raise UserError(
+                    f"give either a RECIPE or {FLAGS[given[0]]}, not both: the recipe says it"
+                )
             parsed = load_recipe(recipe)
         else:
             parsed = recipe_of(options, output)
@@ -223,21 +194,10 @@ def recipe_of(options: dict[str, Any], output: Path | None) -> Recipe:
         )
     if output is None:
         raise UserError("name the rule set to write: -o my.safetensors")
-    top = {key: options[key] for key in ("seed", "start") if options[key] is not None}
+    sections: dict[str, dict[str, Any]] = {section: {} for section in TABLES}
+    for name, (section, key) in KEYS.items():
+        sections[section][key.name] = options[name]
+    top = {key: value for key, value in sections.pop("").items() if value is not None}
     return recipe_from_options(
-        output.stem,
-        options["rules"],
-        options["styles"],
-        options["negatives"],
-        {
-            "model": {key: options[key] for key in ("channels", "hidden")},
-            "training": {key: options[key] for key in ("size", "vgg")},
-            "loss": {"metric": options["metric"]},
-            "guide": {
-                "kind": options["guide"],
-                "model": options["clip_model"],
-                "pretrained": options["clip_weights"],
-            },
-        },
-        **top,
+        output.stem, options["rules"], options["styles"], options["negatives"], sections, **top
     )

@@ -82,22 +82,22 @@ def draw_condition(
     *,
     has_light: bool,
     mixed: float,
-    weak: float = 0.2,
+    partial: float = 0.2,
     varied: float = 0.7,
-    favoured: int | None = None,
+    oversampled: int | None = None,
 ) -> Condition:
     """Draw what one sample is asked for.
 
-    `mixed` is the share of samples with two rules, `weak` that of those at part of their strength,
-    `varied` that of those whose light varies. The `favoured` rule comes as often as all others
-    together.
+    `mixed` is the share of samples with two rules, `partial` that of those at part of their
+    strength, `varied` that of those whose light varies. The `oversampled` rule comes as often as
+    all others together.
     """
     light, light_kind = draw_light(size, generator, varied)
     if not has_light:
         light, light_kind = torch.full((size, size), 0.5), "flat"
     order = torch.randperm(rules, generator=generator)
-    if favoured is not None and float(torch.rand((), generator=generator)) < 0.5:
-        order = torch.cat([order.new_tensor([favoured]), order[order != favoured]])
+    if oversampled is not None and float(torch.rand((), generator=generator)) < 0.5:
+        order = torch.cat([order.new_tensor([oversampled]), order[order != oversampled]])
     weights = torch.zeros(rules, size, size)
     rule = None
     if rules > 1 and float(torch.rand((), generator=generator)) < mixed:
@@ -110,7 +110,7 @@ def draw_condition(
         rule = int(order[0])
         weights[rule] = 1
         kind = f"one rule, {light_kind} light"
-    if float(torch.rand((), generator=generator)) < weak:
+    if float(torch.rand((), generator=generator)) < partial:
         weights = weights * _uniform(0.4, 1, generator)
         kind += ", weak"
     return Condition(weights, light, kind, rule)

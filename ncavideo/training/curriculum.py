@@ -30,12 +30,12 @@ class Curriculum:
 
         Returns its history, for the log: `CALM` for the same request as before, unhurt.
         """
-        reseed = self.chance(r.reseed)
+        fresh = self.chance(r.seed_probability)
         history = CALM
-        if reseed:
+        if fresh:
             pool.states[index] = 0
             pool.ages[index] = 0
-        if reseed or not pool.kinds[index] or self.chance(r.change):
+        if fresh or not pool.kinds[index] or self.chance(r.switch_probability):
             mixed = r.mixed * min(1.0, 5 * ripe)
             condition = draw_condition(
                 self.rules,
@@ -43,9 +43,9 @@ class Curriculum:
                 self.generator,
                 has_light=self.recipe.model.light,
                 mixed=mixed,
-                weak=r.weak,
+                partial=r.partial_strength,
                 varied=r.light_maps,
-                favoured=self._rule_index((reseed and r.favour_young) or r.favour),
+                oversampled=self._rule_index((fresh and r.oversample_fresh) or r.oversample),
             )
             pool.weights[index] = condition.weights
             pool.light[index] = condition.light

@@ -49,7 +49,7 @@ class Losses:
         self.fastest = max(abs(part) for both in velocities for part in both)
         self.prompted = [bool(r.prompt or r.negative) for r in recipe.rules]
         self.drifting = torch.tensor([r.motion is not None for r in recipe.rules], device=device)
-        self.holding = torch.tensor([r.still for r in recipe.rules], device=device)
+        self.holding = torch.tensor([r.stillness for r in recipe.rules], device=device)
 
     def terms(
         self, loss: LossRecipe, rollout: Rollout, ripe: float
@@ -96,7 +96,7 @@ class Losses:
         has come to rest does not learn to move any more.
         """
         terms, rule = {}, weights.argmax(1)
-        if loss.stillness and ripe >= loss.still_from:
+        if loss.stillness and ripe >= loss.stillness_from:
             counts = (self.holding * ~self.drifting)[rule] * calm
             terms["stillness"] = ((after - before).abs().mean(1) * counts).mean()
         if loss.motion and any(r.motion for r in self.rules):

