@@ -630,9 +630,9 @@ def test_conditions_are_expressions() -> None:
     assert seen.min() > 10, "every rule has its turn"
 
 
-def test_a_favoured_rule_comes_as_often_as_all_others_together() -> None:
+def test_an_oversampled_rule_comes_as_often_as_all_others_together() -> None:
     draws = [
-        draw_condition(4, 16, generator(s), has_light=False, mixed=0, favoured=2)
+        draw_condition(4, 16, generator(s), has_light=False, mixed=0, oversampled=2)
         for s in range(400)
     ]
     seen = torch.stack([draw.weights.amax((1, 2)) > 0 for draw in draws]).float().mean(0)
@@ -640,7 +640,7 @@ def test_a_favoured_rule_comes_as_often_as_all_others_together() -> None:
     assert seen[[0, 1, 3]].min() > 0.07
 
 
-def test_a_rule_may_be_favoured_among_the_young(folder: Path) -> None:
+def test_a_rule_may_be_oversampled_among_fresh_samples(folder: Path) -> None:
     loop = {"mixed": 0.0, "oversample_fresh": "moss", "pool": 2, "damage": 0.0}
     asked: dict[bool, list[int]] = {True: [], False: []}
     for young in asked:
