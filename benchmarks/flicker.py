@@ -30,7 +30,7 @@ from style_network import STYLE, Paint, style_network
 
 from ncavideo.control.levels import ClipRange, clip_range
 from ncavideo.nca.ruleset import find_ruleset
-from ncavideo.rendering.frame_renderer import Painter
+from ncavideo.rendering.frame_renderer import FrameRenderer
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.pixels import luminance
 
@@ -71,11 +71,11 @@ def on_clip(paint: Paint, clip: Path, count: int) -> float:
     return float(np.median(errors))
 
 
-def painter_for_pan(options: RenderOptions) -> Paint:
-    """Return ncavideo's painter for the pan."""
+def renderer_for_pan(options: RenderOptions) -> Paint:
+    """Return ncavideo's renderer for the pan."""
     levels: ClipRange = clip_range([luminance(rgb) for rgb, _ in pan(8)])
     ruleset = find_ruleset(options.rules, options.ruleset)
-    return Painter(ruleset, WINDOW, levels, options).paint
+    return FrameRenderer(ruleset, WINDOW, levels, options).render
 
 
 def main() -> None:
@@ -109,7 +109,7 @@ def main() -> None:
             if path:
                 value = on_clip(ours(path(), options), path(), arguments.frames)
             else:
-                value = on_pan(painter_for_pan(options), arguments.frames)
+                value = on_pan(renderer_for_pan(options), arguments.frames)
             row(name, f"ncavideo {arguments.rules} {text}".strip(), value)
     results.record(arguments, "flicker", table)
 

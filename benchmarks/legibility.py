@@ -21,18 +21,18 @@ from style_network import STYLE, Paint, style_network
 
 from ncavideo.control.levels import clip_range
 from ncavideo.nca.ruleset import find_ruleset
-from ncavideo.rendering.frame_renderer import Painter
+from ncavideo.rendering.frame_renderer import FrameRenderer
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.pixels import luminance
 from ncavideo.video.survey import survey
 
 
 def ours(clip: Path, options: RenderOptions) -> Paint:
-    """Return ncavideo's painter for a clip."""
+    """Return ncavideo's renderer for a clip."""
     first, _ = next(frames(clip))
     levels = clip_range([luminance(rgb) for rgb in survey(clip)])
     ruleset = find_ruleset(options.rules, options.ruleset)
-    return Painter(ruleset, (first.shape[1], first.shape[0]), levels, options).paint
+    return FrameRenderer(ruleset, (first.shape[1], first.shape[0]), levels, options).render
 
 
 def measure(clip: Path, paint: Paint, every: int, limit: int | None) -> tuple[Reading, float]:

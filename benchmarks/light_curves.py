@@ -25,7 +25,7 @@ from metrics import by_light_alone
 
 from ncavideo.control.levels import clip_range
 from ncavideo.nca.ruleset import open_ruleset
-from ncavideo.rendering.frame_renderer import Painter
+from ncavideo.rendering.frame_renderer import FrameRenderer
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.training.losses import BRIGHTNESS_BLUR
 from ncavideo.training.style import StyleLoss, blur
@@ -60,15 +60,15 @@ def measure(
     ruleset = open_ruleset("elements")
     first, _ = next(frames(clip))
     levels = clip_range([luminance(rgb) for rgb in survey(clip)])
-    painter = Painter(ruleset, (first.shape[1], first.shape[0]), levels, options)
+    renderer = FrameRenderer(ruleset, (first.shape[1], first.shape[0]), levels, options)
     lights, distances = [], []
     for index, (rgb, time) in enumerate(itertools.islice(frames(clip), count)):
-        guide = painter.read(rgb, time)
-        out = painter.compose(painter.live(guide), guide, rgb)
+        conditions = renderer.condition(rgb, time)
+        out = renderer.composite(renderer.step(conditions), conditions, rgb)
         if index % EVERY == EVERY - 1:
             lights.append(by_light_alone(rgb, out))
-            own = np.zeros((len(ruleset.rules), *guide.light.shape), np.float32)
-            for rule, weight in zip(RULES, guide.weights, strict=True):
+            own = np.zeros((len(ruleset.rules), *conditions.light.shape), np.float32)
+            for rule, weight in zip(RULES, conditions.weights, strict=True):
                 own[ruleset.rule_names.index(rule)] = weight
             distances.append(style_distance(style, out, own))
     return float(np.mean(lights)), float(np.mean(distances))

@@ -29,7 +29,7 @@ from clips import frames, real_clips
 from ncavideo.control.levels import clip_range
 from ncavideo.nca.grow import grow
 from ncavideo.nca.ruleset import RuleSet, find_ruleset
-from ncavideo.rendering.frame_renderer import Painter
+from ncavideo.rendering.frame_renderer import FrameRenderer
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.training.patches import PATCH, STRIDE, Patches
 from ncavideo.training.style_picture import load_style
@@ -93,24 +93,24 @@ def main() -> None:
             options = RenderOptions(rules, ruleset=arguments.ruleset, shade=arguments.shade)
         first, _ = next(frames(clip))
         levels = clip_range([luminance(rgb) for rgb in survey(clip)])
-        painter = Painter(ruleset, (first.shape[1], first.shape[0]), levels, options)
+        renderer = FrameRenderer(ruleset, (first.shape[1], first.shape[0]), levels, options)
         found: dict[str, list[tuple[float, bool, float, bool]]] = defaultdict(list)
         covered = []
         for index, (rgb, seconds) in enumerate(frames(clip)):
             if arguments.limit is not None and index >= arguments.limit:
                 break
-            guide = painter.read(rgb, seconds)
-            texture = painter.live(guide)
-            covered.append(float((guide.weights.max(0) > EXPRESSED).mean()))
+            conditions = renderer.condition(rgb, seconds)
+            texture = renderer.step(conditions)
+            covered.append(float((conditions.weights.max(0) > EXPRESSED).mean()))
             if index % arguments.every != arguments.every - 1:
                 continue
-            frame = painter.compose(texture, guide, rgb).astype(np.float32) / 255
-            shown = cv2.resize(frame, painter.cells, interpolation=cv2.INTER_AREA)
-            bins = light_bin(windows(guide.light, "mean"))
+            frame = renderer.composite(texture, conditions, rgb).astype(np.float32) / 255
+            shown = cv2.resize(frame, renderer.cells, interpolation=cv2.INTER_AREA)
+            bins = light_bin(windows(conditions.light, "mean"))
             measured = [patches.distances(picture) for picture in (texture, shown)]
             for order, rule in enumerate(rules):
                 column = ruleset.rule_names.index(rule)
-                interior = windows(guide.weights[order], "min") > EXPRESSED
+                interior = windows(conditions.weights[order], "min") > EXPRESSED
                 limit = WITHIN * own[rule][bins]
                 for patch in np.flatnonzero(interior):
                     row: list[float | bool] = []

@@ -25,7 +25,7 @@ from clips import bikes, carphone, frames
 
 from ncavideo.control import make_field
 from ncavideo.control.field import Context, View, make_view
-from ncavideo.control.optical_flow import Follower
+from ncavideo.control.optical_flow import OpticalFlow
 from ncavideo.control.segmenters.person import Person
 from ncavideo.control.spec import parse_control
 from ncavideo.rendering.options import RenderOptions
@@ -54,7 +54,7 @@ def drawn() -> dict[int, np.ndarray]:
 
 def views() -> list[View]:
     """Return the clip on its grid."""
-    follow = Follower()
+    follow = OpticalFlow()
     return [make_view(rgb, HEIGHT, WIDTH, t, follow=follow) for rgb, t in frames(carphone())]
 
 

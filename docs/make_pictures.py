@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from ncavideo.control.levels import clip_range
 from ncavideo.nca.ruleset import find_ruleset
 from ncavideo.rendering.options import RenderOptions
-from ncavideo.rendering.preview import look_at
+from ncavideo.rendering.preview import preview_frame
 from ncavideo.util.pixels import luminance
 from ncavideo.video.survey import survey
 
@@ -66,7 +66,7 @@ def main() -> None:
         for page, (rules, controls, others, fields) in PAGES.items():
             texts = tuple(text.format(**files) for text in controls)
             options = RenderOptions(rules, control=texts, **others)  # type: ignore[arg-type]
-            moment, _ = look_at(CLIP, find_ruleset(rules), levels, options, TIME)
+            moment, _ = preview_frame(CLIP, find_ruleset(rules), levels, options, TIME)
             tiles = [moment.pictures[name] for name in ("source", *fields, "result")]
             picture = Image.fromarray(np.concatenate(tiles, 1))
             picture.save(HERE / "pictures" / f"{page}.jpg", quality=80)

@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def pumped(work: Iterator[T]) -> Iterator[T]:
+def in_background(work: Iterator[T]) -> Iterator[T]:
     """Yield what `work` yields, which runs in a thread of its own.
 
     Gradio may drop a generator whose tab was closed without ending it; what it holds, as a place in

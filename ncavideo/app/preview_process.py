@@ -110,12 +110,12 @@ def moment(clip: Path, options: RenderOptions, time: float, folder: Path) -> dic
     `source`, `result`, and what drives the rules there: as `ncavideo preview` shows it.
     """
     from ncavideo.nca.ruleset import find_ruleset
-    from ncavideo.rendering.preview import look_at
+    from ncavideo.rendering.preview import preview_frame
     from ncavideo.rendering.rule_order import in_order
 
     ruleset = find_ruleset(options.rules, options.ruleset)
     across = min(ACROSS, facts(clip).width)
-    found, _ = look_at(clip, ruleset, _levels(clip), in_order(options, ruleset), time, across)
+    found, _ = preview_frame(clip, ruleset, _levels(clip), in_order(options, ruleset), time, across)
     return {
         name: _saved(picture, folder / f"{name}.jpg") for name, picture in found.pictures.items()
     }

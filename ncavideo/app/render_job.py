@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from ncavideo.app.turn_queue import Line
+from ncavideo.app.turn_queue import TurnQueue
 from ncavideo.batch.jobs import as_arguments
 from ncavideo.batch.worker_process import LostError, Process
 from ncavideo.rendering.options import RenderOptions
@@ -18,7 +18,7 @@ State = Literal["waiting", "starting", "rendering", "done", "failed", "cancelled
 
 
 @dataclass(frozen=True)
-class News:
+class RenderStatus:
     """How a render is going.
 
     `before`: renders that have to end first; `done` of `frames`, if the clip says how many;
@@ -37,14 +37,14 @@ class News:
 class Render:
     """One render of `clip` to `output`, when its turn has come."""
 
-    def __init__(self, clip: Path, output: Path, options: RenderOptions, line: Line) -> None:
+    def __init__(self, clip: Path, output: Path, options: RenderOptions, line: TurnQueue) -> None:
         # A cancelled render is not resumed here: its checkpoint goes.
         self._options = replace(options, fresh=True)
         self._clip, self._output, self._line = clip, output, line
         self._process = Process()
         self._stopped = False
 
-    def run(self) -> Iterator[News]:
+    def run(self) -> Iterator[RenderStatus]:
         """Render, and yield how it goes; the last says how it ended.
 
         Whoever stops listening stops the render.
@@ -52,16 +52,16 @@ class Render:
         try:
             with self._line.place() as before:
                 while (many := before()) and not self._stopped:
-                    yield News("waiting", many)
+                    yield RenderStatus("waiting", many)
                 if self._stopped:
-                    yield News("cancelled")
+                    yield RenderStatus("cancelled")
                     return
-                yield News("starting")
+                yield RenderStatus("starting")
                 yield from self._rendered()
         finally:
             self.stop()
 
-    def _rendered(self) -> Iterator[News]:
+    def _rendered(self) -> Iterator[RenderStatus]:
         order = {
             "clip": os.fsencode(str(self._clip)).hex(),
             "output": os.fsencode(str(self._output)).hex(),
@@ -77,7 +77,7 @@ class Render:
                     # The first frame waits for the warm-up: the others tell how fast it goes.
                     seconds = max(time.monotonic() - begun, 1e-3)
                     rate = (news["done"] - 1) / seconds if news["done"] > 1 else 0.0
-                    yield News("rendering", 0, news["done"], news["frames"], rate)
+                    yield RenderStatus("rendering", 0, news["done"], news["frames"], rate)
                 elif news["kind"] == "failed":
                     yield self._ended(news["reason"])
                 elif news["kind"] == "done":
@@ -85,12 +85,12 @@ class Render:
                     notes = tuple(news["notes"])
                     if lost is not None:
                         notes += (f"the clip is damaged: {lost['frames']} frames are missing",)
-                    yield News("done", 0, news["frames"], news["frames"], notes=notes)
+                    yield RenderStatus("done", 0, news["frames"], news["frames"], notes=notes)
         except LostError as error:
             yield self._ended(f"the render crashed ({error}): the clip may be damaged")
 
-    def _ended(self, reason: str) -> News:
-        return News("cancelled") if self._stopped else News("failed", reason=reason)
+    def _ended(self, reason: str) -> RenderStatus:
+        return RenderStatus("cancelled") if self._stopped else RenderStatus("failed", reason=reason)
 
     def stop(self) -> None:
         """Give the render up, wherever it is."""

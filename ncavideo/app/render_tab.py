@@ -12,7 +12,7 @@ import gradio as gr
 
 from ncavideo.app import html as shown
 from ncavideo.app import preview_process
-from ncavideo.app.background import pumped
+from ncavideo.app.background import in_background
 from ncavideo.app.look_form import form_of
 from ncavideo.app.render_form import (
     AS_ALL,
@@ -21,7 +21,7 @@ from ncavideo.app.render_form import (
     output_name,
     shown_options,
 )
-from ncavideo.app.render_job import News, Render
+from ncavideo.app.render_job import Render, RenderStatus
 from ncavideo.app.render_view import RenderView
 from ncavideo.app.service import Service
 from ncavideo.app.sessions import Session
@@ -228,9 +228,9 @@ class RenderTab:
         folder = session.place("render")
         render = Render(clip, folder / name, options, self._service.renders)
         session.run("render", render)
-        news = News("starting")
+        news = RenderStatus("starting")
         try:
-            for news in pumped(render.run()):
+            for news in in_background(render.run()):
                 if news.state in ("waiting", "starting", "rendering"):
                     yield _progress(news), keep, keep, *busy
         finally:
@@ -289,7 +289,7 @@ def _slot(rules: list[str], index: int, control: str) -> Any:
     return gr.update(label=rules[index], visible=True, value=control)
 
 
-def _progress(news: News) -> str:
+def _progress(news: RenderStatus) -> str:
     if news.state == "waiting":
         others = "another render" if news.before == 1 else f"{news.before} other renders"
         return shown.bar(f"Waiting for {others} to end: one is done at a time")

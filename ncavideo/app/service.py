@@ -13,7 +13,7 @@ import numpy as np
 from ncavideo.app import preview_process
 from ncavideo.app.preview_process import Moments
 from ncavideo.app.sessions import Session, Sessions
-from ncavideo.app.turn_queue import Line
+from ncavideo.app.turn_queue import TurnQueue
 
 PATIENCE = 0.2  # seconds between two looks at whether a tab is still open
 FAREWELL = 2.0  # seconds that tabs have at most to let go
@@ -26,7 +26,7 @@ class Service:
         self.root = root
         self.sessions = Sessions(root)
         self.moments = Moments()
-        self.renders, self.trainings = Line(), Line()
+        self.renders, self.trainings = TurnQueue(), TurnQueue()
         self._staying = 0  # tabs that `stay` waits for
         self._samples: dict[str, dict[str, np.ndarray]] = {}
 

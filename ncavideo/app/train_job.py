@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ncavideo.app.turn_queue import Line
+from ncavideo.app.turn_queue import TurnQueue
 from ncavideo.training.loggers import folder as log
 
 State = Literal["waiting", "starting", "training", "done", "stopped", "failed"]
@@ -19,7 +19,7 @@ PATIENCE = 60.0  # seconds that a run has to save itself in
 
 
 @dataclass(frozen=True)
-class News:
+class TrainingStatus:
     """How a run is going: iterations `done`, its `loss`, why it failed, what should be known."""
 
     state: State
@@ -33,7 +33,7 @@ class Training:
     """One run of a recipe's file; everything about it is in `folder`."""
 
     def __init__(
-        self, recipe: Path, output: Path, folder: Path, sheet_every: int, line: Line
+        self, recipe: Path, output: Path, folder: Path, sheet_every: int, line: TurnQueue
     ) -> None:
         self._job = {
             "recipe": str(recipe),
@@ -45,21 +45,21 @@ class Training:
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
-    def run(self) -> Iterator[News]:
+    def run(self) -> Iterator[TrainingStatus]:
         """Train, and yield how it goes; the last says how it ended.
 
         Whoever stops listening stops the run.
         """
         with self._line.place() as before:
             while (many := before()) and not self._stopped:
-                yield News("waiting", many)
+                yield TrainingStatus("waiting", many)
             if self._stopped:
-                yield News("stopped")
+                yield TrainingStatus("stopped")
                 return
-            yield News("starting")
+            yield TrainingStatus("starting")
             yield from self._trained()
 
-    def _trained(self) -> Iterator[News]:
+    def _trained(self) -> Iterator[TrainingStatus]:
         self._process = process = subprocess.Popen(
             [sys.executable, "-m", "ncavideo.training.worker"],
             stdin=subprocess.PIPE,
@@ -90,9 +90,11 @@ class Training:
                 process.wait()
             process.stdout.close()
         if not ended and self._stopped:
-            yield News("stopped")
+            yield TrainingStatus("stopped")
         elif not ended:
-            yield News("failed", reason="the training crashed: there may not be enough memory")
+            yield TrainingStatus(
+                "failed", reason="the training crashed: there may not be enough memory"
+            )
 
     @property
     def stopping(self) -> bool:
@@ -116,9 +118,9 @@ class Training:
         return max(self._folder.glob("sheet-*.png"), default=None)
 
 
-def _as_news(news: dict[str, Any]) -> News:
+def _as_news(news: dict[str, Any]) -> TrainingStatus:
     if news["kind"] == "progress":
-        return News("training", done=news["done"], loss=news["loss"])
+        return TrainingStatus("training", done=news["done"], loss=news["loss"])
     if news["kind"] == "note":
-        return News("training", reason=news["text"])
-    return News(news["kind"], done=news.get("done", 0), reason=news.get("reason", ""))
+        return TrainingStatus("training", reason=news["text"])
+    return TrainingStatus(news["kind"], done=news.get("done", 0), reason=news.get("reason", ""))

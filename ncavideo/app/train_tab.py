@@ -11,11 +11,11 @@ from typing import Any
 import gradio as gr
 
 from ncavideo.app import html
-from ncavideo.app.background import pumped
+from ncavideo.app.background import in_background
 from ncavideo.app.service import Service
 from ncavideo.app.sessions import Session
 from ncavideo.app.train_form import GUIDES, MOST_RULES, asked_recipe, sheet_every
-from ncavideo.app.train_job import News, Training
+from ncavideo.app.train_job import Training, TrainingStatus
 from ncavideo.training.recipe import Recipe
 from ncavideo.util.errors import UserError
 from ncavideo.web.export import export
@@ -141,11 +141,11 @@ class TrainTab:
         session.run("train", training)
         gone = gr.update(visible=False)
         yield html.bar("Starting"), keep, keep, gone, gone, text, keep, *busy
-        news, notes = News("starting"), list[str]()
+        news, notes = TrainingStatus("starting"), list[str]()
         sheet: Path | None = None
         points = 0
         try:
-            for news in pumped(training.run()):
+            for news in in_background(training.run()):
                 if news.reason and news.state == "training":
                     notes.append(news.reason)
                 if training.stopping:
@@ -221,7 +221,7 @@ def _style_name(number: int, upload: Path) -> str:
     return f"rule-{number}-{digest}{upload.suffix}"
 
 
-def _progress(news: News, recipe: Recipe) -> str:
+def _progress(news: TrainingStatus, recipe: Recipe) -> str:
     if news.state == "waiting":
         return html.bar("Waiting for another training to end: one is done at a time")
     if news.state == "starting":

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 PATIENCE = 0.5  # seconds between two looks at who is before
 
 
-class Line:
+class TurnQueue:
     """A queue of those who want the machine for themselves."""
 
     def __init__(self) -> None:

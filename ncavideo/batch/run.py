@@ -44,7 +44,7 @@ class Host(Protocol):
 
 
 @dataclass(frozen=True)
-class News:
+class JobProgress:
     """What a worker has to tell: which `worker`, of which `job`, and how far it is.
 
     `elsewhere`: another batch is at work on it, and is waited for.
@@ -89,7 +89,7 @@ def run_batch(
     ray: str | None = None,
     needs: ray_cluster.Needs | None = None,
     journal: Path | None = None,
-    news: Callable[[News], None] = lambda news: None,
+    news: Callable[[JobProgress], None] = lambda news: None,
     finished: Callable[[Job, Entry], None] = lambda job, entry: None,
 ) -> BatchReport:
     """Render all jobs, `workers` at once, each in a process of its own.
@@ -230,7 +230,7 @@ class _Worker(threading.Thread):
         waiting: queue.Queue[Job],
         journal: Journal,
         retries: int,
-        news: Callable[[News], None],
+        news: Callable[[JobProgress], None],
         finished: Callable[[Job, Entry], None],
     ) -> None:
         super().__init__(name=f"batch worker {index}", daemon=True)
@@ -280,7 +280,7 @@ class _Worker(threading.Thread):
         else:
             self._waited_for.add(job.key)
             event("batch.elsewhere", worker=self._index, output=hidden(job.output))
-            self._news(News(self._index, job, 0, None, elsewhere=True))
+            self._news(JobProgress(self._index, job, 0, None, elsewhere=True))
         self._waiting.put(job)
 
     def _note(self, entry: Entry) -> None:
@@ -318,7 +318,7 @@ class _Worker(threading.Thread):
         last: dict[str, Any] = {}
         for last in self._host.render(order):
             if last["kind"] == "progress":
-                self._news(News(self._index, job, last["done"], last["frames"]))
+                self._news(JobProgress(self._index, job, last["done"], last["frames"]))
             elif last["kind"] == "event":
                 event(last["name"], last["level"], **last["facts"])
         if last["kind"] == "failed":

@@ -22,7 +22,7 @@ from ncavideo.util.printable import printable
 if TYPE_CHECKING:
     from ncavideo.batch.jobs import Job
     from ncavideo.batch.journal import Entry
-    from ncavideo.batch.run import BatchReport, News
+    from ncavideo.batch.run import BatchReport, JobProgress
 
 
 @click.command("batch", cls=RenderCommand)
@@ -157,7 +157,7 @@ def _bars(jobs: list[Job], quiet: bool) -> Iterator[tuple[Any, Any]]:
     bars: dict[int, tqdm[Any]] = {}
     shown: dict[int, Job] = {}
 
-    def news(news: News) -> None:
+    def news(news: JobProgress) -> None:
         with lock:
             bar = bars.get(news.worker)
             if bar is None:

@@ -10,8 +10,8 @@ import numpy as np
 from ncavideo.control import FIELDS, field_class, make_field
 from ncavideo.control.field import Context, View
 from ncavideo.control.luminance import Luminance
-from ncavideo.control.modifiers import Shaped
-from ncavideo.control.sharing import Parted, Ramped, Split, Whole, fitted
+from ncavideo.control.modifiers import ModifiedField
+from ncavideo.control.sharing import Constant, PerRule, Ramp, Sharing, fitted
 from ncavideo.control.spec import ControlSpec, parse_control
 from ncavideo.util.errors import UserError
 from ncavideo.util.state import Remembers
@@ -30,7 +30,7 @@ class Driver(Remembers):
     """
 
     remembered = ("_peaks",)
-    parts = ("_fields", "_split")
+    parts = ("_fields", "_sharing")
 
     def __init__(self, rules: Sequence[str], controls: Sequence[str], context: Context) -> None:
         self._rules = tuple(rules)
@@ -39,9 +39,9 @@ class Driver(Remembers):
         self._own = [self._rules.index(rule) for rule in own]
         self._rest = [self._rules.index(rule) for rule in rest]
         self._labels = [own[r].label if r in own else "" for r in self._rules]
-        self._fields = Parted([Shaped(s, make_field(s, context)) for s in own.values()])
-        self._split = _split(shared, len(rest), alone=not own, context=context)
-        self.needs_motion = self._fields.needs_motion or self._split.needs_motion
+        self._fields = PerRule([ModifiedField(s, make_field(s, context)) for s in own.values()])
+        self._sharing = _sharing(shared, len(rest), alone=not own, context=context)
+        self.needs_motion = self._fields.needs_motion or self._sharing.needs_motion
         self._peaks = np.zeros(len(self._rules))
 
     def weights(
@@ -62,7 +62,7 @@ class Driver(Remembers):
             weights[self._own] = wanted
             left = np.maximum(1 - wanted.sum(0), 0)
         if self._rest:
-            weights[self._rest] = self._split.weights(view, contrast) * left
+            weights[self._rest] = self._sharing.weights(view, contrast) * left
         for rule, strength in (strengths or {}).items():
             weights[self._rules.index(rule)] *= np.float32(strength)
         weights = fitted(weights) if strengths else weights
@@ -71,7 +71,7 @@ class Driver(Remembers):
 
     def notes(self) -> list[str]:
         """Return, after the last frame, sentences that the user should read."""
-        notes = self._fields.notes() + self._split.notes()
+        notes = self._fields.notes() + self._sharing.notes()
         for rule, peak, label in zip(self._rules, self._peaks, self._labels, strict=True):
             if peak < HARDLY:
                 cause = f"its control {label}" if label else "the control"
@@ -87,7 +87,7 @@ class Driver(Remembers):
     def close(self) -> None:
         """Let go of files."""
         self._fields.close()
-        self._split.close()
+        self._sharing.close()
 
 
 def _sorted_out(
@@ -119,20 +119,20 @@ def _sorted_out(
     return own, shared
 
 
-def _split(spec: ControlSpec | None, count: int, *, alone: bool, context: Context) -> Split:
+def _sharing(spec: ControlSpec | None, count: int, *, alone: bool, context: Context) -> Sharing:
     """Return what shares out the rest between `count` rules; `alone`: the rest is everything."""
     if spec is None:
-        return Luminance(count) if alone or count > 1 else Whole(count, 1)
+        return Luminance(count) if alone or count > 1 else Constant(count, 1)
     if spec.name == OFF:
         if alone:
             raise UserError("--control off leaves every rule off: name a control for one of them")
-        return Whole(count, 0)
+        return Constant(count, 0)
     if spec.name == "luminance" and not spec.argument:
         return Luminance(count, spec)
     if spec.name not in FIELDS:
         field_class(spec.name)  # says so
     parts = field_class(spec.name).split(spec.argument, count)
     if parts is None:
-        return Ramped(Shaped(spec, make_field(spec, context)), count)
+        return Ramp(ModifiedField(spec, make_field(spec, context)), count)
     own = [ControlSpec(None, spec.name, part) for part in parts]
-    return Parted([Shaped(spec, make_field(part, context)) for part in own])
+    return PerRule([ModifiedField(spec, make_field(part, context)) for part in own])

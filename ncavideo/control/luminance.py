@@ -7,8 +7,8 @@ import numpy as np
 
 from ncavideo.control.field import Context, Field, View, even_thresholds, ramp
 from ncavideo.control.levels import Thresholds
-from ncavideo.control.modifiers import Shaped
-from ncavideo.control.sharing import Split
+from ncavideo.control.modifiers import ModifiedField
+from ncavideo.control.sharing import Sharing
 from ncavideo.control.spec import ControlSpec
 
 # Steep enough that under a tenth of a typical frame is in between two rules.
@@ -45,7 +45,7 @@ class Plain(Field):
         return view.stretched
 
 
-class Luminance(Split):
+class Luminance(Sharing):
     """Splits a frame by its luminance at thresholds that follow the picture.
 
     `contrast` 1 is the plain linear ramp over the clip's range; above it neighbouring rules
@@ -57,7 +57,7 @@ class Luminance(Split):
     def __init__(self, count: int, spec: ControlSpec | None = None) -> None:
         spec = spec or ControlSpec(None, "luminance")
         self.count = count
-        self._steep, self._plain = Shaped(spec, Regions()), Shaped(spec, Plain())
+        self._steep, self._plain = ModifiedField(spec, Regions()), ModifiedField(spec, Plain())
         self._thresholds = Thresholds(max(count, 2))
 
     def weights(self, view: View, contrast: float | None = None) -> np.ndarray:

@@ -12,7 +12,7 @@ from ncavideo.control.field import Context, Field, View
 from ncavideo.control.spec import ControlSpec, parse_control
 
 
-class Shaped(Field):
+class ModifiedField(Field):
     """What `spec` asks for: the field's values, inverted, weighted, blurred, and smooth in time.
 
     Smoothing is exponential with a time constant in seconds, so that it is the same at any frame
@@ -29,7 +29,7 @@ class Shaped(Field):
         self._time = 0.0
 
     @classmethod
-    def parse(cls, argument: str, context: Context) -> Shaped:
+    def parse(cls, argument: str, context: Context) -> ModifiedField:
         """Make the field of a whole control, `NAME[:ARGUMENT][,OPTION...]`."""
         spec = parse_control(argument)
         return cls(spec, make_field(spec, context))

@@ -16,13 +16,13 @@ RELATIVE, ABSOLUTE = 0.01, 0.5
 # Whether another scene begins. Within a scene the flow explains a frame by the one before: in fast
 # shots, every fifth frame taken, the two correlate by 0.79 or more and half of the cells are torn;
 # across cuts by 0.2 or less, with nine of ten cells torn.
-EXPLAINED = 0.5  # correlation of a frame with the one before, carried along
+EXPLAINED = 0.5  # correlation of a frame with the warped one before
 TORN = 0.7  # share of the cells whose flow there and back does not agree
 EMPTY = 1.0  # deviation, of 255, of a frame that shows nothing a flow could hold on to
 JUMP = 0.1  # mean change of luminance by which a picture comes out of an empty frame, or goes
 
 
-class Follower(Remembers):
+class OpticalFlow(Remembers):
     """Follows the picture from frame to frame; asked once for every frame, in order.
 
     Dense inverse search (Kroeger, Timofte, Dai and Van Gool, ECCV 2016), OpenCV's, there and back.
@@ -52,7 +52,7 @@ class Follower(Remembers):
             still = np.zeros((height, width, 2), np.float32)
             return Motion(still, np.zeros((height, width), bool), False, seconds)
         back = self._search(now, before)
-        there = carried(self._search(before, now), back)
+        there = warp_picture(self._search(before, now), back)
         gap = np.square(back + there).sum(-1)
         lengths = np.square(back).sum(-1) + np.square(there).sum(-1)
         lost = (gap > RELATIVE * lengths + ABSOLUTE) | _outside(back)
@@ -72,7 +72,7 @@ class Follower(Remembers):
         return np.asarray(search.calc(there, here, start), np.float32)
 
 
-def carried(picture: np.ndarray, back: np.ndarray) -> np.ndarray:
+def warp_picture(picture: np.ndarray, back: np.ndarray) -> np.ndarray:
     """Return a picture `[h, w]` or `[h, w, n]` warped, as float32.
 
     Each place gets what was at its place plus `back` `[h, w, 2]` (x, y), in pixels.
@@ -90,7 +90,7 @@ def _outside(back: np.ndarray) -> np.ndarray:
 
 
 def _is_cut(before: np.ndarray, now: np.ndarray, back: np.ndarray, lost: np.ndarray) -> bool:
-    expected, seen = carried(before, back), now.astype(np.float32)
+    expected, seen = warp_picture(before, back), now.astype(np.float32)
     if min(expected.std(), seen.std()) < EMPTY:
         return bool(np.abs(seen - before).mean() > JUMP * 255)
     explained = np.corrcoef(expected.ravel(), seen.ravel())[0, 1]

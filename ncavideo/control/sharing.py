@@ -12,7 +12,7 @@ from ncavideo.util.state import Remembers
 CLEARLY = 1.3  # a sum of weights above this is a contradiction, not the soft border of two fields
 
 
-class Split(Remembers, ABC):
+class Sharing(Remembers, ABC):
     """Maps views to the weights of rules, in the order the user named them.
 
     It may remember earlier frames, so it is asked once for every frame, in order.
@@ -35,7 +35,7 @@ class Split(Remembers, ABC):
         """Let go of files."""
 
 
-class Ramped(Split):
+class Ramp(Sharing):
     """A field's values shared out: 1 is the first rule, 0 the last, the others evenly between.
 
     Linear by default: greys may have been painted on purpose.
@@ -61,7 +61,7 @@ class Ramped(Split):
         self._field.close()
 
 
-class Parted(Split):
+class PerRule(Sharing):
     """One field a rule; where they ask for more than there is, all give way alike."""
 
     remembered = ("_contested", "_frames")
@@ -95,7 +95,7 @@ class Parted(Split):
             field.close()
 
 
-class Whole(Split):
+class Constant(Sharing):
     """The same share everywhere for each of `count` rules: all of it for one, nothing for `off`."""
 
     def __init__(self, count: int, share: float) -> None:

@@ -69,7 +69,7 @@ def paint(
     such. Raises `UserError` for options that cannot be, and frames that are none.
     """
     from ncavideo.nca.ruleset import find_ruleset
-    from ncavideo.rendering.frame_renderer import Painter
+    from ncavideo.rendering.frame_renderer import FrameRenderer
     from ncavideo.rendering.rule_order import in_order
 
     for name, option in table(RenderOptions).items():
@@ -82,10 +82,10 @@ def paint(
     asked = _options(rules, options)
     ruleset = find_ruleset(asked.rules, asked.ruleset)
     asked = in_order(asked, ruleset)
-    return _painted(frames, asked, fps, ClipRange(*levels), output, Painter, ruleset)
+    return _rendered(frames, asked, fps, ClipRange(*levels), output, FrameRenderer, ruleset)
 
 
-def _painted(
+def _rendered(
     frames: Iterable[Frame],
     options: RenderOptions,
     fps: float,
@@ -94,14 +94,14 @@ def _painted(
     make: Any,
     ruleset: Any,
 ) -> Iterator[Any]:
-    painter = None
+    renderer = None
     size: tuple[int, ...] = ()
     try:
         for index, frame in enumerate(frames):
             rgb, dtype = _as_array(frame)
-            if painter is None:
+            if renderer is None:
                 size = rgb.shape
-                painter = make(ruleset, (size[1], size[0]), levels, options)
+                renderer = make(ruleset, (size[1], size[0]), levels, options)
             if rgb.shape != size:
                 raise UserError(
                     f"frame {index} has {rgb.shape[1]}x{rgb.shape[0]} pixels and the first"
@@ -109,10 +109,10 @@ def _painted(
                 )
             time = getattr(frame, "time", None)
             seconds = index / fps if time is None else float(time)
-            yield _as_asked(painter.paint(rgb, seconds, 1 / fps), frame, dtype, output)
+            yield _as_asked(renderer.render(rgb, seconds, 1 / fps), frame, dtype, output)
     finally:
-        if painter is not None:
-            painter.close()
+        if renderer is not None:
+            renderer.close()
 
 
 def _options(rules: Rules, options: dict[str, Any]) -> RenderOptions:

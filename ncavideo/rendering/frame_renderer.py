@@ -15,16 +15,16 @@ from ncavideo.control.driver import Driver
 from ncavideo.control.field import Context, Field, View, make_view
 from ncavideo.control.levels import ClipRange
 from ncavideo.control.light import Light, weakened
-from ncavideo.control.modifiers import Shaped
-from ncavideo.control.optical_flow import Follower
+from ncavideo.control.modifiers import ModifiedField
+from ncavideo.control.optical_flow import OpticalFlow
 from ncavideo.control.segment import models
 from ncavideo.nca import engines
 from ncavideo.nca.engines.base import Snapshot
 from ncavideo.nca.inputs import inputs_for
 from ncavideo.nca.ruleset import RuleSet
 from ncavideo.rendering.options import RenderOptions
-from ncavideo.rendering.step_schedule import Pace
-from ncavideo.rendering.warp import carry
+from ncavideo.rendering.step_schedule import StepSchedule
+from ncavideo.rendering.warp import warp_state
 from ncavideo.util.state import Memory, Remembers
 from ncavideo.util.stopwatch import Stopwatch
 
@@ -34,8 +34,8 @@ GRID_ROWS = 360
 LEAST_CELL = 2
 PIECE = 8  # steps after which a long run of them can be given up
 STAGES = ("decode", "control", "step", "composite", "encode")
-# In near-black a texture keeps too few levels to show what it is made of. The grid is asked for
-# no less light than this, and shading takes it the rest of the way down.
+# In near-black a texture has too few levels to show its structure. The grid gets at least this
+# light, and shading darkens the result further.
 DARKEST_LIGHT = 0.2
 # The local luminances that light 0 and 1 stand for, for a rule set that does not say.
 LIGHT_SCALE = (0.08, 0.72)
@@ -43,12 +43,12 @@ COVERED = 1 - 1e-4  # an expression that sums to this much hides the source
 
 
 @dataclass(frozen=True)
-class Guide:
-    """What a source frame asks of the grid, and of the picture.
+class FrameConditions:
+    """The inputs of the grid and of the compositing that one source frame gives.
 
-    `weights` `[rules, h, w]`; `light` `[h, w]`, the texture's own, and `shading` `[h, w]`, what it
-    is led towards after the fact by `shade`, all 0..1; `steps` to take; `opacity` 0..1, one number
-    or `[h, w]`.
+    `weights` `[rules, h, w]`; `light` `[h, w]`, the texture's own, and `shading` `[h, w]`, the
+    light that `shade` pulls the finished texture towards, all 0..1; `steps` to take; `opacity`
+    0..1, one number or `[h, w]`.
     """
 
     view: View
@@ -60,15 +60,15 @@ class Guide:
     opacity: float | np.ndarray
 
 
-class Painter(Remembers):
+class FrameRenderer(Remembers):
     """The grid that a clip's frames drive: one call a frame, in order.
 
-    `read`, `live` and `compose` may run in different threads, each of them in order; `compose` for
-    several frames at once. `watch` tells what each took. `clip`: the source's file, for controls
-    that read more of it than its frames.
+    `condition`, `step` and `composite` may run in different threads, each of them in order;
+    `composite` for several frames at once. `watch` has the seconds of each. `clip`: the source's
+    file, for controls that read more of it than its frames.
     """
 
-    parts = ("_driver", "_light", "_opacity", "_follow", "_pace")
+    parts = ("_driver", "_light", "_opacity", "_flow", "_schedule")
 
     def __init__(
         self,
@@ -92,11 +92,11 @@ class Painter(Remembers):
             if self._opacity is not None:
                 stack.callback(self._opacity.close)
             self.models = models(context)  # segmentation's, by their names
-            self._follow = Follower() if self._motion_is_needed() else None
+            self._flow = OpticalFlow() if self._motion_is_needed() else None
             look = Look(options.blend, options.keep, options.matte, options.upscale)
             dark, bright = ruleset.provenance.get("light_scale", LIGHT_SCALE)
             self._composite = Composite(size, dark, bright, look)
-            self._pace = Pace(options)
+            self._schedule = StepSchedule(options)
             self._engine = engines.start(
                 options.engine,
                 ruleset,
@@ -117,15 +117,15 @@ class Painter(Remembers):
         needed = needed or options.flow or options.on_cut != "keep"
         return needed or (opacity is not None and opacity.needs_motion)
 
-    def paint(self, rgb: np.ndarray, seconds: float, duration: float = 0.04) -> np.ndarray:
+    def render(self, rgb: np.ndarray, seconds: float, duration: float = 0.04) -> np.ndarray:
         """Map a source frame `[H, W, 3]` at `seconds` to an output frame of the same type."""
-        guide = self.read(rgb, seconds, duration)
-        return self.compose(self.live(guide), guide, rgb)
+        conditions = self.condition(rgb, seconds, duration)
+        return self.composite(self.step(conditions), conditions, rgb)
 
-    def read(
+    def condition(
         self, rgb: np.ndarray, seconds: float, duration: float = 0.04, moment: float | None = None
-    ) -> Guide:
-        """Read from a source frame what is asked of the grid.
+    ) -> FrameConditions:
+        """Return the conditions that a source frame sets for the grid.
 
         `seconds`: its time in the clip; `duration`: for how long it is shown; `moment`: seconds
         since the render's beginning, by default those since `start`.
@@ -135,7 +135,7 @@ class Painter(Remembers):
             moment = seconds - (options.start or 0)
         with self.watch("control"):
             height, width = self.cells[1], self.cells[0]
-            view = make_view(rgb, height, width, seconds, self._levels, self._follow)
+            view = make_view(rgb, height, width, seconds, self._levels, self._flow)
             strengths = options.strengths(moment)
             weights = self._driver.weights(view, options.at("contrast", moment), strengths)
             shading = self._light(view)
@@ -144,21 +144,21 @@ class Painter(Remembers):
             if self._opacity is not None:
                 opacity = self._opacity.values(view) * np.float32(opacity)
             shade = options.at("shade", moment) or 0
-            steps = self._pace(moment, duration)
-            return Guide(view, weights, light, shading, steps, shade, opacity)
+            steps = self._schedule(moment, duration)
+            return FrameConditions(view, weights, light, shading, steps, shade, opacity)
 
-    def live(self, guide: Guide) -> np.ndarray:
+    def step(self, conditions: FrameConditions) -> np.ndarray:
         """Step the grid for one frame; return the texture `[h, w, 3]`, 0..1, one pixel a cell."""
         with self.watch("step"):
-            self._follow_scene(guide.view)
-            light = DARKEST_LIGHT + (1 - DARKEST_LIGHT) * guide.light
-            inputs = inputs_for(self._ruleset, self._options.rules, guide.weights, light)
-            self._take(inputs, self._warm_steps_left + guide.steps)
+            self._follow_scene(conditions.view)
+            light = DARKEST_LIGHT + (1 - DARKEST_LIGHT) * conditions.light
+            inputs = inputs_for(self._ruleset, self._options.rules, conditions.weights, light)
+            self._take(inputs, self._warm_steps_left + conditions.steps)
             self._warm_steps_left = 0
             return self._engine.picture()
 
     def _follow_scene(self, view: View) -> None:
-        """Carry the grid along with what moved; start it again at a cut, if that was asked for."""
+        """Warp the grid along the optical flow, or restart it at a cut, as the options say."""
         motion, options = view.motion, self._options
         if motion is None:
             return
@@ -168,7 +168,7 @@ class Painter(Remembers):
             self._warm_steps_left = options.warmup
         elif options.flow:
             now = self._engine.snapshot()
-            state = carry(now.state, motion)
+            state = warp_state(now.state, motion)
             if state is not None:
                 self._engine.restore(Snapshot(state, now.step))
 
@@ -181,10 +181,10 @@ class Painter(Remembers):
         """Return the grid as the last frame left it."""
         return self._engine.snapshot()
 
-    def go_on(self, grid: Snapshot, memory: Memory | None) -> None:
-        """Go on from a grid that `grid` returned, and what `memory` did after the same frame.
+    def resume(self, grid: Snapshot, memory: Memory | None) -> None:
+        """Resume from a grid that `grid` returned, and the `memory` after the same frame.
 
-        None for a painter that has seen all frames up to there itself.
+        None for a renderer that has itself seen all frames up to there.
         """
         self._engine.restore(grid)
         self._warm_steps_left = 0
@@ -192,18 +192,26 @@ class Painter(Remembers):
             self.recall(memory)
 
     def stop(self) -> None:
-        """Give up the steps that another thread is taking; nobody wants the frames any more."""
+        """Cancel the steps that another thread is taking: the frames are not needed any more."""
         self._stopped = True
 
-    def compose(self, texture: np.ndarray, guide: Guide, rgb: np.ndarray) -> np.ndarray:
+    def composite(
+        self, texture: np.ndarray, conditions: FrameConditions, rgb: np.ndarray
+    ) -> np.ndarray:
         """Lay the texture over its source frame."""
         with self.watch("composite"):
             if self._options.show_control:
-                return over_source(guide.weights, rgb, guide.view.full_luma)
-            total = guide.weights.sum(0)
+                return over_source(conditions.weights, rgb, conditions.view.full_luma)
+            total = conditions.weights.sum(0)
             coverage = None if total.min() > COVERED else total
             return self._composite(
-                texture, guide.shading, coverage, guide.view, rgb, guide.shade, guide.opacity
+                texture,
+                conditions.shading,
+                coverage,
+                conditions.view,
+                rgb,
+                conditions.shade,
+                conditions.opacity,
             )
 
     def notes(self) -> list[str]:
@@ -219,4 +227,4 @@ class Painter(Remembers):
 
 
 def _field(text: str | None, context: Context) -> Field | None:
-    return None if text is None else Shaped.parse(text, context)
+    return None if text is None else ModifiedField.parse(text, context)

@@ -289,7 +289,7 @@ class RenderOptions:
             return self.curves[name].at(time)
         value: float | None = getattr(self, name)
         if name == "steps" and value is None:
-            # What is carried along needs less life of its own, and flickers less with it.
+            # A warped texture moves with the clip: fewer steps are enough, and flicker less.
             return FLOW_STEPS if self.flow else STEPS
         return value
 

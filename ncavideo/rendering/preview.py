@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ncavideo.composite.false_colour import colour_of, expression_picture
 from ncavideo.control.levels import ClipRange, clip_range
 from ncavideo.nca.ruleset import RuleSet, find_ruleset
-from ncavideo.rendering.frame_renderer import Painter
+from ncavideo.rendering.frame_renderer import FrameRenderer
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.rule_order import in_order
 from ncavideo.util.errors import UserError
@@ -53,14 +53,14 @@ def preview(clip: Path, output: Path, options: RenderOptions, moments: int = 3) 
     levels = clip_range([luminance(rgb) for rgb in survey(clip)])
     rows, notes = [], []
     for time in _times(clip, options, moments):
-        row, said = look_at(clip, ruleset, levels, options, time)
+        row, said = preview_frame(clip, ruleset, levels, options, time)
         rows.append(row)
         notes += said
     save_png(_sheet(rows, options.rules), output, options.overwrite)
     return list(dict.fromkeys(notes)) if len(rows) == 1 else []
 
 
-def look_at(
+def preview_frame(
     clip: Path,
     ruleset: RuleSet,
     levels: ClipRange,
@@ -77,28 +77,28 @@ def look_at(
     with _before(clip, time) as reader:
         info = reader.info
         options = replace(options, start=options.start or 0.0)
-        painter = Painter(ruleset, (info.width, info.height), levels, options, clip)
-        guide = frame = None
+        renderer = FrameRenderer(ruleset, (info.width, info.height), levels, options, clip)
+        conditions = frame = None
         try:
             for coming in reader:
                 seconds = coming.time - reader.origin
                 if frame is not None and seconds > time + 1e-3:
                     break  # the one before is still shown
                 frame = coming
-                guide = painter.read(frame.rgb, seconds)
-            assert guide is not None and frame is not None  # a reader has at least one frame
-            texture = painter.live(guide)
-            result = painter.compose(texture, guide, frame.rgb)
-            said = painter.notes()
+                conditions = renderer.condition(frame.rgb, seconds)
+            assert conditions is not None and frame is not None  # a reader has at least one frame
+            texture = renderer.step(conditions)
+            result = renderer.composite(texture, conditions, frame.rgb)
+            said = renderer.notes()
         finally:
-            painter.close()
+            renderer.close()
     size = (across, max(1, round(across * info.height / info.width)))
     pictures = {"source": _small(frame.rgb, size)}
-    for rule, weight in zip(options.rules, guide.weights, strict=True):
+    for rule, weight in zip(options.rules, conditions.weights, strict=True):
         pictures[rule] = _small(np.repeat(weight[..., None], 3, 2), size)
-    pictures["expression"] = _small(expression_picture(guide.weights), size)
+    pictures["expression"] = _small(expression_picture(conditions.weights), size)
     if ruleset.has_light:
-        pictures["light"] = _small(np.repeat(guide.light[..., None], 3, 2), size)
+        pictures["light"] = _small(np.repeat(conditions.light[..., None], 3, 2), size)
     pictures["result"] = _small(result, size)
     return Moment(frame.time - reader.origin, pictures), said
 

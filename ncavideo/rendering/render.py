@@ -15,7 +15,7 @@ from ncavideo.control.levels import clip_range
 from ncavideo.nca.ruleset import RuleSet, find_ruleset
 from ncavideo.rendering import memory_estimate as memory
 from ncavideo.rendering.checkpoint import SEGMENT, State, Work, fingerprint
-from ncavideo.rendering.frame_renderer import Guide, Painter
+from ncavideo.rendering.frame_renderer import FrameConditions, FrameRenderer
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.pipeline import Stage, overlap
 from ncavideo.rendering.rule_order import in_order
@@ -85,7 +85,7 @@ class Item:
 
     number: int
     shot: Shot
-    guide: Guide
+    conditions: FrameConditions
     memory: Memory | None
     out: np.ndarray
     state: State | None
@@ -144,14 +144,14 @@ def render(
         for note in [] if work is None else work.notes:
             warn(note)
         levels = clip_range([luminance(rgb) for rgb in survey(clip)])
-        painter = Painter(ruleset, (info.width, info.height), levels, options, clip)
-        stack.callback(painter.close)
-        report.models = painter.models
-        report.width, report.height, report.cells = info.width, info.height, painter.cells
-        warning = memory.warning(info, painter.cells, options)
+        renderer = FrameRenderer(ruleset, (info.width, info.height), levels, options, clip)
+        stack.callback(renderer.close)
+        report.models = renderer.models
+        report.width, report.height, report.cells = info.width, info.height, renderer.cells
+        warning = memory.warning(info, renderer.cells, options)
         if warning:
             warn(warning)
-        watch = painter.watch
+        watch = renderer.watch
         expected = None if info.frames is None else _expected(info, options)
         timeline = shots(
             _decoded(reader, watch),
@@ -163,27 +163,27 @@ def render(
         done = report.resumed = work.frames if work else 0
         event(
             "render.begin", clip=clip, output=output, ruleset=ruleset.name, options=asdict(options),
-            width=info.width, height=info.height, cells=painter.cells, frames=expected,
+            width=info.width, height=info.height, cells=renderer.cells, frames=expected,
             resumed=done,
         )  # fmt: skip
         if work and done:
             state = work.state()
-            painter.go_on(state.grid, state.memory)
-        painted = overlap(
-            _after(enumerate(timeline, 1), done, painter),
-            Stage(lambda numbered: _read(painter, *numbered)),
-            Stage(lambda item: _live(painter, item)),
+            renderer.resume(state.grid, state.memory)
+        rendered = overlap(
+            _after(enumerate(timeline, 1), done, renderer),
+            Stage(lambda numbered: _condition(renderer, *numbered)),
+            Stage(lambda item: _step(renderer, item)),
             Stage(
                 lambda item: replace(
-                    item, out=painter.compose(item.out, item.guide, item.shot.rgb)
+                    item, out=renderer.composite(item.out, item.conditions, item.shot.rgb)
                 ),
                 workers=max(1, cores() // CORES_A_COMPOSER),
             ),
         )
-        stack.enter_context(closing(painted))
+        stack.enter_context(closing(rendered))
         # Whoever leaves early does not wait for all the steps of a frame, or of the warm-up.
-        stack.callback(painter.stop)
-        finished = ((item.shot, item.out, item.state) for item in painted)
+        stack.callback(renderer.stop)
+        finished = ((item.shot, item.out, item.state) for item in rendered)
         if options.loop is not None:
             pairs = ((shot, out) for shot, out, _ in finished)
             finished = ((shot, out, None) for shot, out in looped(pairs, options.loop))
@@ -199,7 +199,7 @@ def render(
         with watch("encode"):
             writer.close()
         report.stages = watch.seconds
-        report.notes, report.loss = [*writer.notes, *painter.notes()], reader.loss
+        report.notes, report.loss = [*writer.notes, *renderer.notes()], reader.loss
     report.seconds = time.perf_counter() - started
     event("render.done", **asdict(report))
     return report
@@ -212,25 +212,25 @@ def _work(clip: Path, output: Path, ruleset: RuleSet, options: RenderOptions) ->
 
 
 def _after(
-    shots: Iterable[tuple[int, Shot]], done: int, painter: Painter
+    shots: Iterable[tuple[int, Shot]], done: int, renderer: FrameRenderer
 ) -> Generator[tuple[int, Shot], None, None]:
-    """Yield the shots after the first `done`; the painter sees those again if it has to."""
+    """Yield the shots after the first `done`; the renderer sees those again if it has to."""
     for number, shot in shots:
         if number > done:
             yield number, shot
-        elif painter.must_be_replayed:
-            painter.read(shot.rgb, shot.seconds, shot.span, shot.moment)
+        elif renderer.must_be_replayed:
+            renderer.condition(shot.rgb, shot.seconds, shot.span, shot.moment)
 
 
-def _read(painter: Painter, number: int, shot: Shot) -> Item:
-    guide = painter.read(shot.rgb, shot.seconds, shot.span, shot.moment)
-    keep = number % SEGMENT == 0 and not painter.must_be_replayed
-    return Item(number, shot, guide, painter.memory() if keep else None, shot.rgb, None)
+def _condition(renderer: FrameRenderer, number: int, shot: Shot) -> Item:
+    conditions = renderer.condition(shot.rgb, shot.seconds, shot.span, shot.moment)
+    keep = number % SEGMENT == 0 and not renderer.must_be_replayed
+    return Item(number, shot, conditions, renderer.memory() if keep else None, shot.rgb, None)
 
 
-def _live(painter: Painter, item: Item) -> Item:
-    texture = painter.live(item.guide)
-    state = State(painter.grid(), item.memory) if item.number % SEGMENT == 0 else None
+def _step(renderer: FrameRenderer, item: Item) -> Item:
+    texture = renderer.step(item.conditions)
+    state = State(renderer.grid(), item.memory) if item.number % SEGMENT == 0 else None
     return replace(item, out=texture, state=state)
 
 

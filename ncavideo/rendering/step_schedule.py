@@ -9,7 +9,7 @@ from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.state import Remembers
 
 
-class Pace(Remembers):
+class StepSchedule(Remembers):
     """Shares steps out between frames; asked once for every frame, in order.
 
     With `steps_per_second` the number does not depend on the frame rate; otherwise it is `steps` a

@@ -8,11 +8,11 @@ from ncavideo.control.field import Motion
 from ncavideo.util.warp import warped
 
 
-def carry(state: np.ndarray, motion: Motion) -> np.ndarray | None:
+def warp_state(state: np.ndarray, motion: Motion) -> np.ndarray | None:
     """Return the state `[C, h, w]` warped by `motion`, None if there is nothing to warp.
 
-    A cell that was hidden before keeps the state it finds: there the rules heal what the scene
-    has uncovered. Across a cut nothing can be carried.
+    A cell that was occluded before keeps its state, and the rules grow over it. There is no flow
+    across a cut.
     """
     if motion.cut or not motion.back.any():
         return None

@@ -98,7 +98,7 @@ def still_of(
     import cv2
 
     from ncavideo.control.levels import clip_range
-    from ncavideo.rendering.frame_renderer import Painter
+    from ncavideo.rendering.frame_renderer import FrameRenderer
     from ncavideo.rendering.rule_order import in_order
     from ncavideo.util.pixels import luminance
     from ncavideo.util.read_image import read_picture
@@ -110,11 +110,13 @@ def still_of(
     if size is not None:
         source = cv2.resize(source, size, interpolation=cv2.INTER_AREA)
     height, width = source.shape[:2]
-    painter = Painter(ruleset, (width, height), clip_range([luminance(source)]), options, photo)
+    renderer = FrameRenderer(
+        ruleset, (width, height), clip_range([luminance(source)]), options, photo
+    )
     try:
-        picture = painter.paint(source, 0.0)
+        picture = renderer.render(source, 0.0)
     finally:
-        painter.close()
+        renderer.close()
     settings = {"picture": photo.name, "ruleset": ruleset.name, **asdict(options)}
     save_picture(picture, output, settings, depth, overwrite)
     return {"output": str(output), "width": width, "height": height, "ruleset": ruleset.name}

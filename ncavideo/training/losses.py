@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ncavideo.nca.model import Edge, to_rgb
-from ncavideo.training.motion import carried, velocity
+from ncavideo.training.motion import velocity, warped
 from ncavideo.training.recipe import LossRecipe, Recipe
 from ncavideo.training.style import StyleLoss, blur, luminance
 from ncavideo.training.text import TextGuide
@@ -101,7 +101,7 @@ class Losses:
             terms["stillness"] = ((after - before).abs().mean(1) * counts).mean()
         if loss.motion and any(r.motion for r in self.rules):
             shift = steps * self.velocities[rule].permute(0, 3, 1, 2)
-            wanted, known = carried(before, shift, steps * self.fastest, edge)
+            wanted, known = warped(before, shift, steps * self.fastest, edge)
             counts = self.drifting[rule] * calm * known
             # In units of what standing still would cost: a faint texture is to move as far.
             still = (wanted - before).abs().mean((1, 2, 3)).detach().clamp(min=FAINTEST)

@@ -25,7 +25,7 @@ def velocity(motion: MotionRecipe | None) -> tuple[float, float]:
     return motion.speed * math.cos(angle), -motion.speed * math.sin(angle)
 
 
-def carried(rgb: Tensor, shift: Tensor, most: float, edge: Edge) -> tuple[Tensor, Tensor]:
+def warped(rgb: Tensor, shift: Tensor, most: float, edge: Edge) -> tuple[Tensor, Tensor]:
     """Return pictures `[B, 3, H, W]` moved by `shift` `[B, 2, H, W]`, and where that is known.
 
     `shift` is in cells, to the right and downwards, at the place where things arrive, and nowhere

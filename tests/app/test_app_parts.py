@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ncavideo.app import html, preview_process
-from ncavideo.app.background import pumped
+from ncavideo.app.background import in_background
 from ncavideo.app.look_form import form_of
 from ncavideo.app.render_form import (
     AS_ALL,
@@ -28,7 +28,7 @@ from ncavideo.app.render_form import (
 from ncavideo.app.sessions import Sessions
 from ncavideo.app.train_form import asked_recipe, sheet_every
 from ncavideo.app.train_job import Training
-from ncavideo.app.turn_queue import Line
+from ncavideo.app.turn_queue import TurnQueue
 from ncavideo.control.spec import parse_control
 from ncavideo.nca.catalog import presets
 from ncavideo.rendering.command_line import render_command
@@ -254,7 +254,7 @@ def test_a_training_can_be_stopped_at_any_moment(when: str, tmp_path: Path) -> N
     recipe = asked_recipe(values, [[STYLES / "bark.png"], [], [], []])
     (tmp_path / "recipe.toml").write_text(recipe.to_toml(tmp_path))
     output = tmp_path / "mine.safetensors"
-    training = Training(tmp_path / "recipe.toml", output, tmp_path / "run", 100, Line())
+    training = Training(tmp_path / "recipe.toml", output, tmp_path / "run", 100, TurnQueue())
     states = []
     for news in training.run():
         states.append(news.state)
@@ -322,7 +322,7 @@ def test_texts_of_users_are_escaped() -> None:
 
 
 def test_one_at_a_time_in_the_order_of_coming() -> None:
-    line, order = Line(), list[int]()
+    line, order = TurnQueue(), list[int]()
     first = line.place()
     before = first.__enter__()
     assert before() == 0
@@ -355,18 +355,18 @@ def test_work_ends_though_nobody_listens() -> None:
         finally:
             ended.set()
 
-    listening = pumped(work())
+    listening = in_background(work())
     assert next(listening) == 0
     listening.close()
     assert ended.wait(10)
-    assert list(pumped(iter("ab"))) == ["a", "b"]
+    assert list(in_background(iter("ab"))) == ["a", "b"]
 
     def broken() -> Any:
         yield 1
         raise OSError("no")
 
     with pytest.raises(OSError, match="no"):
-        list(pumped(broken()))
+        list(in_background(broken()))
 
 
 def test_sessions_share_an_upload_and_leave_nothing(tmp_path: Path) -> None:

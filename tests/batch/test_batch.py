@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 
 from ncavideo.batch.jobs import Job, find_jobs
 from ncavideo.batch.journal import NAME, Entry, Journal
-from ncavideo.batch.run import News, run_batch
+from ncavideo.batch.run import JobProgress, run_batch
 from ncavideo.batch.worker_process import Process
 from ncavideo.cli.main import main
 from ncavideo.rendering.options import RenderOptions
@@ -305,9 +305,9 @@ def test_a_batch_takes_over_from_one_that_was_killed(clip: Path, tmp_path: Path)
                              stdout=subprocess.PIPE)  # fmt: skip
     assert other.stdout is not None
     assert other.stdout.readline() == b"True\n"
-    waited: list[News] = []
+    waited: list[JobProgress] = []
 
-    def news(told: News) -> None:
+    def news(told: JobProgress) -> None:
         if told.elsewhere:
             waited.append(told)
             assert not list(out.glob("*.mp4"))

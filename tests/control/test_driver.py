@@ -16,15 +16,15 @@ from PIL import Image
 from ncavideo.control.driver import Driver
 from ncavideo.control.field import Context, Motion, View, make_view
 from ncavideo.control.levels import ClipRange
-from ncavideo.control.optical_flow import Follower, carried
+from ncavideo.control.optical_flow import OpticalFlow, warp_picture
 from ncavideo.control.spec import ControlSpec, parse_control
 from ncavideo.nca.brightness import brightness
 from ncavideo.nca.inputs import LEAST_STRENGTH, alive
 from ncavideo.nca.ruleset import RuleSet, open_ruleset
-from ncavideo.rendering.frame_renderer import Painter
+from ncavideo.rendering.frame_renderer import FrameRenderer
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.rule_order import in_order
-from ncavideo.rendering.warp import carry
+from ncavideo.rendering.warp import warp_state
 from ncavideo.util.errors import UserError
 from ncavideo.util.warp import warped
 
@@ -215,7 +215,7 @@ def scene(shift: tuple[float, float]) -> np.ndarray:
 
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (1.0, 0.0), (-2.4, 1.7), (6.0, -4.5)])
 def test_a_pan_is_followed_below_a_pixel(shift: tuple[float, float]) -> None:
-    follow = Follower()
+    follow = OpticalFlow()
     assert follow(scene((0, 0)), 0.0) is None
     motion = follow(scene(shift), 0.04)
     assert motion is not None
@@ -228,7 +228,7 @@ def test_a_pan_is_followed_below_a_pixel(shift: tuple[float, float]) -> None:
 
 
 def test_what_was_outside_or_hidden_is_lost() -> None:
-    follow = Follower()
+    follow = OpticalFlow()
     follow(scene((0, 0)), 0.0)
     motion = follow(scene((8.0, 0)), 0.04)
     assert motion is not None
@@ -236,7 +236,7 @@ def test_what_was_outside_or_hidden_is_lost() -> None:
 
 
 def test_cuts_are_found_and_pans_flashes_and_fades_are_not() -> None:
-    follow = Follower()
+    follow = OpticalFlow()
     follow(scene((0, 0)), 0.0)
     for index, frame in enumerate(
         [scene((9, 5)), scene((9, 5)) * 0.8, np.clip(scene((10, 5)) + 0.2, 0, 1), scene((12, 6))]
@@ -254,7 +254,7 @@ def test_cuts_are_found_and_pans_flashes_and_fades_are_not() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 9), (300, 20), (700, 900)])
 def test_any_size_is_followed(size: tuple[int, int]) -> None:
-    follow = Follower()
+    follow = OpticalFlow()
     rng = np.random.default_rng(0)
     for index in range(2):
         motion = follow(rng.random(size).astype(np.float32), index / 25)
@@ -270,10 +270,10 @@ def test_a_flow_does_not_hang_on_the_frames_before(size: tuple[int, int]) -> Non
         moved = scene((3.0 * index, -1.5 * index))
         return cv2.resize(moved, size[::-1], interpolation=cv2.INTER_AREA)
 
-    used = Follower()
+    used = OpticalFlow()
     for index in range(6):
         after = used(frame(index), index / 25)
-    fresh = Follower()
+    fresh = OpticalFlow()
     fresh(frame(4), 4 / 25)
     expected = fresh(frame(5), 5 / 25)
     assert after is not None and expected is not None
@@ -287,16 +287,16 @@ def test_a_state_is_carried_along() -> None:
     back = np.full((30, 40, 2), (-3, 1), np.float32)
     lost = np.zeros((30, 40), bool)
     lost[:, :3] = True
-    moved = carry(state, Motion(back, lost, False, 0.04))
+    moved = warp_state(state, Motion(back, lost, False, 0.04))
     assert moved is not None
     np.testing.assert_allclose(moved[:, :-1, 3:], state[:, 1:, :-3], atol=1e-5)
     np.testing.assert_array_equal(moved[:, :, :3], state[:, :, :3])
-    half = carry(state, Motion(back * 0 + np.float32(0.5), lost & False, False, 0.04))
+    half = warp_state(state, Motion(back * 0 + np.float32(0.5), lost & False, False, 0.04))
     assert half is not None
     expected = (state[:, :-1, :-1] + state[:, 1:, :-1] + state[:, :-1, 1:] + state[:, 1:, 1:]) / 4
     np.testing.assert_allclose(half[:, :-1, :-1], expected, atol=1e-5)
-    assert carry(state, Motion(back, lost, True, 0.04)) is None
-    assert carry(state, Motion(back * 0, lost, False, 0.04)) is None
+    assert warp_state(state, Motion(back, lost, True, 0.04)) is None
+    assert warp_state(state, Motion(back * 0, lost, False, 0.04)) is None
 
 
 @pytest.mark.parametrize("step", [(0.01, 0.0), (0.0, -0.01), (0.013, 0.007), (-0.3, 0.0)])
@@ -307,7 +307,7 @@ def test_however_little_moves_adds_up(step: tuple[float, float]) -> None:
     back = np.full((128, 128, 2), [-s for s in step], np.float32)
     motion, state = Motion(back, np.zeros((128, 128), bool), False, 0.04), planes
     for _ in range(100):
-        moved = carry(state, motion)
+        moved = warp_state(state, motion)
         assert moved is not None
         state = moved
     # The phase over whole waves far from the edges, where nothing came in.
@@ -350,17 +350,17 @@ def test_texture_rides_on_what_moves() -> None:
 
     def after_pan(flow: bool) -> tuple[np.ndarray, np.ndarray]:
         options = RenderOptions(("moss", "water"), flow=flow, steps=1, cell=1, light=0, contrast=1)
-        painter = Painter(ruleset, (160, 120), ClipRange(), options)
+        renderer = FrameRenderer(ruleset, (160, 120), ClipRange(), options)
         textures = []
         for index in range(5):
             rgb = (scene((2.0 * index, 0))[..., None] * 255).astype(np.uint8).repeat(3, 2)
-            textures.append(painter.live(painter.read(rgb, index / 25)))
+            textures.append(renderer.step(renderer.condition(rgb, index / 25)))
         return textures[0], textures[-1]
 
     def likeness(flow: bool) -> float:
         first, last = after_pan(flow)
         back = np.full((120, 160, 2), (-8, 0), np.float32)
-        moved = carried(first, back)
+        moved = warp_picture(first, back)
         return float(np.corrcoef(moved[10:-10, 20:-10].ravel(), last[10:-10, 20:-10].ravel())[0, 1])
 
     with_flow, without = likeness(True), likeness(False)
@@ -376,9 +376,11 @@ def test_a_cut_may_begin_the_grid_again() -> None:
         options = RenderOptions(
             ("moss", "water"), on_cut=on_cut, keyframes=still, warmup=30, cell=1
         )
-        painter = Painter(ruleset, (160, 120), ClipRange(), options)
+        renderer = FrameRenderer(ruleset, (160, 120), ClipRange(), options)
         first, last = (
-            painter.live(painter.read((f[..., None] * 255).astype(np.uint8).repeat(3, 2), i / 25))
+            renderer.step(
+                renderer.condition((f[..., None] * 255).astype(np.uint8).repeat(3, 2), i / 25)
+            )
             for i, f in enumerate(frames)
         )
         changes[on_cut] = float(np.abs(first - last).mean())

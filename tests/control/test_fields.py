@@ -18,7 +18,7 @@ from ncavideo.control import FIELDS, make_field
 from ncavideo.control.bands import Bands
 from ncavideo.control.colour import oklab
 from ncavideo.control.field import Context, Field, Motion, View, make_view
-from ncavideo.control.modifiers import Shaped
+from ncavideo.control.modifiers import ModifiedField
 from ncavideo.control.spec import parse_control
 from ncavideo.util.errors import UserError
 
@@ -412,7 +412,9 @@ def test_invert_and_weight(tmp_path: Path) -> None:
     Image.new("L", (8, 8), 51).save(tmp_path / "m.png")
 
     def value(options: str) -> float:
-        return float(Shaped.parse(f"mask:{tmp_path}/m.png{options}", NOWHERE).values(plain())[0, 0])
+        return float(
+            ModifiedField.parse(f"mask:{tmp_path}/m.png{options}", NOWHERE).values(plain())[0, 0]
+        )
 
     assert value("") == pytest.approx(0.2, abs=1e-3)
     assert value(",invert") == pytest.approx(0.8, abs=1e-3)
@@ -423,7 +425,7 @@ def test_invert_and_weight(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fps", [10, 25, 60])
 def test_smoothing_takes_its_time_at_any_frame_rate(fps: int) -> None:
-    field = Shaped.parse("colour:white/0.5,smooth=0.5", NOWHERE)
+    field = ModifiedField.parse("colour:white/0.5,smooth=0.5", NOWHERE)
     field.values(plain(0, 0))
     before = float(field.values(plain(0, 1 / fps))[0, 0])
     for index in range(fps):
@@ -436,7 +438,7 @@ def test_blur_spreads(tmp_path: Path) -> None:
     picture = np.zeros((HEIGHT, WIDTH), np.uint8)
     picture[24, 32] = 255
     Image.fromarray(picture).save(tmp_path / "m.png")
-    found = Shaped.parse(f"mask:{tmp_path}/m.png,blur=2", NOWHERE).values(plain())
+    found = ModifiedField.parse(f"mask:{tmp_path}/m.png,blur=2", NOWHERE).values(plain())
     assert found.sum() == pytest.approx(1, abs=0.01)
     assert found[24, 32] == pytest.approx(1 / (2 * np.pi * 4), rel=0.05)
 

@@ -17,7 +17,7 @@ import pytest
 from ncavideo.control import make_field, named_files
 from ncavideo.control.driver import Driver
 from ncavideo.control.field import Context, Motion, View, make_view
-from ncavideo.control.optical_flow import Follower
+from ncavideo.control.optical_flow import OpticalFlow
 from ncavideo.control.segmenters import person
 from ncavideo.control.segmenters.person import SQUARE, WIDE, Person, probabilities
 from ncavideo.control.segmenters.steady import Steady
@@ -41,7 +41,7 @@ def carphone() -> Path:
 def views(carphone: Path) -> list[View]:
     """The clip on a grid of 2x2 pixels a cell, with its motion."""
     clips = importlib.import_module("clips")
-    follow = Follower()
+    follow = OpticalFlow()
     shown = enumerate(clips.frames(carphone))
     return [make_view(rgb, 72, 88, time, follow=follow) for _, (rgb, time) in shown]
 
@@ -238,12 +238,12 @@ def test_a_small_person_is_found(size: float, steady: list[np.ndarray], views: l
 def test_nobody_is_told_once(views: list[View]) -> None:
     empty = np.random.default_rng(0).integers(90, 110, (144, 176, 3)).astype(np.uint8)
     field = make_field(parse_control("segment:person"), Context(Path()))
-    follow = Follower()
+    follow = OpticalFlow()
     for number in range(4):
         field.values(make_view(empty, 72, 88, number / 2, follow=follow))
     assert field.notes() == ["segment:person found nobody in the clip"]
     field = make_field(parse_control("segment:person,every=1"), Context(Path()))
-    follow = Follower()
+    follow = OpticalFlow()
     for number in range(8):
         picture = views[0].source if number in (3, 4) else empty
         field.values(make_view(picture, 72, 88, number / 2, follow=follow))

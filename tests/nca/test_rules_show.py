@@ -9,7 +9,7 @@ import pytest
 
 from ncavideo.control.levels import ClipRange
 from ncavideo.nca.ruleset import open_ruleset
-from ncavideo.rendering.frame_renderer import Painter
+from ncavideo.rendering.frame_renderer import FrameRenderer
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.training.patches import PATCH, STRIDE, Patches
 from ncavideo.training.style_picture import load_style
@@ -35,17 +35,17 @@ def test_halves_show_their_rule(rules: tuple[str, str], patches: Patches) -> Non
     ruleset = open_ruleset("elements")
     # The middle of the light scale: at its ends every rule is nearly black or nearly white.
     options = RenderOptions(rules, cell=CELL, light=0, shade=0)
-    painter = Painter(ruleset, (WIDTH, HEIGHT), ClipRange(), options)
+    renderer = FrameRenderer(ruleset, (WIDTH, HEIGHT), ClipRange(), options)
     for index in range(8):
-        guide = painter.read(frame, index / 25)
-        texture = painter.live(guide)
+        conditions = renderer.condition(frame, index / 25)
+        texture = renderer.step(conditions)
     columns = (texture.shape[1] - PATCH) // STRIDE + 1
     distances = patches.distances(texture).reshape(-1, columns, len(ruleset.rules))
     starts = np.arange(columns) * STRIDE
     middle = texture.shape[1] // 2
     for rule, weight, inside in (
-        (rules[0], guide.weights[0], starts + PATCH <= middle - BORDER),
-        (rules[1], guide.weights[1], starts >= middle + BORDER),
+        (rules[0], conditions.weights[0], starts + PATCH <= middle - BORDER),
+        (rules[1], conditions.weights[1], starts >= middle + BORDER),
     ):
         at = [weight[:, s : s + PATCH].min() for s in starts[inside]]
         assert min(at) > 0.9

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ncavideo.rendering.keyframes import Curve, parse_keyframes
 from ncavideo.rendering.options import RenderOptions
-from ncavideo.rendering.step_schedule import Pace
+from ncavideo.rendering.step_schedule import StepSchedule
 from ncavideo.util.errors import UserError
 
 TIMES = st.lists(st.floats(-10, 10, width=16), min_size=1, max_size=6, unique=True).map(sorted)
@@ -72,7 +72,7 @@ def test_options_over_time() -> None:
 
 
 def counts(options: RenderOptions, fps: float, seconds: float) -> list[int]:
-    pace = Pace(options)
+    pace = StepSchedule(options)
     return [pace(index / fps, 1 / fps) for index in range(round(seconds * fps))]
 
 

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ncavideo.cli.main import main
-from ncavideo.rendering.frame_renderer import Painter
+from ncavideo.rendering.frame_renderer import FrameRenderer
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.render import RenderProgress
 from ncavideo.rendering.render import render as render_clip
@@ -294,7 +294,7 @@ def test_interrupt_leaves_nothing(times: int, tmp_path: Path) -> None:
     assert leftovers(tmp_path) == []
 
 
-@pytest.mark.parametrize("stage", ["read", "live", "compose"])
+@pytest.mark.parametrize("stage", ["condition", "step", "composite"])
 def test_an_error_in_a_stage_leaves_nothing(
     stage: str, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,8 +307,8 @@ def test_an_error_in_a_stage_leaves_nothing(
             raise error
         return original(*arguments)
 
-    original = getattr(Painter, stage)
-    monkeypatch.setattr(Painter, stage, fail)
+    original = getattr(FrameRenderer, stage)
+    monkeypatch.setattr(FrameRenderer, stage, fail)
     with pytest.raises(UserError) as caught:
         render_clip(small, tmp_path / "out.mp4", RenderOptions(("fire", "moss"), warmup=0, steps=1))
     assert caught.value is error

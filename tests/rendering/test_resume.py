@@ -21,7 +21,7 @@ from PIL import Image
 from ncavideo.control.levels import ClipRange
 from ncavideo.nca.ruleset import open_ruleset
 from ncavideo.rendering.checkpoint import SEGMENT, State, Work, remove
-from ncavideo.rendering.frame_renderer import Painter
+from ncavideo.rendering.frame_renderer import FrameRenderer
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.render import RenderProgress, render
 from ncavideo.util.errors import BusyError
@@ -144,7 +144,7 @@ CONTROLS = [
 
 @pytest.mark.parametrize("cell", [1, 4])
 @pytest.mark.parametrize("controls", CONTROLS, ids=lambda c: " ".join(c) or "luminance")
-def test_a_painter_goes_on_bit_for_bit(
+def test_a_renderer_resumes_bit_for_bit(
     controls: tuple[str, ...], cell: int, clip: Path, tmp_path: Path
 ) -> None:
     Image.effect_noise((60, 40), 90).save(tmp_path / "mask.png")
@@ -161,10 +161,10 @@ def test_a_painter_goes_on_bit_for_bit(
         ]
     ruleset = open_ruleset("elements")
 
-    def painter() -> Painter:
-        return Painter(ruleset, (96, 64), ClipRange(), options, clip)
+    def renderer() -> FrameRenderer:
+        return FrameRenderer(ruleset, (96, 64), ClipRange(), options, clip)
 
-    one, other = painter(), painter()
+    one, other = renderer(), renderer()
     work = Work(tmp_path / "o.mp4", "0" * 64, {}, fresh=False)
     for index, frame in enumerate(frames):
         whole = one.paint(frame, index / 25)
@@ -173,7 +173,7 @@ def test_a_painter_goes_on_bit_for_bit(
             work.segment(0).touch()
             work.segments = work._closed()
             state = work.state()
-            other.go_on(state.grid, state.memory)
+            other.resume(state.grid, state.memory)
         if index > 14:
             np.testing.assert_array_equal(other.paint(frame, index / 25), whole)
     assert one.notes() == other.notes()

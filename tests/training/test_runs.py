@@ -26,7 +26,7 @@ from torch import Tensor
 from ncavideo.cli.main import main
 from ncavideo.nca.ruleset import RuleSet
 from ncavideo.training.loggers.folder import LOG, PLOT, read
-from ncavideo.training.motion import carried, velocity
+from ncavideo.training.motion import velocity, warped
 from ncavideo.training.recipe import (
     LossRecipe,
     ModelRecipe,
@@ -521,10 +521,10 @@ def test_a_velocity_points_where_its_angle_says() -> None:
 def test_carrying_by_whole_cells_is_rolling() -> None:
     rgb = torch.rand(2, 3, 12, 16)
     shift = torch.tensor([3.0, -2.0]).view(1, 2, 1, 1).expand(2, 2, 12, 16)
-    moved, known = carried(rgb, shift, 3, "wrap")
+    moved, known = warped(rgb, shift, 3, "wrap")
     torch.testing.assert_close(moved, rgb.roll((-2, 3), (2, 3)), rtol=1e-4, atol=1e-5)
     assert (known == 1).all()
-    moved, known = carried(rgb, shift, 3, "reflect")
+    moved, known = warped(rgb, shift, 3, "reflect")
     inside = known[0] == 1
     assert inside.sum() == 10 * 13
     torch.testing.assert_close(
@@ -536,7 +536,7 @@ def test_carrying_by_parts_of_a_cell() -> None:
     x = torch.arange(32) / 32 * 2 * math.pi
     wave = torch.sin(2 * x).expand(1, 3, 32, 32)
     shift = torch.tensor([0.4, 0.0]).view(1, 2, 1, 1).expand(1, 2, 32, 32)
-    moved, _ = carried(wave, shift, 0.4, "wrap")
+    moved, _ = warped(wave, shift, 0.4, "wrap")
     torch.testing.assert_close(
         moved[0, 0, 0], torch.sin(2 * (x - 0.4 / 32 * 2 * math.pi)), rtol=0, atol=0.015
     )
