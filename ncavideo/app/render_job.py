@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from ncavideo.app.turn_queue import TurnQueue
-from ncavideo.batch.jobs import as_arguments
-from ncavideo.batch.worker_process import LostError, Process
+from ncavideo.batch.render_process import RenderProcess, make_order
 from ncavideo.rendering.options import RenderOptions
+from ncavideo.util.worker_process import LostError
 
 State = Literal["waiting", "starting", "rendering", "done", "failed", "cancelled"]
 
@@ -41,7 +40,7 @@ class Render:
         # A cancelled render is not resumed here: its checkpoint goes.
         self._options = replace(options, fresh=True)
         self._clip, self._output, self._line = clip, output, line
-        self._process = Process()
+        self._process = RenderProcess()
         self._stopped = False
 
     def run(self) -> Iterator[RenderStatus]:
@@ -62,16 +61,10 @@ class Render:
             self.stop()
 
     def _rendered(self) -> Iterator[RenderStatus]:
-        order = {
-            "clip": os.fsencode(str(self._clip)).hex(),
-            "output": os.fsencode(str(self._output)).hex(),
-            "options": as_arguments(self._options),
-        }
+        order = make_order(self._clip, self._output, self._options)
         begun = 0.0
         try:
-            for news in self._process.render(order):
-                if self._stopped:
-                    self._process.leave()
+            for news in self._process.render(order, lambda: self._stopped):
                 if news["kind"] == "progress":
                     begun = begun or time.monotonic()
                     # The first frame waits for the warm-up: the others tell how fast it goes.
@@ -93,6 +86,6 @@ class Render:
         return RenderStatus("cancelled") if self._stopped else RenderStatus("failed", reason=reason)
 
     def stop(self) -> None:
-        """Give the render up, wherever it is."""
+        """Cancel the render, at any stage."""
         self._stopped = True
-        self._process.leave()
+        self._process.end()

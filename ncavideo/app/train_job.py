@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +9,10 @@ from typing import Any, Literal
 
 from ncavideo.app.turn_queue import TurnQueue
 from ncavideo.training.loggers import folder as log
+from ncavideo.util.worker_process import LostError, WorkerProcess
 
 State = Literal["waiting", "starting", "training", "done", "stopped", "failed"]
-PATIENCE = 60.0  # seconds that a run has to save itself in
+PATIENCE = 60.0  # seconds that a run has to save itself
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class Training:
             "sheet_every": sheet_every,
         }
         self._folder, self._line = folder, line
-        self._process: subprocess.Popen[bytes] | None = None
+        self._worker = WorkerProcess("ncavideo.training.worker", PATIENCE)
         self._stopped = False
 
     def run(self) -> Iterator[TrainingStatus]:
@@ -60,41 +57,15 @@ class Training:
             yield from self._trained()
 
     def _trained(self) -> Iterator[TrainingStatus]:
-        self._process = process = subprocess.Popen(
-            [sys.executable, "-m", "ncavideo.training.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        assert process.stdin is not None and process.stdout is not None
-        ended = False
         try:
-            process.stdin.write(json.dumps(self._job).encode() + b"\n")
-            process.stdin.flush()
-            if self._stopped:  # before the process was there to be told
-                process.terminate()
-            for line in process.stdout:
-                news = json.loads(line)
-                ended = news["kind"] in ("done", "stopped", "failed")
-                yield _as_news(news)
-        except (BrokenPipeError, ValueError):
-            ended = False
-        finally:
-            with contextlib.suppress(OSError):
-                process.stdin.close()  # which ends it, if it is still there
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            process.stdout.close()
-        if not ended and self._stopped:
-            yield TrainingStatus("stopped")
-        elif not ended:
-            yield TrainingStatus(
-                "failed", reason="the training crashed: there may not be enough memory"
-            )
+            for message in self._worker.run(self._job, lambda: self._stopped):
+                yield _as_status(message)
+        except LostError as error:
+            if self._stopped:
+                yield TrainingStatus("stopped")
+                return
+            reason = f"the training crashed ({error}): there may not be enough memory"
+            yield TrainingStatus("failed", reason=reason)
 
     @property
     def stopping(self) -> bool:
@@ -106,8 +77,7 @@ class Training:
         if self._stopped:
             return
         self._stopped = True
-        if self._process is not None:
-            self._process.terminate()
+        self._worker.stop()
 
     def losses(self) -> list[dict[str, Any]]:
         """Return the log's lines: `iteration`, `total` and each term's mean."""
@@ -118,9 +88,11 @@ class Training:
         return max(self._folder.glob("sheet-*.png"), default=None)
 
 
-def _as_news(news: dict[str, Any]) -> TrainingStatus:
-    if news["kind"] == "progress":
-        return TrainingStatus("training", done=news["done"], loss=news["loss"])
-    if news["kind"] == "note":
-        return TrainingStatus("training", reason=news["text"])
-    return TrainingStatus(news["kind"], done=news.get("done", 0), reason=news.get("reason", ""))
+def _as_status(message: dict[str, Any]) -> TrainingStatus:
+    if message["kind"] == "progress":
+        return TrainingStatus("training", done=message["done"], loss=message["loss"])
+    if message["kind"] == "note":
+        return TrainingStatus("training", reason=message["text"])
+    return TrainingStatus(
+        message["kind"], done=message.get("done", 0), reason=message.get("reason", "")
+    )

@@ -12,8 +12,9 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ncavideo.batch.worker_process import LostError, Process
+from ncavideo.batch.render_process import RenderProcess
 from ncavideo.util.errors import UserError
+from ncavideo.util.worker_process import LostError
 from ncavideo.version import __version__
 
 LOCAL = "local"
@@ -149,7 +150,7 @@ class Node:
         self._left = False
 
     def render(self, order: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield what the render says, as `Process.render` does.
+        """Yield the worker's messages, as `RenderProcess.render` does.
 
         Raises `LostError` if its node, or the process there, is gone.
         """
@@ -183,7 +184,7 @@ class Node:
         finally:
             self._task = None
 
-    def leave(self) -> None:
+    def end(self) -> None:
         """Ask the task to stop; its checkpoint stays."""
         import ray
 
@@ -204,7 +205,7 @@ def _render(order: dict[str, Any], version: str) -> Iterator[dict[str, Any]]:
             "may_pass": False,
         }
         return
-    yield from Process(_cores()).render(order)
+    yield from RenderProcess(_cores()).render(order)
 
 
 def _cores() -> list[int] | None:

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ncavideo.batch import ray_cluster
-from ncavideo.batch.jobs import Job, as_arguments
+from ncavideo.batch.jobs import Job
 from ncavideo.batch.journal import DONE, FAILED, NAME, SKIPPED, Entry, Journal, is_there
+from ncavideo.batch.render_process import RenderProcess, make_order, share_of_cores
 from ncavideo.batch.urls import Place, Url, hidden
-from ncavideo.batch.worker_process import LostError, Process, share_of_cores
 from ncavideo.util.device import cores, free_memory
 from ncavideo.util.errors import OutputError, UserError
 from ncavideo.util.events import crash, event
+from ncavideo.util.worker_process import LostError
 
 CORES_A_WORKER = 4  # a render alone keeps about as many busy
 MEMORY_A_WORKER = 1.5e9  # bytes, for a clip in full HD
@@ -37,10 +38,10 @@ class Host(Protocol):
     """Where a worker's renders run."""
 
     def render(self, order: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield what the render says; the last is how it ended. Raises `LostError` without that."""
+        """Yield the worker's messages. Raises `LostError` if the last one is missing."""
 
-    def leave(self) -> None:
-        """Give up the render that is going on."""
+    def end(self) -> None:
+        """End the render that is running; its checkpoint stays."""
 
 
 @dataclass(frozen=True)
@@ -172,14 +173,14 @@ def _hosts(jobs: Sequence[Job], workers: int | None, needs: ray_cluster.Needs | 
     count = workers or default_workers(len(jobs))
     gpus = _gpus(jobs)
     return [
-        Process(share_of_cores(index, count), f"cuda:{index % gpus}" if gpus else None)
+        RenderProcess(share_of_cores(index, count), f"cuda:{index % gpus}" if gpus else None)
         for index in range(count)
     ]
 
 
 def _end(team: Sequence[_Worker]) -> None:
     for worker in team:
-        worker.leave()
+        worker.end()
     for worker in team:
         if worker.ident is not None:
             worker.ended.wait()
@@ -310,11 +311,7 @@ class _Worker(threading.Thread):
 
     def _try(self, job: Job) -> bool:
         """Render one clip; return whether it failed in a way that may pass."""
-        order = {
-            "clip": os.fsencode(str(job.clip)).hex(),
-            "output": os.fsencode(str(job.output)).hex(),
-            "options": as_arguments(job.options),
-        }
+        order = make_order(job.clip, job.output, job.options)
         last: dict[str, Any] = {}
         for last in self._host.render(order):
             if last["kind"] == "progress":
@@ -335,7 +332,7 @@ class _Worker(threading.Thread):
         self._journal.finish(job.key, state, reason, last["frames"], last["seconds"])
         return False
 
-    def leave(self) -> None:
+    def end(self) -> None:
         """Ask the worker to stop; its checkpoint stays."""
         self._leaving.set()
-        self._host.leave()
+        self._host.end()

@@ -1,12 +1,10 @@
 """One clip in a process of its own: `python -m ncavideo.batch.worker`, a job on its input.
 
-Whatever a broken clip does to a decoder, it does to this process alone. It says how it goes in
-lines of JSON, and ends when whoever started it is gone.
+A broken clip that crashes a decoder takes only this process with it.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from functools import partial
@@ -14,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ncavideo.batch.urls import local
 from ncavideo.util.errors import BusyError, OutputError, UserError
-from ncavideo.util.parent import leave_with_parent
 from ncavideo.util.tested import blame
+from ncavideo.util.worker_process import read_job, say
 
 if TYPE_CHECKING:
     from ncavideo.rendering.render import RenderProgress
@@ -23,16 +21,9 @@ if TYPE_CHECKING:
 EVERY = 0.2  # seconds between two lines of progress
 
 
-def say(**facts: Any) -> None:
-    """Write a line."""
-    sys.stdout.write(json.dumps(facts) + "\n")
-    sys.stdout.flush()
-
-
 def main() -> int:
     """Render the job; the last line says how it ended."""
-    job = json.loads(sys.stdin.buffer.readline())
-    leave_with_parent()
+    job = read_job()
     cores = job.get("cores")
     if cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
@@ -62,7 +53,7 @@ def main() -> int:
         with local(*names) as (clip, output):
             report = render(clip, output, RenderOptions(**options), progress)
     except BusyError as error:
-        # Whoever was given up is still leaving.
+        # An earlier worker, which was ended, has not left yet.
         say(kind="failed", reason=str(error), may_pass=True)
     except UserError as error:
         refused("render.failed", reason=str(error))

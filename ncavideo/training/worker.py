@@ -1,30 +1,26 @@
 """One training run in a process of its own: `python -m ncavideo.training.worker`.
 
-The job on its input: `recipe`, `output`, `folder` (paths), `sheet_every`. Stopped by SIGTERM, at
-any moment and however often, it writes the rule set as far as it has come. It says how it goes in
-lines of JSON.
+The job: `recipe`, `output`, `folder` (paths), `sheet_every`. Stopped by SIGTERM, at any moment and
+any number of times, it writes the rule set as trained so far.
 """
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import time
 from pathlib import Path
 
-from ncavideo.batch.worker import say
 from ncavideo.util.errors import OutputError, UserError
-from ncavideo.util.parent import leave_with_parent
+from ncavideo.util.worker_process import read_job, say
 
 EVERY = 0.5  # seconds between two lines of progress
 
 
 def main() -> int:
     """Train; the last line says how it ended."""
-    job = json.loads(sys.stdin.buffer.readline())
-    leave_with_parent()
-    # Noted, not raised: nothing may cut short what is being saved. While it trains, `train` has a
+    job = read_job()
+    # Recorded, not raised: an exception must not interrupt a save. While it trains, `train` has a
     # handler of its own.
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))

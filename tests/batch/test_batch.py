@@ -18,8 +18,8 @@ from click.testing import CliRunner, Result
 
 from ncavideo.batch.jobs import Job, find_jobs
 from ncavideo.batch.journal import NAME, Entry, Journal
+from ncavideo.batch.render_process import RenderProcess
 from ncavideo.batch.run import JobProgress, run_batch
-from ncavideo.batch.worker_process import Process
 from ncavideo.cli.main import main
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
@@ -199,14 +199,14 @@ def test_a_bug_in_a_thread_fails_its_clip_alone(
         copy = tmp_path / f"{index}.mp4"
         copy.write_bytes(clip.read_bytes())
         jobs.append(Job(copy, out / f"{index}.mp4", RenderOptions(**ASKED)))
-    rendered = Process.render
+    rendered = RenderProcess.render
 
-    def sometimes(self: Process, order: dict[str, Any]) -> Any:
+    def sometimes(self: RenderProcess, order: dict[str, Any]) -> Any:
         if order["clip"] == os.fsencode(jobs[1].clip).hex():
             raise ZeroDivisionError("a bug")
         return rendered(self, order)
 
-    monkeypatch.setattr(Process, "render", sometimes)
+    monkeypatch.setattr(RenderProcess, "render", sometimes)
     report = run_batch(jobs, out, workers=1)
     assert [entry.state for entry in report.entries] == ["done", "failed", "done"]
     assert "ZeroDivisionError: a bug" in report.entries[1].reason
