@@ -156,7 +156,6 @@ def render(
         timeline = shots(
             _decoded(reader, watch),
             info,
-            reader.origin,
             before=options.before,
             after=options.after,
         )

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import io
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -64,12 +65,11 @@ class ClipWriter(Writer):
         self._overwrite = overwrite
         self._durations: dict[int, int] = {}
         trim = source.trim
-        begin = 0.0 if trim is None else trim[0]
-        self._shift = round((begin + lead) / source.info.time_base)
+        self._shift = round((source.begin + lead) / source.info.time_base)
         if lead > 0:
-            trim = (source.origin if trim is None else begin) + lead, trim[1] if trim else None
+            trim = source.begin + lead, trim[1] if trim else None
         self._kind, self._begin = container, source.first_time
-        self._source, self._trim = source.path, trim
+        self._source, self._origin, self._trim = source.path, source.origin, trim
         self._container: OutputContainer | None = None
         self._passthrough: Passthrough | None = None
         self._segment: Segment | None = None
@@ -102,10 +102,13 @@ class ClipWriter(Writer):
             raise self._failed(error) from error
         self._stream = self._encoder.add_stream(self._container)
         if self._kind != "gif":
-            shift = float(self._shift * self._info.time_base)
-            self._passthrough = Passthrough(self._source, self._container, self._trim, shift)
+            shift = self._shift * self._info.time_base
+            self._passthrough = Passthrough(
+                self._source, self._container, self._trim, self._origin, shift
+            )
             self.notes = list(dict.fromkeys([*self.notes, *self._passthrough.notes]))
-            if MATROSKA_MOVES and self._kind in ("matroska", "webm") and self._sound_leads(shift):
+            moves = MATROSKA_MOVES and self._kind in ("matroska", "webm")
+            if moves and self._sound_leads(float(shift)):
                 self._container.options["avoid_negative_ts"] = "disabled"
         try:
             self._encoder.open(self._stream)
@@ -179,7 +182,7 @@ class ClipWriter(Writer):
         assert self._container is not None
         if self._passthrough is not None:
             stamp = packet.dts if packet.dts is not None else packet.pts
-            self._passthrough.copy_until(float((stamp or 0) * (time_base(packet) or 0)))
+            self._passthrough.copy_until((stamp or 0) * (time_base(packet) or Fraction(0)))
         self._container.mux_one(packet)
 
     def end_segment(self, save: Callable[[int], None] | None = None) -> None:
