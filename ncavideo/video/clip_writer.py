@@ -16,12 +16,14 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ncavideo.util.atomic_write import NameTakenError, hidden_sibling, publish
-from ncavideo.util.errors import OutputError, UserError
+from ncavideo.util.errors import OutputError, RefusedError, UserError
 from ncavideo.video.codecs import CONTAINERS
+from ncavideo.video.copy_plan import CopyPlan, Trial, plan_copies
 from ncavideo.video.encoder import Encoder
+from ncavideo.video.muxing import open_muxer
 from ncavideo.video.packets import PacketFile, read_packets
 from ncavideo.video.pyav import open_output, time_base
-from ncavideo.video.reader import VideoReader
+from ncavideo.video.reader import VideoReader, open_clip
 from ncavideo.video.segments import Segment, SegmentStore
 from ncavideo.video.stream_copy import Passthrough
 from ncavideo.video.writer import Writer
@@ -47,6 +49,7 @@ class ClipWriter(Writer):
         overwrite: bool = False,
         lead: float = 0.0,
         alpha: bool = False,
+        strict: bool = False,
         make_work: Callable[[], SegmentStore] | None = None,
     ) -> None:
         super().__init__()
@@ -75,6 +78,12 @@ class ClipWriter(Writer):
         self._segment: Segment | None = None
         self._encoded = 0  # frames given to the encoder at work: a segment's or the clip's
         self._last_dts: int | None = None
+        # No dates and no version strings: the same input gives the same file.
+        self._options = {"fflags": "+bitexact"}
+        self._plan = CopyPlan() if container == "gif" else self._ask_muxer(alpha)
+        if strict and self._plan.notes:
+            raise UserError(f"{self._plan.notes[0]}, which --strict-streams does not allow")
+        self.notes.extend(self._plan.notes)
         try:
             # An output that cannot be written is refused now, before any frame is rendered.
             self._open_output()
@@ -90,21 +99,41 @@ class ClipWriter(Writer):
             self.abort()
             raise
 
+    def _ask_muxer(self, alpha: bool) -> CopyPlan:
+        """Return what goes into the output, before any frame is rendered."""
+
+        def add_video(output: OutputContainer) -> VideoStream:
+            stream = self._encoder.add_stream(output)
+            self._encoder.open(stream)
+            return stream
+
+        def blank() -> av.VideoFrame:
+            shape = (self._info.height, self._info.width, 4 if alpha else 3)
+            frame = self._encoder.convert(np.zeros(shape, np.uint8))
+            frame.pts, frame.time_base = 0, self._info.time_base
+            return frame
+
+        trial = Trial(self._kind, self._options, add_video, blank)
+        with contextlib.closing(open_clip(self._source)) as source:
+            return plan_copies(source, trial, self._kind)
+
     def _open_output(self) -> None:
         """Open the output's container, its streams and its encoder."""
-        # No dates and no version strings: the same input gives the same file.
-        options = {"fflags": "+bitexact"}
+        options = dict(self._options)
         if self._kind in ("mp4", "mov"):
             options["movflags"] = "+faststart"
         try:
-            self._container = open_output(str(self._partial), format=self._kind, options=options)
+            self._container = open_muxer(
+                self._partial.absolute(), self._kind, options, tee=self._plan.tee
+            )
         except (av.error.FFmpegError, OSError) as error:
             raise self._failed(error) from error
         self._stream = self._encoder.add_stream(self._container)
         if self._kind != "gif":
             shift = float(self._shift * self._info.time_base)
-            self._passthrough = Passthrough(self._source, self._container, self._trim, shift)
-            self.notes = list(dict.fromkeys([*self.notes, *self._passthrough.notes]))
+            self._passthrough = Passthrough(
+                self._source, self._container, self._trim, shift, self._plan
+            )
             if MATROSKA_MOVES and self._kind in ("matroska", "webm") and self._sound_leads(shift):
                 self._container.options["avoid_negative_ts"] = "disabled"
         try:
@@ -254,4 +283,6 @@ class ClipWriter(Writer):
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             return OutputError(f"the disk is full: {self._output} was not written")
         reason = getattr(error, "strerror", None) or error
-        return OutputError(f"{self._output} could not be written ({reason})")
+        # The system's errors may pass; FFmpeg's own, and its "invalid argument", do not.
+        kind = OutputError if isinstance(error, OSError | MemoryError) else RefusedError
+        return kind(f"{self._output} could not be written ({reason})")

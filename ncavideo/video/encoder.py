@@ -16,14 +16,15 @@ from av.video.stream import VideoStream
 
 from ncavideo.util.errors import UserError
 from ncavideo.video.codecs import (
-    CONTAINERS,
     HARDWARE,
     WithAlpha,
     alpha_codec,
+    cannot_hold,
     choose_pixel_format,
     find_codec,
 )
 from ncavideo.video.colour import RESAMPLING, RGB
+from ncavideo.video.muxing import share_headers
 from ncavideo.video.palette import Palette
 from ncavideo.video.reader import ClipInfo
 
@@ -77,12 +78,6 @@ class Encoder:
         """Add the video's stream to a container. Raises `UserError` for unusable settings."""
         codec, info, container = self._codec, self._info, self._container
         name = av.codec.Codec(codec.encoder, "w").canonical_name
-        if name not in output.supported_codecs:
-            fitting = [s for s, (c, _) in CONTAINERS.items() if c != container]
-            raise UserError(
-                f"{container} cannot hold {name} video: name an output that ends in"
-                f" {' or '.join(fitting[-3:])}, or choose another --codec"
-            )
         with_alpha = self._with_alpha
         options = codec.options | (with_alpha.options if with_alpha else {})
         quality = codec.crf if self._crf is None else self._crf
@@ -93,9 +88,13 @@ class Encoder:
         rate = info.average_rate or Fraction(25)
         # An encoder's idea of the rate is a hint for its rate control; the timestamps rule.
         rate = max(Fraction(1, 10), min(rate, Fraction(1000))).limit_denominator(1001000)
-        stream = output.add_stream(codec.encoder, rate=rate, options=options)
+        try:
+            stream = output.add_stream(codec.encoder, rate=rate, options=options)
+        except ValueError as error:
+            raise UserError(cannot_hold(container, name)) from error
         assert isinstance(stream, VideoStream)
         context, colour = stream.codec_context, info.colour
+        share_headers(stream, output)
         context.thread_count = codec.threads(info.height)
         if codec.most_threads is not None:
             context.thread_type = "FRAME"  # slices would cost bits

@@ -13,12 +13,13 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from ncavideo.video.copy_plan import CopyPlan
+from ncavideo.video.muxing import add_copy
 from ncavideo.video.pyav import DEFAULT_TIME_BASE, time_base
 from ncavideo.video.reader import open_clip
 
 # Facts about the source file that would be untrue of the output.
 OWN_METADATA = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
-COPIED = ("audio", "subtitle")
 
 
 class Passthrough:
@@ -26,7 +27,7 @@ class Passthrough:
 
     Reads the source a second time, so that nothing has to be kept in memory between a sound's
     place in the file and the video it belongs to. `trim`: the part to copy, in the source's
-    seconds, with `shift` seconds subtracted from all timestamps.
+    seconds, with `shift` seconds subtracted from all timestamps; `plan`: which streams.
     """
 
     def __init__(
@@ -35,35 +36,18 @@ class Passthrough:
         output: OutputContainer,
         trim: tuple[float, float | None] | None,
         shift: float,
+        plan: CopyPlan,
     ) -> None:
-        self.notes: list[str] = []
         self._trim, self._shift = trim, shift
         self._container: InputContainer | None = open_clip(source)
         self._output = output
         self._streams: dict[int, Stream] = {}
         for stream in self._container.streams:
-            if stream.type in COPIED:
-                self._add(stream)
+            if stream.index in plan.streams:
+                self._streams[stream.index] = add_copy(output, stream)
         self._copy_names()
         self._packets = self._read()
         self._next: Packet[Any] | None = None
-
-    def _add(self, stream: Stream) -> None:
-        context = stream.codec_context
-        name = context.name if context is not None else "unknown"
-        kind = "sound" if stream.type == "audio" else "subtitle"
-        codec = context.codec.canonical_name if context is not None else None
-        if codec is None or codec not in self._output.supported_codecs:
-            self.notes.append(
-                f"the {kind} stream in {name} was left out: {self._output.format.name} cannot hold"
-                " it (an .mkv output can)"
-            )
-            return
-        copy = self._output.add_stream_from_template(stream)
-        copy.time_base = stream.time_base
-        copy.metadata.update({k: v for k, v in stream.metadata.items() if k != "DURATION"})
-        copy.disposition = stream.disposition
-        self._streams[stream.index] = copy
 
     @property
     def begin(self) -> float:
@@ -87,7 +71,12 @@ class Passthrough:
 
     def _read(self) -> Iterator[Packet[Any]]:
         assert self._container is not None
-        wanted = [self._container.streams[index] for index in self._streams]
+        # An attachment is whole in the header.
+        wanted = [
+            self._container.streams[index]
+            for index, copy in self._streams.items()
+            if copy.type != "attachment"
+        ]
         if not wanted:
             return
         begin, end = self._trim or (None, None)
