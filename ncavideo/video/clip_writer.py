@@ -18,12 +18,13 @@ from av.video.stream import VideoStream
 from ncavideo.util.atomic_write import NameTakenError, hidden_sibling, publish
 from ncavideo.util.errors import OutputError, RefusedError, UserError
 from ncavideo.video.codecs import CONTAINERS
-from ncavideo.video.copy_plan import CopyPlan, Trial, plan_copies
+from ncavideo.video.copy_plan import CopyPlan, plan_copies
 from ncavideo.video.encoder import Encoder
 from ncavideo.video.muxing import open_muxer
+from ncavideo.video.names import names_of
 from ncavideo.video.packets import PacketFile, read_packets
 from ncavideo.video.pyav import open_output, time_base
-from ncavideo.video.reader import VideoReader, open_clip
+from ncavideo.video.reader import VideoReader, main_video, open_clip
 from ncavideo.video.segments import Segment, SegmentStore
 from ncavideo.video.stream_copy import Passthrough
 from ncavideo.video.writer import Writer
@@ -69,6 +70,8 @@ class ClipWriter(Writer):
         trim = source.trim
         begin = 0.0 if trim is None else trim[0]
         self._shift = round((begin + lead) / source.info.time_base)
+        started = trim is not None and trim[0] > source.origin
+        later = lead + (source.first_time - source.origin if started else 0.0)
         if lead > 0:
             trim = (source.origin if trim is None else begin) + lead, trim[1] if trim else None
         self._kind, self._begin = container, source.first_time
@@ -79,11 +82,13 @@ class ClipWriter(Writer):
         self._encoded = 0  # frames given to the encoder at work: a segment's or the clip's
         self._last_dts: int | None = None
         # No dates and no version strings: the same input gives the same file.
-        self._options = {"fflags": "+bitexact"}
-        self._plan = CopyPlan() if container == "gif" else self._ask_muxer(alpha)
-        if strict and self._plan.notes:
-            raise UserError(f"{self._plan.notes[0]}, which --strict-streams does not allow")
-        self.notes.extend(self._plan.notes)
+        options = {"fflags": "+bitexact"}
+        self._plan = CopyPlan(options=options)
+        if container != "gif":
+            self._plan = self._ask_muxer(options, alpha, later)
+        if strict and self._plan.left_out:
+            raise UserError(f"{self._plan.left_out[0]}, which --strict-streams does not allow")
+        self.notes += [*self._plan.left_out, *self._plan.notes]
         try:
             # An output that cannot be written is refused now, before any frame is rendered.
             self._open_output()
@@ -99,8 +104,11 @@ class ClipWriter(Writer):
             self.abort()
             raise
 
-    def _ask_muxer(self, alpha: bool) -> CopyPlan:
-        """Return what goes into the output, before any frame is rendered."""
+    def _ask_muxer(self, options: dict[str, str], alpha: bool, later: float) -> CopyPlan:
+        """Return what goes into the output, before any frame is rendered.
+
+        `later`: seconds from the clip's first frame to the output's.
+        """
 
         def add_video(output: OutputContainer) -> VideoStream:
             stream = self._encoder.add_stream(output)
@@ -113,15 +121,16 @@ class ClipWriter(Writer):
             frame.pts, frame.time_base = 0, self._info.time_base
             return frame
 
-        trial = Trial(self._kind, self._options, add_video, blank)
         with contextlib.closing(open_clip(self._source)) as source:
-            return plan_copies(source, trial, self._kind)
+            video = main_video(source, self._source)
+            names = names_of(source, video, self._kind, later)
+            return plan_copies(source, self._kind, options, names, add_video, blank)
 
     def _open_output(self) -> None:
         """Open the output's container, its streams and its encoder."""
-        options = dict(self._options)
+        options = dict(self._plan.options)
         if self._kind in ("mp4", "mov"):
-            options["movflags"] = "+faststart"
+            options["movflags"] = "+faststart" + options.get("movflags", "")
         try:
             self._container = open_muxer(
                 self._partial.absolute(), self._kind, options, tee=self._plan.tee
@@ -129,6 +138,7 @@ class ClipWriter(Writer):
         except (av.error.FFmpegError, OSError) as error:
             raise self._failed(error) from error
         self._stream = self._encoder.add_stream(self._container)
+        self._stream.metadata.update(self._plan.names.picture)
         if self._kind != "gif":
             shift = float(self._shift * self._info.time_base)
             self._passthrough = Passthrough(
@@ -138,7 +148,9 @@ class ClipWriter(Writer):
                 self._container.options["avoid_negative_ts"] = "disabled"
         try:
             self._encoder.open(self._stream)
-        except OSError as error:
+            if self._passthrough is not None:
+                self._passthrough.copy_covers()
+        except (av.error.FFmpegError, OSError) as error:
             raise self._failed(error) from error
 
     def _sound_leads(self, shift: float) -> bool:

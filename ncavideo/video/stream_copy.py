@@ -18,8 +18,8 @@ from ncavideo.video.muxing import add_copy
 from ncavideo.video.pyav import DEFAULT_TIME_BASE, time_base
 from ncavideo.video.reader import open_clip
 
-# Facts about the source file that would be untrue of the output.
-OWN_METADATA = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
+# Streams whose packets have a place in time. An attachment is whole in the header.
+TIMED = ("audio", "subtitle", "data")
 
 
 class Passthrough:
@@ -40,11 +40,14 @@ class Passthrough:
     ) -> None:
         self._trim, self._shift = trim, shift
         self._container: InputContainer | None = open_clip(source)
-        self._output = output
+        self._source, self._output = source, output
+        self._names = plan.names
         self._streams: dict[int, Stream] = {}
         for stream in self._container.streams:
             if stream.index in plan.streams:
                 self._streams[stream.index] = add_copy(output, stream)
+        for cover in plan.covers:
+            output.add_attachment(*cover)
         self._copy_names()
         self._packets = self._read()
         self._next: Packet[Any] | None = None
@@ -55,28 +58,44 @@ class Passthrough:
         assert self._container is not None
         begins = [
             float(stream.start_time * (time_base(stream) or DEFAULT_TIME_BASE)) - self._shift
-            for stream in (self._container.streams[index] for index in self._streams)
-            if stream.start_time is not None
+            for stream in self._sources()
+            if stream.start_time is not None and stream.type in TIMED
         ]
         return min(begins, default=0.0)
 
+    def _sources(self) -> list[Stream]:
+        assert self._container is not None
+        return [self._container.streams[index] for index in self._streams]
+
+    def copy_covers(self) -> None:
+        """Copy the cover pictures. They have no place in time and go first."""
+        covers = {stream.index for stream in self._sources() if stream.type == "video"}
+        if not covers:
+            return
+        with (
+            contextlib.closing(open_clip(self._source)) as container,
+            contextlib.suppress(av.error.FFmpegError, OSError),
+        ):
+            # Demuxers give them out before everything else.
+            for packet in container.demux([container.streams[index] for index in covers]):
+                if packet.size and packet.stream.index in covers:
+                    covers.remove(packet.stream.index)
+                    packet.pts = packet.dts = 0
+                    packet.stream = self._streams[packet.stream.index]
+                    self._output.mux_one(packet)
+                if not covers:
+                    return
+
     def _copy_names(self) -> None:
         assert self._container is not None
-        for key, value in self._container.metadata.items():
-            if key.lower() not in OWN_METADATA:
-                self._output.metadata[key] = value
+        self._output.metadata.update(self._names.clip)
         chapters = self._container.chapters()
         if chapters and self._trim is None and not self._shift:
             self._output.set_chapters(chapters)
 
     def _read(self) -> Iterator[Packet[Any]]:
         assert self._container is not None
-        # An attachment is whole in the header.
-        wanted = [
-            self._container.streams[index]
-            for index, copy in self._streams.items()
-            if copy.type != "attachment"
-        ]
+        wanted = [stream for stream in self._sources() if stream.type in TIMED]
         if not wanted:
             return
         begin, end = self._trim or (None, None)
