@@ -137,11 +137,12 @@ def render(
                 crf=options.crf,
                 pix_fmt=options.pix_fmt,
                 overwrite=options.overwrite,
+                strict=options.strict_streams,
             )
         )
         work = writer.work
         assert work is None or isinstance(work, Work)
-        for note in [] if work is None else work.notes:
+        for note in [*writer.notes, *([] if work is None else work.notes)]:
             warn(note)
         levels = clip_range([luminance(rgb) for rgb in survey(clip)])
         renderer = FrameRenderer(ruleset, (info.width, info.height), levels, options, clip)
@@ -163,7 +164,7 @@ def render(
         event(
             "render.begin", clip=clip, output=output, ruleset=ruleset.name, options=asdict(options),
             width=info.width, height=info.height, cells=renderer.cells, frames=expected,
-            resumed=done,
+            resumed=done, notes=writer.notes,
         )  # fmt: skip
         if work and done:
             state = work.state()

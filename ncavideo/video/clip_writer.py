@@ -17,12 +17,15 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ncavideo.util.atomic_write import NameTakenError, hidden_sibling, publish
-from ncavideo.util.errors import OutputError, UserError
+from ncavideo.util.errors import OutputError, RefusedError, UserError
 from ncavideo.video.codecs import CONTAINERS
+from ncavideo.video.copy_plan import CopyPlan, plan_copies
 from ncavideo.video.encoder import Encoder
+from ncavideo.video.muxing import open_muxer
+from ncavideo.video.names import names_of
 from ncavideo.video.packets import PacketFile, read_packets
 from ncavideo.video.pyav import open_output, time_base
-from ncavideo.video.reader import VideoReader
+from ncavideo.video.reader import VideoReader, main_video, open_clip
 from ncavideo.video.segments import Segment, SegmentStore
 from ncavideo.video.stream_copy import Passthrough
 from ncavideo.video.writer import Writer
@@ -48,6 +51,7 @@ class ClipWriter(Writer):
         overwrite: bool = False,
         lead: float = 0.0,
         alpha: bool = False,
+        strict: bool = False,
         make_work: Callable[[], SegmentStore] | None = None,
     ) -> None:
         super().__init__()
@@ -75,6 +79,14 @@ class ClipWriter(Writer):
         self._segment: Segment | None = None
         self._encoded = 0  # frames given to the encoder at work: a segment's or the clip's
         self._last_dts: int | None = None
+        # No dates and no version strings: the same input gives the same file.
+        options = {"fflags": "+bitexact"}
+        self._plan = CopyPlan(options=options)
+        if container != "gif":
+            self._plan = self._ask_muxer(options, alpha, source.begin + lead)
+        if strict and self._plan.left_out:
+            raise UserError(f"{self._plan.left_out[0]}, which --strict-streams does not allow")
+        self.notes += [*self._plan.left_out, *self._plan.notes]
         try:
             # An output that cannot be written is refused now, before any frame is rendered.
             self._open_output()
@@ -90,29 +102,54 @@ class ClipWriter(Writer):
             self.abort()
             raise
 
+    def _ask_muxer(self, options: dict[str, str], alpha: bool, later: float) -> CopyPlan:
+        """Return what goes into the output, before any frame is rendered.
+
+        `later`: seconds from the clip's first frame to the output's.
+        """
+
+        def add_video(output: OutputContainer) -> VideoStream:
+            stream = self._encoder.add_stream(output)
+            self._encoder.open(stream)
+            return stream
+
+        def blank() -> av.VideoFrame:
+            shape = (self._info.height, self._info.width, 4 if alpha else 3)
+            frame = self._encoder.convert(np.zeros(shape, np.uint8))
+            frame.pts, frame.time_base = 0, self._info.time_base
+            return frame
+
+        with contextlib.closing(open_clip(self._source)) as source:
+            video = main_video(source, self._source)
+            names = names_of(source, video, self._kind, later)
+            return plan_copies(source, self._kind, options, names, add_video, blank)
+
     def _open_output(self) -> None:
         """Open the output's container, its streams and its encoder."""
-        # No dates and no version strings: the same input gives the same file.
-        options = {"fflags": "+bitexact"}
+        options = dict(self._plan.options)
         if self._kind in ("mp4", "mov"):
-            options["movflags"] = "+faststart"
+            options["movflags"] = "+faststart" + options.get("movflags", "")
         try:
-            self._container = open_output(str(self._partial), format=self._kind, options=options)
+            self._container = open_muxer(
+                self._partial.absolute(), self._kind, options, tee=self._plan.tee
+            )
         except (av.error.FFmpegError, OSError) as error:
             raise self._failed(error) from error
         self._stream = self._encoder.add_stream(self._container)
+        self._stream.metadata.update(self._plan.names.picture)
         if self._kind != "gif":
             shift = self._shift * self._info.time_base
             self._passthrough = Passthrough(
-                self._source, self._container, self._trim, self._origin, shift
+                self._source, self._container, self._trim, self._origin, shift, self._plan
             )
-            self.notes = list(dict.fromkeys([*self.notes, *self._passthrough.notes]))
             moves = MATROSKA_MOVES and self._kind in ("matroska", "webm")
             if moves and self._sound_leads(float(shift)):
                 self._container.options["avoid_negative_ts"] = "disabled"
         try:
             self._encoder.open(self._stream)
-        except OSError as error:
+            if self._passthrough is not None:
+                self._passthrough.copy_covers()
+        except (av.error.FFmpegError, OSError) as error:
             raise self._failed(error) from error
 
     def _sound_leads(self, shift: float) -> bool:
@@ -257,4 +294,6 @@ class ClipWriter(Writer):
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             return OutputError(f"the disk is full: {self._output} was not written")
         reason = getattr(error, "strerror", None) or error
-        return OutputError(f"{self._output} could not be written ({reason})")
+        # The system's errors may pass; FFmpeg's own, and its "invalid argument", do not.
+        kind = OutputError if isinstance(error, OSError | MemoryError) else RefusedError
+        return kind(f"{self._output} could not be written ({reason})")

@@ -24,14 +24,17 @@ def open_writer(
     overwrite: bool = False,
     lead: float = 0.0,
     alpha: bool = False,
+    strict: bool = False,
     make_work: Callable[[], SegmentStore] | None = None,
 ) -> Writer:
     """Return the writer for an output's name: a clip, or numbered pictures (`frame_%05d.png`).
 
     `lead`: seconds that the output leaves out at the source's beginning, below 0 for what it adds;
-    `alpha`: frames have four channels, the fourth straight alpha; `make_work` gives the
-    folder from which the render can resume, where the kind of output allows it.
-    Raises `UserError` when the name, its folder or the encoder cannot be used.
+    `alpha`: frames have four channels, the fourth straight alpha; `strict`: a stream of the source
+    that the output cannot hold is an error, not a note; `make_work` gives the folder from which the
+    render can resume, where the kind of output allows it.
+    Raises `UserError` when the name, its folder, the encoder or, with `strict`, a stream cannot be
+    used.
     """
     folder = output.absolute().parent
     if output.is_dir():
@@ -58,5 +61,6 @@ def open_writer(
         overwrite=overwrite,
         lead=lead,
         alpha=alpha,
+        strict=strict,
         make_work=make_work,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from ncavideo.util.errors import UserError
 from ncavideo.video.colour import RESAMPLING, Colour, colour_of, is_rgb
 from ncavideo.video.frames import TimedFrames
+from ncavideo.video.hdr import Hdr, hdr_of
 from ncavideo.video.pyav import open_input, positive
 
 # A clip that ends this much before its header says is a damaged one; less is rounding.
@@ -33,7 +34,7 @@ class ClipInfo:
     `width`, `height`: as displayed, after rotation, in stored pixels (`sample_aspect_ratio` is a
     pixel's width over its height); `frames`, `duration` (seconds): estimates, after trimming;
     `rotation`: degrees counter-clockwise that the frames have been turned by; `bit_depth`: 8 or
-    what is above.
+    what is above; `hdr`: that of its first frame.
     """
 
     path: Path
@@ -47,6 +48,7 @@ class ClipInfo:
     rotation: int
     bit_depth: int
     colour: Colour
+    hdr: Hdr = field(default_factory=Hdr)
 
 
 @dataclass(frozen=True)
@@ -244,6 +246,7 @@ class VideoReader:
             rotation,
             max(component.bits for component in frame.format.components),
             colour_of(frame),
+            hdr_of(frame),
         )
 
 
