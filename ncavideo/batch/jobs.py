@@ -34,6 +34,7 @@ OPTIONS = {
     for name, option in table(RenderOptions).items()
     if option.belongs in ("look", "file")
 }
+ADDED = ("fields",)  # options that came later than journals: not given, they change no key
 MOST_BYTES = 64 << 20  # of a list
 
 
@@ -61,6 +62,9 @@ class Job:
         asked = {n: getattr(self.options, n) for n in known if known[n].belongs != "run"}
         # As the journals of earlier versions have it, so that a batch goes on where they stopped.
         asked["fresh"] = False
+        for name in ADDED:
+            if asked[name] == known[name].default:
+                del asked[name]
         text = json.dumps([*parts, asked], default=str, sort_keys=True)
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 

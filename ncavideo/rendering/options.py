@@ -11,6 +11,7 @@ from ncavideo.nca.engines import ENGINES
 from ncavideo.rendering.keyframes import Curve, parse_keys
 from ncavideo.rendering.option_table import option, plain, table
 from ncavideo.util.errors import UserError
+from ncavideo.video.deinterlace import DEINTERLACE, FIELDS
 
 if TYPE_CHECKING:
     from ncavideo.nca.model import Edge
@@ -179,6 +180,14 @@ class RenderOptions:
         bounds=(1e-6, 1e9),
         metavar="SECONDS",
         automatic="to the clip's end",
+    )
+    fields: str = option(
+        DEINTERLACE,
+        "What becomes of interlaced frames: deinterlaced (FFmpeg's bwdif), or kept as they are.",
+        CLIP,
+        "file",
+        choices=FIELDS,
+        metavar="ACTION",
     )
     before: float = option(
         0.0,

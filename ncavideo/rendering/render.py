@@ -121,7 +121,7 @@ def render(
     report = RenderReport(output, ruleset.name, options.rules)
     with ExitStack() as stack:
         reader = stack.enter_context(
-            VideoReader(clip, start=options.start, duration=options.duration)
+            VideoReader(clip, start=options.start, duration=options.duration, fields=options.fields)
         )
         info = reader.info
         # A loop begins where its transition ends; a held frame comes before the clip's own time.
@@ -199,7 +199,7 @@ def render(
         with watch("encode"):
             writer.close()
         report.stages = watch.seconds
-        report.notes, report.loss = [*writer.notes, *painter.notes()], reader.loss
+        report.notes, report.loss = [*reader.notes, *writer.notes, *painter.notes()], reader.loss
     report.seconds = time.perf_counter() - started
     event("render.done", **asdict(report))
     return report

@@ -147,8 +147,8 @@ def _has_deep_colour(image: Image.Image) -> bool:
         unsigned = set(tags.get(SAMPLE_FORMAT, (UNSIGNED,))) == {UNSIGNED}
         return image.mode in ("RGB", "RGBA") and set(tags.get(BITS, ())) == {16} and unsigned
     # Pillow's name for how the pixels are stored: `RGB;16B`.
-    stored = [tile[3] for tile in image.tile] if image.format == "PNG" else []
-    return bool(stored) and str(stored[0]).startswith(("RGB;16", "RGBA;16"))
+    tiles = getattr(image, "tile", []) if image.format == "PNG" else []
+    return bool(tiles) and str(tiles[0][3]).startswith(("RGB;16", "RGBA;16"))
 
 
 def picture_numbers(image: Image.Image) -> np.ndarray:

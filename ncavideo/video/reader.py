@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from ncavideo.util.errors import UserError
 from ncavideo.video.colour import RESAMPLING, Colour, colour_of, is_rgb
+from ncavideo.video.deinterlace import DEINTERLACE, Deinterlacer
 from ncavideo.video.pyav import DEFAULT_TIME_BASE, frame_rate, open_input, positive, time_base
 
 # A clip that ends this much before its header says is a damaged one; less is rounding.
@@ -76,18 +77,25 @@ class VideoReader:
 
     `start` and `duration` in seconds cut a part out: the frames shown from `start` on. `origin`:
     the timestamp, in seconds, at which the whole clip begins; `first_time`: that of the first frame
-    to come. A damaged clip yields what can be decoded and then tells its `loss`. Raises `UserError`
-    when there is nothing to decode.
+    to come. `fields`: what becomes of interlaced frames, see `video.deinterlace`. A damaged clip
+    yields what can be decoded and then tells its `loss`. Raises `UserError` when there is nothing
+    to decode.
     """
 
     def __init__(
-        self, path: Path, *, start: float | None = None, duration: float | None = None
+        self,
+        path: Path,
+        *,
+        start: float | None = None,
+        duration: float | None = None,
+        fields: str = DEINTERLACE,
     ) -> None:
         self.path = path
         self._container = open_clip(path)
         try:
             self._stream = main_video(self._container, path)
             self._stream.thread_type = "AUTO"
+            self._deinterlacer = Deinterlacer(self._stream.codec_context.name, fields)
             self._start, self._errors, self._frames_out = start, 0, 0
             # One for all frames: it keeps its tables and threads from frame to frame.
             self._reformatter = VideoReformatter()
@@ -137,6 +145,11 @@ class VideoReader:
             return None
         frames = max(round(missing * rate), self._errors, 1)
         return DecodeLoss(frames, max(missing, frames / rate))
+
+    @property
+    def notes(self) -> list[str]:
+        """What was done to the frames that came so far, in sentences for the user."""
+        return self._deinterlacer.notes()
 
     def __enter__(self) -> VideoReader:
         return self
@@ -205,9 +218,8 @@ class VideoReader:
             except (av.error.FFmpegError, OSError):
                 self._errors += 1
                 continue
-            for frame in decoded:
-                if not isinstance(frame, av.VideoFrame):
-                    continue
+            # Before the trim, for a frame depends on the one before it.
+            for frame in self._deinterlacer.through(decoded, last=packet.size == 0):
                 shown = None if frame.pts is None else float(frame.pts * self._time_base)
                 # Half a millisecond: a start read off a player is rounded.
                 if shown is not None and self._from is not None and shown < self._from - 5e-4:
