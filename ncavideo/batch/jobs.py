@@ -19,6 +19,7 @@ from ncavideo.rendering.option_table import table
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 from ncavideo.util.read_file import read_text
+from ncavideo.video.numbered import clip_files, clip_name, is_sequence
 
 # What a folder is searched for; a clip that is named is tried whatever its suffix.
 CLIPS = frozenset(
@@ -34,7 +35,7 @@ OPTIONS = {
     for name, option in table(RenderOptions).items()
     if option.belongs in ("look", "file")
 }
-ADDED = ("fields",)  # options that came later than journals: not given, they change no key
+ADDED = ("fields", "fps")  # options that came later than journals: not given, they change no key
 MOST_BYTES = 64 << 20  # of a list
 
 
@@ -53,9 +54,9 @@ class Job:
             if isinstance(self.clip, Url):
                 facts = self.clip.facts()
             else:
-                status = self.clip.stat()
-                facts = [status.st_size, status.st_mtime_ns]
-        except OSError:
+                stats = [path.stat() for path in clip_files(self.clip)]
+                facts = [n for status in stats for n in (status.st_size, status.st_mtime_ns)]
+        except (OSError, UserError):
             facts = []
         parts = [str(self.clip.absolute()), facts, str(self.output.absolute())]
         known = table(RenderOptions)
@@ -189,9 +190,10 @@ def _check_template(template: str) -> None:
 
 
 def _named(template: str, clip: Place, options: RenderOptions, number: int) -> str:
-    suffix = clip.suffix.lower() if clip.suffix.lower() in KEPT else ".mp4"
+    numbered = isinstance(clip, Path) and is_sequence(clip)
+    suffix = clip.suffix.lower() if clip.suffix.lower() in KEPT and not numbered else ".mp4"
     name = template.format(
-        stem=clip.stem,
+        stem=clip_name(clip) if isinstance(clip, Path) else clip.stem,
         rules="-".join(options.rules),
         suffix=".mov" if options.matte else suffix,
         parent=clip.absolute().parent.name,

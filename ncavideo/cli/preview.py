@@ -30,15 +30,16 @@ from ncavideo.cli.render_options import (
     "--moments", default=3, show_default=True, help="Number of frames, spread over the clip."
 )
 @report_options
-@table_options("look", "machine", also=("start", "duration", "fields", "overwrite"))
+@table_options("look", "machine", also=("start", "duration", "fields", "fps", "overwrite"))
 def preview_command(
     clip: Path, output: Path | None, moments: int, as_json: bool, quiet: bool, **options: Any
 ) -> None:
     """Draw a contact sheet of a few moments of CLIP: source, controls, expression, result."""
     with one_sentence_errors():
         from ncavideo.rendering.preview import preview
+        from ncavideo.video.numbered import clip_name
 
-        target = output or Path(f"{clip.stem}.preview.png")
+        target = output or Path(f"{clip_name(clip)}.preview.png")
         notes = preview(clip, target, asked_options(options), moments)
     if as_json:
         click.echo(json.dumps({"output": str(target), "notes": notes}))

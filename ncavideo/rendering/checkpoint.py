@@ -29,6 +29,7 @@ from ncavideo.util.errors import BusyError, OutputError, UserError
 from ncavideo.util.lock import Lock, is_locked
 from ncavideo.util.state import Memory
 from ncavideo.version import __version__
+from ncavideo.video.numbered import clip_files, is_sequence
 from ncavideo.video.packets import DIGEST, is_whole
 
 SEGMENT = 250  # frames: x264's longest distance between two key frames
@@ -300,11 +301,16 @@ def fingerprint(clip: Path, ruleset: RuleSet, options: RenderOptions) -> str:
     named = [path for text in controls if text for path in named_files(text)]
     files = [(str(path), _hash(path)) for path in named]
     parts = [
-        _hash(clip), weights.hexdigest(), list(ruleset.inputs), ruleset.fire_rate,
+        _hashes(clip), weights.hexdigest(), list(ruleset.inputs), ruleset.fire_rate,
         ruleset.provenance.get("light_scale"), asked, files, SEGMENT,
         __version__, av.__version__, av.library_versions,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(parts, default=str, sort_keys=True).encode()).hexdigest()
+
+
+def _hashes(clip: Path) -> list[str]:
+    """Return the hashes of all files that a clip is made of, and the rate in its name."""
+    return [_hash(path) for path in clip_files(clip)] + [clip.name] * is_sequence(clip)
 
 
 def _hash(path: Path) -> str:

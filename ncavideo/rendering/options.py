@@ -20,6 +20,7 @@ STEPS, FLOW_STEPS = 8, 4  # a frame
 # The headings under which `--help` and the documentation list the options.
 RULES, LIGHT, COMPOSITING, TIME = "Rules", "Light", "Compositing", "Motion and time"
 GRID, CLIP, ENCODING, RUN = "Grid", "Part of the clip", "Encoding", "Machine and run"
+STREAMS = "Standard input and output"
 FIELD = "NAME[:ARGUMENT]"
 
 
@@ -234,6 +235,14 @@ class RenderOptions:
     )
     pix_fmt: str | None = option(
         None, "Pixel format of the encoder.", ENCODING, "file", automatic="by the source"
+    )
+    fps: float | None = option(
+        None,
+        "Frames per second of an input without times of its own (numbered pictures, raw video).",
+        STREAMS,
+        "file",
+        bounds=(1e-3, 1000),
+        automatic="25",
     )
     device: str = option(
         "auto", "Device that the grid runs on: auto, cpu, cuda (a GPU) or mps.", RUN, "machine"

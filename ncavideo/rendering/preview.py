@@ -18,6 +18,7 @@ from ncavideo.rendering.rule_order import in_order
 from ncavideo.util.errors import UserError
 from ncavideo.util.pixels import as_float, luminance, to_bytes
 from ncavideo.util.write_image import check_picture_output, save_png
+from ncavideo.video.numbered import with_rate
 from ncavideo.video.reader import VideoReader
 from ncavideo.video.survey import clip_length, survey
 
@@ -52,6 +53,7 @@ def preview(clip: Path, output: Path, options: RenderOptions, moments: int = 3) 
         raise UserError(f"{output} must end in .png")
     if not 1 <= moments <= MOST_MOMENTS:
         raise UserError(f"--moments must lie between 1 and {MOST_MOMENTS}, not {moments}")
+    clip = with_rate(clip, options.fps)
     ruleset = find_ruleset(options.rules, options.ruleset)
     options = in_order(options, ruleset)
     levels = clip_range([luminance(rgb) for rgb in survey(clip)])

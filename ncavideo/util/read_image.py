@@ -16,6 +16,7 @@ from ncavideo.util.errors import UserError
 from ncavideo.util.read_file import check_file
 
 # Of TIFF 6.0: tags, and some of their values.
+WIDTH, HEIGHT = 256, 257
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
 # EXIF 2.3, tag 274: what brings the stored picture upright, as axes exchanged, rows reversed and
 # columns reversed, in this order.
@@ -46,16 +47,11 @@ def open_picture(path: Path, what: str) -> Iterator[Image.Image]:
     try:
         check_file(path, what, MOST_BYTES)
         with warnings.catch_warnings():
-            # Pillow has a limit of its own, which it warns of first.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Of a limit of Pillow's own, and of broken EXIF, which costs a picture nothing.
+            warnings.simplefilter("ignore")
             image = Image.open(path)
         with image:
-            # A small file may tell of any size, and some kinds decode what they tell.
-            if image.width * image.height > MOST_PIXELS:
-                raise UserError(
-                    f"the {what} {path} is too large: {image.width}x{image.height}, where"
-                    f" {MOST_PIXELS // 10**6} million pixels are the most"
-                )
+            check_size(image, path, what)
             yield image
     except FileNotFoundError as error:
         raise UserError(f"there is no {what} {path}") from error
@@ -67,6 +63,18 @@ def open_picture(path: Path, what: str) -> Iterator[Image.Image]:
         raise UserError(f"cannot read the {what} {path}: {error}") from error
 
 
+def check_size(image: Image.Image, path: Path, what: str) -> None:
+    """Raise `UserError` for an open picture that is too large to be read.
+
+    A small file may tell of any size, and some kinds decode what they tell.
+    """
+    if image.width * image.height > MOST_PIXELS:
+        raise UserError(
+            f"the {what} {path} is too large: {image.width}x{image.height}, where"
+            f" {MOST_PIXELS // 10**6} million pixels are the most"
+        )
+
+
 def read_picture(path: Path, what: str) -> np.ndarray:
     """Read a picture as float32 `[H, W, 3]`, 0..1, upright; alpha is dropped, grey is spread.
 
@@ -76,14 +84,14 @@ def read_picture(path: Path, what: str) -> np.ndarray:
         return picture_rgb(image)
 
 
-def orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image, read: bool = True) -> int:
     """Return how an open picture is stored, as EXIF counts it: 1 (upright) to 8.
 
     Pillow turns a TIFF by itself when its pixels are read, and says so here from then on.
     """
     try:
-        # A PNG may tell only after its pixels.
-        image.load()
+        if read:  # a PNG may tell only after its pixels
+            image.load()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is broken in EXIF
             stored = image.getexif().get(ORIENTATION, 1)
@@ -118,6 +126,40 @@ def picture_rgb(image: Image.Image) -> np.ndarray:
         rgb = np.asarray(image.convert("RGB"), np.float32)
         return _upright(np.divide(rgb, 255, out=rgb), image)
     return _upright(np.repeat(_grey(image, kind)[..., None], 3, 2), image)
+
+
+def picture_pixels(image: Image.Image, deep: bool) -> np.ndarray:
+    """Return an open picture as uint8, or if `deep` uint16, `[H, W, 3]`, over its full range.
+
+    Upright, and over black where it is transparent. Raises as `picture_rgb` does.
+    """
+    clear = image.info.get("transparency")
+    if not deep and "A" not in image.getbands() and clear is None and not is_deep(image):
+        return _upright(np.asarray(image.convert("RGB")), image)
+    rgb = picture_rgb(image)
+    alpha = picture_alpha(image)
+    if alpha is not None:
+        rgb = rgb * alpha[..., None]
+    white, dtype = (65535, np.uint16) if deep else (255, np.uint8)
+    return np.rint(rgb * np.float32(white)).astype(dtype)
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Return an open picture's width and height as it is to be seen, from its header alone."""
+    width, height = image.size
+    tags = getattr(image, "tag_v2", None)
+    if tags is not None:  # of which Pillow's releases differ in when they turn it
+        width, height, stored = tags[WIDTH], tags[HEIGHT], tags.get(ORIENTATION, 1)
+    elif image.format != "PNG" or "exif" in image.info:
+        stored = orientation(image, read=False)
+    else:  # a PNG's that is not known yet would cost reading all of it
+        stored = 1
+    return (height, width) if TURNS.get(stored, (False,))[0] else (width, height)
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Return whether a picture whose pixels are not read yet has more than eight bits a colour."""
+    return _has_deep_colour(image) or _number_kind(image) is not None
 
 
 def _deep_colour(image: Image.Image) -> np.ndarray | None:

@@ -69,8 +69,11 @@ def frame_rate(stream: _Rated) -> Fraction | None:
     return positive(stream.average_rate) or positive(stream.guessed_rate)
 
 
-def open_input(path: str, **arguments: Any) -> InputContainer:
-    """Open a file for reading, its tags kept byte for byte. Raises as `av.open` does."""
+def open_input(path: Any, **arguments: Any) -> InputContainer:
+    """Open a file, or an object with `read`, its tags kept byte for byte.
+
+    Raises as `av.open` does.
+    """
     container: InputContainer = av.open(path, "r", **_TAGS, **arguments)
     return container
 
