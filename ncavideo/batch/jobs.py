@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ncavideo.batch.urls import Place, Url, hidden, is_url, place, said
+from ncavideo.batch.urls import Place, Url, place
 from ncavideo.rendering.option_table import table
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
+from ncavideo.util.fetch import hidden, is_url, is_web, said
 from ncavideo.util.read_file import read_text
 from ncavideo.video.numbered import clip_files, clip_name, is_sequence
 
@@ -142,9 +143,10 @@ def _remote(text: str, recursive: bool) -> Iterator[tuple[Place, dict[str, Any]]
     here = Url(text.rstrip("/"))
     try:
         found: list[Url] | None = [here]
-        if glob.has_magic(text):
+        path, query, _ = text.partition("?") if is_web(text) else (text, "", "")
+        if glob.has_magic(path):
             found = here.matches()
-        elif here.suffix.lower() not in CLIPS:
+        elif not query and here.suffix.lower() not in CLIPS:
             inside = here.inside(recursive)
             found = inside and [f for f in inside if f.suffix.lower() in CLIPS]
     except UserError:

@@ -18,11 +18,12 @@ from typing import Any, Protocol
 from ncavideo.batch import ray_cluster
 from ncavideo.batch.jobs import Job, as_arguments
 from ncavideo.batch.journal import DONE, FAILED, NAME, SKIPPED, Entry, Journal, is_there
-from ncavideo.batch.urls import Place, Url, hidden
+from ncavideo.batch.urls import Place, Url
 from ncavideo.batch.worker_process import LostError, Process, share_of_cores
 from ncavideo.util.device import cores, free_memory
 from ncavideo.util.errors import OutputError, UserError
 from ncavideo.util.events import crash, event
+from ncavideo.util.fetch import hidden
 
 CORES_A_WORKER = 4  # a render alone keeps about as many busy
 MEMORY_A_WORKER = 1.5e9  # bytes, for a clip in full HD

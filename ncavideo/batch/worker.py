@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ncavideo.batch.urls import local
-from ncavideo.util.errors import BusyError, OutputError, UserError
+from ncavideo.util.errors import BusyError, OutputError, UnreachableError, UserError
 from ncavideo.util.parent import leave_with_parent
 from ncavideo.util.tested import blame
 
@@ -52,6 +52,7 @@ def main() -> int:
 
     try:
         # A library in a version that does not fit may fail as early as here.
+        from ncavideo.rendering.local_inputs import local_inputs
         from ncavideo.rendering.options import RenderOptions
         from ncavideo.rendering.render import render
 
@@ -59,10 +60,13 @@ def main() -> int:
             k: tuple(v) if isinstance(v, list) else v for k, v in job["options"].items()
         }
         names = (os.fsdecode(bytes.fromhex(job[k])) for k in ("clip", "output"))
-        with local(*names) as (clip, output):
-            report = render(clip, output, RenderOptions(**options), progress)
-    except BusyError as error:
-        # Whoever was given up is still leaving.
+        with (
+            local(*names) as (clip, output),
+            local_inputs(str(clip), RenderOptions(**options)) as (clip, asked),
+        ):
+            report = render(clip, output, asked, progress)
+    except (BusyError, UnreachableError) as error:
+        # Whoever was given up is still leaving, or a server has no time.
         say(kind="failed", reason=str(error), may_pass=True)
     except UserError as error:
         refused("render.failed", reason=str(error))

@@ -19,7 +19,7 @@ from typing import Any
 import av
 import numpy as np
 
-from ncavideo.control import named_files
+from ncavideo.control import map_paths, named_files
 from ncavideo.nca.engines.base import Snapshot
 from ncavideo.nca.ruleset import RuleSet
 from ncavideo.rendering.option_table import table
@@ -299,10 +299,14 @@ def fingerprint(clip: Path, ruleset: RuleSet, options: RenderOptions) -> str:
     asked = {k: v for k, v in asdict(options).items() if known[k].belongs != "run"}
     controls = [*options.control, options.light_control, options.opacity_control]
     named = [path for text in controls if text for path in named_files(text)]
-    files = [(str(path), _hash(path)) for path in named]
+    files = [_hash(path) for path in named]
+    # Not the folder of a file, which is a new one each time for what is behind a URL.
+    texts = [text and map_paths(text, lambda path: Path(path).name) for text in controls]
+    for name in ("control", "light_control", "opacity_control"):
+        del asked[name]
     parts = [
         _hashes(clip), weights.hexdigest(), list(ruleset.inputs), ruleset.fire_rate,
-        ruleset.provenance.get("light_scale"), asked, files, SEGMENT,
+        ruleset.provenance.get("light_scale"), asked, texts, files, SEGMENT,
         __version__, av.__version__, av.library_versions,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(parts, default=str, sort_keys=True).encode()).hexdigest()
