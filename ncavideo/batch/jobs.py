@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ncavideo.batch.urls import Place, Url, hidden, is_url, place, said
+from ncavideo.batch.urls import Place, Url, place
 from ncavideo.rendering.option_table import current_name, table
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
+from ncavideo.util.fetch import hidden, is_url, is_web, said
 from ncavideo.util.read_file import read_text
+from ncavideo.video.numbered import clip_files, clip_name, is_sequence
 
 # What a folder is searched for; a clip that is named is tried whatever its suffix.
 CLIPS = frozenset(
@@ -34,6 +36,7 @@ OPTIONS = {
     for name, option in table(RenderOptions).items()
     if option.belongs in ("look", "file")
 }
+ADDED = ("fields", "fps")  # options that came later than journals: not given, they change no key
 MOST_BYTES = 64 << 20  # of a list
 
 
@@ -52,15 +55,18 @@ class Job:
             if isinstance(self.clip, Url):
                 facts = self.clip.facts()
             else:
-                status = self.clip.stat()
-                facts = [status.st_size, status.st_mtime_ns]
-        except OSError:
+                stats = [path.stat() for path in clip_files(self.clip)]
+                facts = [n for status in stats for n in (status.st_size, status.st_mtime_ns)]
+        except (OSError, UserError):
             facts = []
         parts = [str(self.clip.absolute()), facts, str(self.output.absolute())]
         known = table(RenderOptions)
         asked = {n: getattr(self.options, n) for n in known if known[n].belongs != "run"}
         # As the journals of earlier versions have it, so that a batch goes on where they stopped.
         asked["fresh"] = False
+        for name in ADDED:
+            if asked[name] == known[name].default:
+                del asked[name]
         text = json.dumps([*parts, asked], default=str, sort_keys=True)
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -137,9 +143,10 @@ def _remote(text: str, recursive: bool) -> Iterator[tuple[Place, dict[str, Any]]
     here = Url(text.rstrip("/"))
     try:
         found: list[Url] | None = [here]
-        if glob.has_magic(text):
+        path, query, _ = text.partition("?") if is_web(text) else (text, "", "")
+        if glob.has_magic(path):
             found = here.matches()
-        elif here.suffix.lower() not in CLIPS:
+        elif not query and here.suffix.lower() not in CLIPS:
             inside = here.inside(recursive)
             found = inside and [f for f in inside if f.suffix.lower() in CLIPS]
     except UserError:
@@ -185,9 +192,10 @@ def _check_template(template: str) -> None:
 
 
 def _named(template: str, clip: Place, options: RenderOptions, number: int) -> str:
-    suffix = clip.suffix.lower() if clip.suffix.lower() in KEPT else ".mp4"
+    numbered = isinstance(clip, Path) and is_sequence(clip)
+    suffix = clip.suffix.lower() if clip.suffix.lower() in KEPT and not numbered else ".mp4"
     name = template.format(
-        stem=clip.stem,
+        stem=clip_name(clip) if isinstance(clip, Path) else clip.stem,
         rules="-".join(options.rules),
         suffix=".mov" if options.matte else suffix,
         parent=clip.absolute().parent.name,

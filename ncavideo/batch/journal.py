@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ncavideo.batch.jobs import Job
-from ncavideo.batch.urls import Place, hidden
+from ncavideo.batch.urls import Place
 from ncavideo.util.errors import OutputError, UserError
+from ncavideo.util.fetch import hidden
 from ncavideo.util.lock import Claims
 from ncavideo.video.numbered import is_numbered, numbered
 

@@ -19,10 +19,11 @@ from ncavideo.batch import ray_cluster
 from ncavideo.batch.jobs import Job
 from ncavideo.batch.journal import DONE, FAILED, NAME, SKIPPED, Entry, Journal, is_there
 from ncavideo.batch.render_process import RenderProcess, make_order, share_of_cores
-from ncavideo.batch.urls import Place, Url, hidden
+from ncavideo.batch.urls import Place, Url
 from ncavideo.util.device import cores, free_memory
 from ncavideo.util.errors import OutputError, UserError
 from ncavideo.util.events import crash, event
+from ncavideo.util.fetch import hidden
 from ncavideo.util.worker_process import LostError
 
 CORES_A_WORKER = 4  # a render alone keeps about as many busy

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +11,8 @@ from typing import Any, TypeAlias
 
 from ncavideo.util.errors import OutputError, UserError
 from ncavideo.util.events import caught
-
-URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
+from ncavideo.util.fetch import fetch, hidden, is_url, is_web, said, store_of, url_path, web_facts
+from ncavideo.util.named import called
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Url:
 
     @property
     def _path(self) -> PurePosixPath:
-        return PurePosixPath(self.text.split("://", 1)[1])
+        return url_path(self.text)
 
     @property
     def name(self) -> str:
@@ -66,14 +65,7 @@ class Url:
 
     def store(self) -> tuple[Any, str]:
         """Return fsspec's file system for it, and its path there."""
-        import fsspec
-
-        try:
-            found: tuple[Any, str] = fsspec.core.url_to_fs(self.text)
-        # Every kind of URL has errors of its own.
-        except Exception as error:
-            raise UserError(f"{hidden(self)} cannot be used: {said(error)}") from error
-        return found
+        return store_of(self.text)
 
     def exists(self) -> bool:
         """Return whether it is there."""
@@ -86,6 +78,8 @@ class Url:
 
     def facts(self) -> list[Any]:
         """Return what changes when the file does; nothing if it cannot be asked."""
+        if is_web(self.text):
+            return web_facts(self.text)
         files, path = self.store()
         try:
             info = files.info(path)
@@ -118,19 +112,9 @@ class Url:
 Place: TypeAlias = Path | Url
 
 
-def is_url(text: object) -> bool:
-    """Return whether a text is a URL, as `s3://bucket/in.mp4`, and not a path."""
-    return URL.match(str(text)) is not None
-
-
 def place(text: str) -> Place:
     """Return a path or a URL."""
     return Url(text.rstrip("/")) if is_url(text) else Path(text)
-
-
-def hidden(text: object) -> str:
-    """Return a URL without the password that it may hold."""
-    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", str(text))
 
 
 @contextmanager
@@ -138,34 +122,23 @@ def local(clip: str, output: str) -> Iterator[tuple[Path, Path]]:
     """Give local paths for a clip and an output.
 
     A clip behind a URL is fetched first; an output is sent, under another name until it is whole,
-    when the block has ended well. Raises `UserError` for a clip that is not there, `OutputError`
-    for what may pass.
+    when the block has ended well. Raises what `fetch` does, and `OutputError` for an output that
+    cannot be sent.
     """
     with tempfile.TemporaryDirectory(prefix="ncavideo-") as name:
         folder = Path(name)
         source, target = Path(clip), Path(output)
         if is_url(clip):
-            source = folder / "source" / place(clip).name
-            source.parent.mkdir()
-            _fetch(clip, source)
+            (folder / "source").mkdir()
+            source = fetch(clip, folder / "source")
         if is_url(output):
             target = folder / place(output).name
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
-        yield source, target
+        with called({source: clip, target: output}):
+            yield source, target
         if is_url(output):
             _send(target, output)
-
-
-def _fetch(url: str, target: Path) -> None:
-    files, path = Url(url).store()
-    try:
-        files.get_file(path, str(target))
-    except FileNotFoundError as error:
-        raise UserError(f"there is no {hidden(url)}") from error
-    # Which of a store's own errors may pass cannot be told.
-    except Exception as error:
-        raise OutputError(f"{hidden(url)} cannot be fetched: {said(error)}") from error
 
 
 def _send(source: Path, url: str) -> None:
@@ -180,8 +153,3 @@ def _send(source: Path, url: str) -> None:
         files.mv(partial, path)
     except Exception as error:
         raise OutputError(f"{hidden(url)} cannot be written: {said(error)}") from error
-
-
-def said(error: Exception) -> str:
-    """Return an error's text on one line."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -11,7 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ncavideo.batch.urls import local
-from ncavideo.util.errors import BusyError, OutputError, RefusedError, UserError
+from ncavideo.util.errors import (
+    BusyError,
+    OutputError,
+    RefusedError,
+    UnreachableError,
+    UserError,
+)
 from ncavideo.util.tested import blame
 from ncavideo.util.worker_process import read_job, say
 
@@ -43,6 +49,7 @@ def main() -> int:
 
     try:
         # A library in a version that does not fit may fail as early as here.
+        from ncavideo.rendering.local_inputs import local_inputs
         from ncavideo.rendering.options import RenderOptions
         from ncavideo.rendering.render import render
 
@@ -50,10 +57,13 @@ def main() -> int:
             k: tuple(v) if isinstance(v, list) else v for k, v in job["options"].items()
         }
         names = (os.fsdecode(bytes.fromhex(job[k])) for k in ("clip", "output"))
-        with local(*names) as (clip, output):
-            report = render(clip, output, RenderOptions(**options), progress)
-    except BusyError as error:
-        # An earlier worker, which was ended, has not left yet.
+        with (
+            local(*names) as (clip, output),
+            local_inputs(str(clip), RenderOptions(**options)) as (clip, asked),
+        ):
+            report = render(clip, output, asked, progress)
+    except (BusyError, UnreachableError) as error:
+        # An earlier worker, which was ended, has not left yet; or a server has no time.
         say(kind="failed", reason=str(error), may_pass=True)
     except UserError as error:
         refused("render.failed", reason=str(error))

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ncavideo.batch.urls import hidden
 from ncavideo.cli.common import EXIT_FAILED, one_sentence_errors, report_options, say
 from ncavideo.cli.render_options import RenderCommand, asked_values, look_option, table_options
 from ncavideo.util.atomic_write import replacing
 from ncavideo.util.errors import UserError
+from ncavideo.util.fetch import hidden
 from ncavideo.util.printable import printable
 
 if TYPE_CHECKING:

@@ -133,7 +133,7 @@ def _log_to(context: click.Context, option: click.Parameter, path: Path | None) 
 
 def _without_secrets(arguments: list[str]) -> list[str]:
     """Return the command line without the passwords in it."""
-    from ncavideo.batch.urls import hidden
+    from ncavideo.util.fetch import hidden
 
     shown = []
     for before, argument in zip(["", *arguments], arguments, strict=False):

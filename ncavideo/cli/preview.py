@@ -18,7 +18,7 @@ from ncavideo.cli.render_options import (
 
 
 @click.command("preview", cls=RenderCommand)
-@click.argument("clip", type=click.Path(path_type=Path))
+@click.argument("clip", type=click.Path(), metavar="CLIP|URL")
 @click.option(
     "-o",
     "--output",
@@ -30,16 +30,19 @@ from ncavideo.cli.render_options import (
     "--moments", default=3, show_default=True, help="Number of frames, spread over the clip."
 )
 @report_options
-@table_options("look", "machine", also=("start", "duration", "overwrite"))
+@table_options("look", "machine", also=("start", "duration", "fields", "fps", "overwrite"))
 def preview_command(
-    clip: Path, output: Path | None, moments: int, as_json: bool, quiet: bool, **options: Any
+    clip: str, output: Path | None, moments: int, as_json: bool, quiet: bool, **options: Any
 ) -> None:
     """Draw a contact sheet of a few moments of CLIP: source, controls, expression, result."""
     with one_sentence_errors():
+        from ncavideo.rendering.local_inputs import input_name, local_inputs
         from ncavideo.rendering.preview import preview
+        from ncavideo.video.numbered import clip_name
 
-        target = output or Path(f"{clip.stem}.preview.png")
-        notes = preview(clip, target, asked_options(options), moments)
+        target = output or Path(f"{clip_name(input_name(clip))}.preview.png")
+        with local_inputs(clip, asked_options(options)) as (source, asked):
+            notes = preview(source, target, asked, moments)
     if as_json:
         click.echo(json.dumps({"output": str(target), "notes": notes}))
     elif not quiet:

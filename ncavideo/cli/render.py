@@ -22,10 +22,11 @@ from ncavideo.cli.render_options import (
     look_option,
     table_options,
 )
+from ncavideo.util.fetch import hidden
 
 
 @click.command("render", cls=RenderCommand)
-@click.argument("clip", type=click.Path(path_type=Path))
+@click.argument("clip", type=click.Path(), metavar="CLIP|URL")
 @click.option(
     "-o",
     "--output",
@@ -42,7 +43,7 @@ from ncavideo.cli.render_options import (
 @report_options
 @table_options("look", "file", "machine", "run")
 def render_command(
-    clip: Path,
+    clip: str,
     output: Path | None,
     save_look: Path | None,
     as_json: bool,
@@ -52,10 +53,11 @@ def render_command(
     """Render CLIP as living texture: its light and regions drive the rules."""
     with one_sentence_errors():
         from ncavideo.rendering import look_file
+        from ncavideo.rendering.local_inputs import input_name, local_inputs
         from ncavideo.rendering.render import default_output, render
 
         asked = asked_options(options)
-        target = output or default_output(clip, asked)
+        target = output or default_output(input_name(clip), asked)
         if save_look is not None:
             look_file.save_look(save_look, asked, asked.overwrite)
 
@@ -66,8 +68,11 @@ def render_command(
             if not quiet:
                 say(f"note: {note}", err=True)
 
-        with progress_bar("render", "frame", quiet) as bar:
-            report = render(clip, target, asked, lambda news: bar(news.done, news.frames), warn)
+        with (
+            local_inputs(clip, asked, warn) as (source, local),
+            progress_bar("render", "frame", quiet) as bar,
+        ):
+            report = render(source, target, local, lambda news: bar(news.done, news.frames), warn)
     lost = None
     if report.loss is not None:
         lost = {"frames": report.loss.frames, "seconds": report.loss.seconds}
@@ -99,7 +104,7 @@ def render_command(
             say(f"note: {note}", err=True)
     if report.loss is not None:
         fail(
-            f"{clip} is damaged: {report.loss.frames} frames ({report.loss.seconds:.2f} s) could"
-            f" not be decoded and are missing from {report.output}",
+            f"{hidden(clip)} is damaged: {report.loss.frames} frames ({report.loss.seconds:.2f} s)"
+            f" could not be decoded and are missing from {report.output}",
             EXIT_FAILED,
         )

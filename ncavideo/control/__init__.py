@@ -92,6 +92,6 @@ def _files(path: Path) -> list[Path]:
         return sorted(file for file in path.rglob("*") if file.is_file())
     if path.is_file():
         return [path]
-    from ncavideo.control.footage import numbered_pictures
+    from ncavideo.video.numbered import numbered_pictures
 
     return numbered_pictures(path)

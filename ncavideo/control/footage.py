@@ -14,17 +14,16 @@ import av.error
 import numpy as np
 from PIL import Image
 
+from ncavideo.util.animation import open_animation
 from ncavideo.util.errors import UserError
 from ncavideo.util.pixels import luminance
 from ncavideo.util.read_image import open_picture, picture_alpha, picture_numbers, picture_rgb
+from ncavideo.video.numbered import MOST_RATE, NUMBER, RATE, numbered_pictures
 from ncavideo.video.pyav import frame_rate, time_base
 from ncavideo.video.reader import VideoReader, main_video, open_clip
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
-NUMBER = re.compile(r"%0?(\d*)d")
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own leave their alpha out
-RATE = 25.0  # numbered pictures a second
-MOST_RATE = 1000.0
 ROUNDING = 5e-4  # seconds: two time bases round one instant differently
 
 Timed = Generator[tuple[float, np.ndarray, float], None, None]
@@ -73,6 +72,8 @@ class Footage:
         self._offset = 0.0
         if NUMBER.search(path.name):
             self._open: Callable[[], Timed] = self._numbered
+        elif path.is_file() and open_animation(path) is not None:
+            self._open = self._animated
         elif path.suffix.lower() in PICTURES:
             self.still = True
             self._open = self._single
@@ -113,6 +114,18 @@ class Footage:
     def _single(self) -> Timed:
         with open_picture(self._path, self._what) as image:
             yield 0.0, self._part.picture(image, self._path), 0.0
+
+    def _animated(self) -> Timed:
+        animation = open_animation(self._path)
+        assert animation is not None
+        time = 0.0
+        for index, seconds in enumerate(animation.seconds):
+            try:
+                picture = self._part.picture(animation.frame(index), self._path)
+            except (OSError, ValueError, EOFError) as error:
+                raise UserError(f"cannot read the {self._what} {self._path}: {error}") from error
+            yield time, picture, seconds
+            time += seconds
 
     def _numbered(self) -> Timed:
         folder = self._path.parent
@@ -158,21 +171,10 @@ class Footage:
                         time = float((frame.pts or 0) * base)
                         start = time if start is None else start
                         length = float((frame.duration or 0) * base) or usual
-                        yield time - start, extract(frame), length
+                        turned = np.rot90(extract(frame), round(frame.rotation / 90))
+                        yield time - start, turned, length
             except (av.error.FFmpegError, OSError):
                 return  # what can be decoded of a damaged file has been shown
-
-
-def numbered_pictures(pattern: Path) -> list[Path]:
-    """Return the files that a name such as `mask_%05d.png` stands for, in their numbers' order."""
-    name = NUMBER.sub(
-        lambda found: "(" + r"\d" + (f"{{{int(found[1])},}}" if found[1] else "+") + ")",
-        re.escape(pattern.name).replace(r"\%", "%"),
-    )
-    if not pattern.parent.is_dir():
-        return []
-    found = ((re.fullmatch(name, path.name), path) for path in pattern.parent.iterdir())
-    return [path for _, path in sorted((int(match[1]), path) for match, path in found if match)]
 
 
 def parse_path(text: str, what: str) -> tuple[Path, bool, float, bool]:

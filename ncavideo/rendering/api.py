@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ncavideo.control.levels import ClipRange
+from ncavideo.rendering.local_inputs import input_name, local_inputs
 from ncavideo.rendering.option_table import current_name, table
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.render import RenderProgress, RenderReport, default_output
@@ -35,6 +36,7 @@ def render(
 ) -> RenderReport:
     """Render a clip into a file, as `ncavideo render` does.
 
+    `clip`: a path, numbered pictures as `frames/f_%05d.png`, or a URL, which is fetched first;
     `rules`: `"fire,moss"` or `["fire", "moss"]`; `out`: by default `clip.fire-moss.mp4` in the
     current folder; `options`: any field of `RenderOptions`, as `shade=0.3, flow=True`; `progress`
     is called for every frame, `warn` with what should be known before it begins. Returns a report:
@@ -43,8 +45,10 @@ def render(
     Raises `UserError` for unusable input or options, `OutputError` when writing fails.
     """
     asked = _options(rules, options)
-    target = Path(out) if out is not None else default_output(Path(clip), asked)
-    return render_clip(Path(clip), target, asked, progress, warn)
+    name = os.fspath(clip)
+    target = Path(out) if out is not None else default_output(input_name(name), asked)
+    with local_inputs(name, asked, warn) as (source, local):
+        return render_clip(source, target, local, progress, warn)
 
 
 def paint(

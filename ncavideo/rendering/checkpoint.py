@@ -19,7 +19,7 @@ from typing import Any
 import av
 import numpy as np
 
-from ncavideo.control import named_files
+from ncavideo.control import map_paths, named_files
 from ncavideo.nca.engines.base import Snapshot
 from ncavideo.nca.ruleset import RuleSet
 from ncavideo.rendering.option_table import table
@@ -29,6 +29,7 @@ from ncavideo.util.errors import BusyError, OutputError, UserError
 from ncavideo.util.lock import Lock, is_locked
 from ncavideo.util.state import Memory
 from ncavideo.version import __version__
+from ncavideo.video.numbered import clip_files, is_sequence
 from ncavideo.video.packets import DIGEST, is_whole
 
 SEGMENT = 250  # frames: x264's longest distance between two key frames
@@ -298,13 +299,22 @@ def fingerprint(clip: Path, ruleset: RuleSet, options: RenderOptions) -> str:
     asked = {k: v for k, v in asdict(options).items() if known[k].belongs != "run"}
     controls = [*options.control, options.light_control, options.opacity_control]
     named = [path for text in controls if text for path in named_files(text)]
-    files = [(str(path), _hash(path)) for path in named]
+    files = [_hash(path) for path in named]
+    # Not the folder of a file, which is a new one each time for what is behind a URL.
+    texts = [text and map_paths(text, lambda path: Path(path).name) for text in controls]
+    for name in ("control", "light_control", "opacity_control"):
+        del asked[name]
     parts = [
-        _hash(clip), weights.hexdigest(), list(ruleset.inputs), ruleset.fire_rate,
-        ruleset.provenance.get("light_scale"), asked, files, SEGMENT,
+        _hashes(clip), weights.hexdigest(), list(ruleset.inputs), ruleset.fire_rate,
+        ruleset.provenance.get("light_scale"), asked, texts, files, SEGMENT,
         __version__, av.__version__, av.library_versions,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(parts, default=str, sort_keys=True).encode()).hexdigest()
+
+
+def _hashes(clip: Path) -> list[str]:
+    """Return the hashes of all files that a clip is made of, and the rate in its name."""
+    return [_hash(path) for path in clip_files(clip)] + [clip.name] * is_sequence(clip)
 
 
 def _hash(path: Path) -> str:

@@ -13,6 +13,7 @@ from ncavideo.rendering.option_table import current_name, table
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.atomic_write import replacing
 from ncavideo.util.errors import OutputError, UserError
+from ncavideo.util.fetch import is_url
 from ncavideo.util.read_file import read_text
 
 FORMAT = 1
@@ -51,14 +52,18 @@ def load_look(path: Path) -> dict[str, Any]:
 def _moved(options: dict[str, Any], move: Callable[[str], str]) -> dict[str, Any]:
     """Return the options with `move` applied to every path in them."""
     moved = dict(options)
+
+    def moving(found: str) -> str:
+        return found if is_url(found) else move(found)
+
     ruleset = options.get("ruleset")
     if ruleset and ruleset.endswith(".safetensors") and "://" not in ruleset:
         moved["ruleset"] = move(ruleset)
     for name in ("light_control", "opacity_control"):
         if options.get(name):
-            moved[name] = map_paths(options[name], move)
+            moved[name] = map_paths(options[name], moving)
     if options.get("control"):
-        moved["control"] = tuple(map_paths(text, move) for text in options["control"])
+        moved["control"] = tuple(map_paths(text, moving) for text in options["control"])
     return moved
 
 

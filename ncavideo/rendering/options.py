@@ -11,6 +11,7 @@ from ncavideo.nca.engines import ENGINES
 from ncavideo.rendering.keyframes import Curve, parse_keyframes, with_current_names
 from ncavideo.rendering.option_table import option, plain, table, takes_former_names
 from ncavideo.util.errors import UserError
+from ncavideo.video.deinterlace import DEINTERLACE, FIELDS
 
 if TYPE_CHECKING:
     from ncavideo.nca.model import Edge
@@ -19,6 +20,7 @@ STEPS, FLOW_STEPS = 8, 4  # a frame
 # The headings under which `--help` and the documentation list the options.
 RULES, LIGHT, COMPOSITING, TIME = "Rules", "Light", "Compositing", "Motion and time"
 GRID, CLIP, ENCODING, RUN = "Grid", "Part of the clip", "Encoding", "Machine and run"
+STREAMS = "Standard input and output"
 FIELD = "NAME[:ARGUMENT]"
 
 
@@ -182,6 +184,14 @@ class RenderOptions:
         metavar="SECONDS",
         automatic="to the clip's end",
     )
+    fields: str = option(
+        DEINTERLACE,
+        "What becomes of interlaced frames: deinterlaced (FFmpeg's bwdif), or kept as they are.",
+        CLIP,
+        "file",
+        choices=FIELDS,
+        metavar="ACTION",
+    )
     before: float = option(
         0.0,
         "Time for which the first frame is held while the grid runs.",
@@ -227,6 +237,14 @@ class RenderOptions:
     )
     pix_fmt: str | None = option(
         None, "Pixel format of the encoder.", ENCODING, "file", automatic="by the source"
+    )
+    fps: float | None = option(
+        None,
+        "Frames per second of an input without times of its own (numbered pictures, raw video).",
+        STREAMS,
+        "file",
+        bounds=(1e-3, 1000),
+        automatic="25",
     )
     device: str = option(
         "auto", "Device that the grid runs on: auto, cpu, cuda (a GPU) or mps.", RUN, "machine"

@@ -18,6 +18,7 @@ from ncavideo.rendering.rule_order import in_order
 from ncavideo.util.errors import UserError
 from ncavideo.util.pixels import as_float, luminance, to_bytes
 from ncavideo.util.write_image import check_picture_output, save_png
+from ncavideo.video.numbered import with_rate
 from ncavideo.video.reader import VideoReader
 from ncavideo.video.survey import clip_length, survey
 
@@ -32,10 +33,14 @@ PAPER, INK, FAINT_INK = (18, 18, 20), (235, 235, 235), (150, 150, 155)
 
 @dataclass(frozen=True)
 class Moment:
-    """One row: its time in the clip, and pictures `[h, w, 3]` uint8 by name."""
+    """One row: its time in the clip, and pictures `[h, w, 3]` uint8 by name.
+
+    `notes`: sentences for the user that are about the clip, whatever the moment.
+    """
 
     time: float
     pictures: dict[str, np.ndarray]
+    notes: list[str]
 
 
 def preview(clip: Path, output: Path, options: RenderOptions, moments: int = 3) -> list[str]:
@@ -48,6 +53,7 @@ def preview(clip: Path, output: Path, options: RenderOptions, moments: int = 3) 
         raise UserError(f"{output} must end in .png")
     if not 1 <= moments <= MOST_MOMENTS:
         raise UserError(f"--moments must lie between 1 and {MOST_MOMENTS}, not {moments}")
+    clip = with_rate(clip, options.fps)
     ruleset = find_ruleset(options.rules, options.ruleset)
     options = in_order(options, ruleset)
     levels = clip_range([luminance(rgb) for rgb in survey(clip)])
@@ -57,7 +63,8 @@ def preview(clip: Path, output: Path, options: RenderOptions, moments: int = 3) 
         rows.append(row)
         notes += said
     save_png(_sheet(rows, options.rules), output, options.overwrite)
-    return list(dict.fromkeys(notes)) if len(rows) == 1 else []
+    of_clip = [note for row in rows for note in row.notes]
+    return list(dict.fromkeys(of_clip + (notes if len(rows) == 1 else [])))
 
 
 def preview_frame(
@@ -74,7 +81,7 @@ def preview_frame(
     The grid is warmed up on that moment alone, so that it takes as long at a clip's end as at its
     beginning; in a render it has lived through all that came before.
     """
-    with _before(clip, time) as reader:
+    with _before(clip, time, options.fields) as reader:
         info = reader.info
         options = replace(options, start=options.start or 0.0)
         renderer = FrameRenderer(ruleset, (info.width, info.height), levels, options, clip)
@@ -100,10 +107,10 @@ def preview_frame(
     if ruleset.has_light:
         pictures["light"] = _small(np.repeat(conditions.light[..., None], 3, 2), size)
     pictures["result"] = _small(result, size)
-    return Moment(frame.time, pictures), said
+    return Moment(frame.time, pictures, reader.notes), said
 
 
-def _before(clip: Path, time: float) -> VideoReader:
+def _before(clip: Path, time: float, fields: str) -> VideoReader:
     """Return a reader whose first frame comes a little before `time`, and not after it.
 
     A frame may be held for long: then one looks further back.
@@ -113,13 +120,13 @@ def _before(clip: Path, time: float) -> VideoReader:
         if not begin:
             break
         try:
-            reader = VideoReader(clip, start=begin)
+            reader = VideoReader(clip, start=begin, fields=fields)
         except UserError:
             continue  # no frame comes after that
         if reader.first_time <= time + 1e-3:
             return reader
         reader.close()
-    return VideoReader(clip)
+    return VideoReader(clip, fields=fields)
 
 
 def _times(clip: Path, options: RenderOptions, moments: int) -> list[float]:

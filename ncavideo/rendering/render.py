@@ -25,6 +25,7 @@ from ncavideo.util.pixels import luminance
 from ncavideo.util.state import Memory
 from ncavideo.util.stopwatch import Stopwatch
 from ncavideo.video.loop import looped
+from ncavideo.video.numbered import clip_name, is_sequence, with_rate
 from ncavideo.video.open_writer import open_writer
 from ncavideo.video.reader import ClipInfo, DecodeLoss, SourceFrame, VideoReader
 from ncavideo.video.survey import survey
@@ -93,10 +94,11 @@ class Item:
 
 def default_output(clip: Path, options: RenderOptions) -> Path:
     """Return `in.fire-moss.mp4` in the current folder for `anywhere/in.mp4`."""
-    suffix = clip.suffix if clip.suffix.lower() in KEPT_SUFFIXES else ".mp4"
+    kept = clip.suffix.lower() in KEPT_SUFFIXES and not is_sequence(clip)
+    suffix = clip.suffix if kept else ".mp4"
     if options.matte:
         suffix = ".mov"  # an .mp4 cannot hold alpha
-    return Path(f"{clip.stem}.{'-'.join(options.rules)}{suffix}")
+    return Path(f"{clip_name(clip)}.{'-'.join(options.rules)}{suffix}")
 
 
 # Containers that a source's name may pass on to the output's.
@@ -116,12 +118,13 @@ def render(
     appears under the output's name unless the whole file is there.
     """
     started = time.perf_counter()
+    clip = with_rate(clip, options.fps)
     ruleset = find_ruleset(options.rules, options.ruleset)
     options = in_order(options, ruleset)
     report = RenderReport(output, ruleset.name, options.rules)
     with ExitStack() as stack:
         reader = stack.enter_context(
-            VideoReader(clip, start=options.start, duration=options.duration)
+            VideoReader(clip, start=options.start, duration=options.duration, fields=options.fields)
         )
         info = reader.info
         # A loop begins where its transition ends; a held frame comes before the clip's own time.
@@ -199,7 +202,8 @@ def render(
         with watch("encode"):
             writer.close()
         report.stages = watch.seconds
-        report.notes, report.loss = [*writer.notes, *renderer.notes()], reader.loss
+        report.notes = [*reader.notes, *writer.notes, *renderer.notes()]
+        report.loss = reader.loss
     report.seconds = time.perf_counter() - started
     event("render.done", **asdict(report))
     return report

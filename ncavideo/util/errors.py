@@ -20,6 +20,10 @@ class BusyError(UserError):
     """Somebody else is at work on the same output; it may be free later."""
 
 
+class UnreachableError(UserError):
+    """What is named is somewhere else, and cannot be had from there now; it may be later."""
+
+
 def ran_out(error: BaseException) -> bool:
     """Return whether an error says that there is no more memory, on whatever device."""
     if isinstance(error, MemoryError):

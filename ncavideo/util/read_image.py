@@ -1,7 +1,8 @@
-"""Pictures from files, of any kind that Pillow reads, as float RGB."""
+"""Pictures from files, of any kind that Pillow reads, upright as EXIF says, as arrays."""
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,20 @@ from ncavideo.util.errors import UserError
 from ncavideo.util.read_file import check_file
 
 # Of TIFF 6.0: tags, and some of their values.
+WIDTH, HEIGHT = 256, 257
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
+# EXIF 2.3, tag 274: what brings the stored picture upright, as axes exchanged, rows reversed and
+# columns reversed, in this order.
+ORIENTATION = 274
+TURNS = {
+    2: (False, False, True),
+    3: (False, True, True),
+    4: (False, True, False),
+    5: (True, False, False),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (True, True, False),
+}
 WHITE_IS_ZERO, UNSIGNED, SIGNED = 0, 1, 2
 # By how much of white floats may be beyond black or white: what sharpening and enlarging add.
 OVERSHOOT = 0.25
@@ -33,16 +47,11 @@ def open_picture(path: Path, what: str) -> Iterator[Image.Image]:
     try:
         check_file(path, what, MOST_BYTES)
         with warnings.catch_warnings():
-            # Pillow has a limit of its own, which it warns of first.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Of a limit of Pillow's own, and of broken EXIF, which costs a picture nothing.
+            warnings.simplefilter("ignore")
             image = Image.open(path)
         with image:
-            # A small file may tell of any size, and some kinds decode what they tell.
-            if image.width * image.height > MOST_PIXELS:
-                raise UserError(
-                    f"the {what} {path} is too large: {image.width}x{image.height}, where"
-                    f" {MOST_PIXELS // 10**6} million pixels are the most"
-                )
+            check_size(image, path, what)
             yield image
     except FileNotFoundError as error:
         raise UserError(f"there is no {what} {path}") from error
@@ -54,8 +63,20 @@ def open_picture(path: Path, what: str) -> Iterator[Image.Image]:
         raise UserError(f"cannot read the {what} {path}: {error}") from error
 
 
+def check_size(image: Image.Image, path: Path, what: str) -> None:
+    """Raise `UserError` for an open picture that is too large to be read.
+
+    A small file may tell of any size, and some kinds decode what they tell.
+    """
+    if image.width * image.height > MOST_PIXELS:
+        raise UserError(
+            f"the {what} {path} is too large: {image.width}x{image.height}, where"
+            f" {MOST_PIXELS // 10**6} million pixels are the most"
+        )
+
+
 def read_picture(path: Path, what: str) -> np.ndarray:
-    """Read a picture as float32 `[H, W, 3]`, 0..1; alpha is dropped, grey is spread.
+    """Read a picture as float32 `[H, W, 3]`, 0..1, upright; alpha is dropped, grey is spread.
 
     `what` names the picture's part in the error. Raises `UserError` if it cannot be read.
     """
@@ -63,16 +84,113 @@ def read_picture(path: Path, what: str) -> np.ndarray:
         return picture_rgb(image)
 
 
+def orientation(image: Image.Image, read: bool = True) -> int:
+    """Return how an open picture is stored, as EXIF counts it: 1 (upright) to 8.
+
+    Pillow turns a TIFF by itself when its pixels are read, and says so here from then on.
+    """
+    try:
+        if read:  # a PNG may tell only after its pixels
+            image.load()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is broken in EXIF
+            stored = image.getexif().get(ORIENTATION, 1)
+    # A broken EXIF block has as many errors as fields, and costs no more than its own facts.
+    except (SyntaxError, TypeError, ValueError, LookupError, struct.error):
+        return 1
+    return stored if stored in TURNS else 1
+
+
+def _upright(pixels: np.ndarray, image: Image.Image) -> np.ndarray:
+    """Return a picture's pixels `[H, W, ...]` as they are to be seen."""
+    turn = TURNS.get(orientation(image))
+    if turn is None:
+        return pixels
+    exchanged, rows, columns = turn
+    pixels = pixels.swapaxes(0, 1) if exchanged else pixels
+    return np.ascontiguousarray(pixels[:: -1 if rows else 1, :: -1 if columns else 1])
+
+
 def picture_rgb(image: Image.Image) -> np.ndarray:
-    """Return an open picture as float32 `[H, W, 3]`, 0..1; alpha is dropped, grey is spread.
+    """Return an open picture as float32 `[H, W, 3]`, 0..1, upright; alpha is dropped.
+
+    Grey is spread to three channels.
 
     Raises `ValueError` if its numbers are not on the scale of their kind.
     """
+    deep = _deep_colour(image)
+    if deep is not None:
+        return _upright(np.divide(deep, 65535, dtype=np.float32), image)
     kind = _number_kind(image)
     if kind is None:
         rgb = np.asarray(image.convert("RGB"), np.float32)
-        return np.divide(rgb, 255, out=rgb)
-    return np.repeat(_grey(image, kind)[..., None], 3, 2)
+        return _upright(np.divide(rgb, 255, out=rgb), image)
+    return _upright(np.repeat(_grey(image, kind)[..., None], 3, 2), image)
+
+
+def picture_pixels(image: Image.Image, deep: bool) -> np.ndarray:
+    """Return an open picture as uint8, or if `deep` uint16, `[H, W, 3]`, over its full range.
+
+    Upright, and over black where it is transparent. Raises as `picture_rgb` does.
+    """
+    clear = image.info.get("transparency")
+    if not deep and "A" not in image.getbands() and clear is None and not is_deep(image):
+        return _upright(np.asarray(image.convert("RGB")), image)
+    rgb = picture_rgb(image)
+    alpha = picture_alpha(image)
+    if alpha is not None:
+        rgb = rgb * alpha[..., None]
+    white, dtype = (65535, np.uint16) if deep else (255, np.uint8)
+    return np.rint(rgb * np.float32(white)).astype(dtype)
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Return an open picture's width and height as it is to be seen, from its header alone."""
+    width, height = image.size
+    tags = getattr(image, "tag_v2", None)
+    if tags is not None:  # of which Pillow's releases differ in when they turn it
+        width, height, stored = tags[WIDTH], tags[HEIGHT], tags.get(ORIENTATION, 1)
+    elif image.format != "PNG" or "exif" in image.info:
+        stored = orientation(image, read=False)
+    else:  # a PNG's that is not known yet would cost reading all of it
+        stored = 1
+    return (height, width) if TURNS.get(stored, (False,))[0] else (width, height)
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Return whether a picture whose pixels are not read yet has more than eight bits a colour."""
+    return _has_deep_colour(image) or _number_kind(image) is not None
+
+
+def _deep_colour(image: Image.Image) -> np.ndarray | None:
+    """Return colours of 16 bits as stored, uint16 `[H, W, 3]`; None for all other pictures.
+
+    Pillow keeps eight bits of them. OpenCV reads those of PNG and TIFF whole.
+    """
+    if getattr(image, "is_animated", False) or not _has_deep_colour(image):
+        return None
+    import cv2
+
+    data = np.fromfile(image.filename, np.uint8)  # type: ignore[attr-defined]
+    pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3 or pixels.shape[2] < 3:
+        return None
+    if pixels.shape[:2] != (image.height, image.width):
+        return None
+    return np.ascontiguousarray(pixels[..., 2::-1])
+
+
+def _has_deep_colour(image: Image.Image) -> bool:
+    """Return whether a picture whose pixels are not read yet has 16 bits a colour."""
+    if not getattr(image, "filename", None):
+        return False
+    tags = getattr(image, "tag_v2", None)
+    if tags is not None:
+        unsigned = set(tags.get(SAMPLE_FORMAT, (UNSIGNED,))) == {UNSIGNED}
+        return image.mode in ("RGB", "RGBA") and set(tags.get(BITS, ())) == {16} and unsigned
+    # Pillow's name for how the pixels are stored: `RGB;16B`.
+    tiles = getattr(image, "tile", []) if image.format == "PNG" else []
+    return bool(tiles) and str(tiles[0][3]).startswith(("RGB;16", "RGBA;16"))
 
 
 def picture_numbers(image: Image.Image) -> np.ndarray:
@@ -89,7 +207,7 @@ def picture_numbers(image: Image.Image) -> np.ndarray:
     values = np.asarray(image) if kind is None else _values(image, kind)
     if values.dtype.kind == "f" and not (np.isfinite(values) & (values == np.rint(values))).all():
         raise ValueError("it holds numbers that are not whole")
-    return np.asarray(values.astype(np.int64))
+    return _upright(values.astype(np.int64), image)
 
 
 def picture_alpha(image: Image.Image) -> np.ndarray | None:
@@ -99,8 +217,8 @@ def picture_alpha(image: Image.Image) -> np.ndarray | None:
         return None
     kind = _number_kind(image)
     if kind is not None:  # Pillow does not convert these: one grey is clear
-        return np.asarray(_values(image, kind) != clear, np.float32)
-    return np.asarray(image.convert("RGBA"), np.float32)[..., 3] / 255
+        return _upright(np.asarray(_values(image, kind) != clear, np.float32), image)
+    return _upright(np.asarray(image.convert("RGBA"), np.float32)[..., 3] / 255, image)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ncavideo.video.clock import PictureClock, beginning
+from ncavideo.video.deinterlace import DEINTERLACE, Deinterlacer
 from ncavideo.video.pyav import (
     DEFAULT_TIME_BASE,
     clock_may_jump,
@@ -37,11 +38,15 @@ class TimedFrames:
 
     `origin`: the file's time, in seconds, that is 0 on the timeline; `rate`: frames a second, if
     known; `step`: how many ticks a frame usually lasts; `first`: the first frame and its time, None
-    if nothing can be decoded; `errors`: how many packets could not be.
+    if nothing can be decoded; `errors`: how many packets could not be. `fields`: what becomes of
+    interlaced frames, see `video.deinterlace`.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
-        self._container, self._stream = container, stream
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, fields: str = DEINTERLACE
+    ) -> None:
+        self._container, self._stream, self._fields = container, stream, fields
+        self._deinterlacer = Deinterlacer(stream.codec_context.name, fields)
         self.time_base = time_base(stream) or DEFAULT_TIME_BASE
         self._counted, self._ordered = has_no_times(container), counts_frames(container)
         self._jumps = clock_may_jump(container) and not self._counted
@@ -66,6 +71,11 @@ class TimedFrames:
             self._zero = self._origin(self.first[1])
             self.origin = self._zero * self.time_base
             self.first = self.first[0], self.first[1] - self._zero
+
+    @property
+    def notes(self) -> list[str]:
+        """What was done to the frames that came so far, in sentences for the user."""
+        return self._deinterlacer.notes()
 
     @property
     def clocks(self) -> int:
@@ -95,6 +105,7 @@ class TimedFrames:
                 self._ahead.clear()
                 self._demuxed = self._demux()
                 self._timed = self._with_times()
+                self._deinterlacer = Deinterlacer(self._stream.codec_context.name, self._fields)
                 self.errors = 0  # what is damaged before the part is no loss
                 self.first = self._next()
         while self.first is not None and self._is_before(self.first[1]):
@@ -169,9 +180,8 @@ class TimedFrames:
             except (av.error.FFmpegError, OSError):
                 self.errors += 1
                 continue
-            for frame in decoded:
-                if isinstance(frame, av.VideoFrame):
-                    yield frame
+            # Before anything is left out, for a frame's fields depend on its neighbours.
+            yield from self._deinterlacer.through(decoded, last=packet.size == 0)
 
     def _needed(self) -> Iterator[Packet[Any]]:
         """Yield the packets, without those before the key frame that the part begins with."""

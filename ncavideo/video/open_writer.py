@@ -9,6 +9,7 @@ from pathlib import Path
 from ncavideo.util.errors import UserError
 from ncavideo.video.clip_writer import ClipWriter
 from ncavideo.video.image_sequence import PictureWriter
+from ncavideo.video.numbered import is_same
 from ncavideo.video.reader import VideoReader
 from ncavideo.video.segments import SegmentStore
 from ncavideo.video.writer import Writer
@@ -43,15 +44,14 @@ def open_writer(
         raise UserError(f"there is no folder {folder} to write {output.name} in")
     if not os.access(folder, os.W_OK):
         raise UserError(f"the folder {folder} cannot be written to")
+    if is_same(output, source.path):
+        raise UserError(f"{output} is the input: name another output")
     if output.suffix.lower() == ".png":
         if codec or crf is not None or pix_fmt:
             raise UserError("numbered pictures take no --codec, --crf or --pix-fmt")
         return PictureWriter(output, overwrite)
-    if os.path.lexists(output):
-        if output.exists() and output.samefile(source.path):
-            raise UserError(f"{output} is the input: name another output")
-        if not overwrite:
-            raise UserError(f"{output} exists: name another output or give --overwrite")
+    if os.path.lexists(output) and not overwrite:
+        raise UserError(f"{output} exists: name another output or give --overwrite")
     return ClipWriter(
         output,
         source,

@@ -103,9 +103,12 @@ def clock_may_jump(container: InputContainer) -> bool:
     return bool(jumps) or container.format.name == "flv"
 
 
-def open_input(file: Any, **arguments: Any) -> InputContainer:
-    """Open a path or a file for reading, its tags kept byte for byte. Raises as `av.open` does."""
-    container: InputContainer = av.open(file, "r", **_TAGS, **arguments)
+def open_input(path: Any, **arguments: Any) -> InputContainer:
+    """Open a file, or an object with `read`, its tags kept byte for byte.
+
+    Raises as `av.open` does.
+    """
+    container: InputContainer = av.open(path, "r", **_TAGS, **arguments)
     return container
 
 

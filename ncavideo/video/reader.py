@@ -19,8 +19,10 @@ from av.video.stream import VideoStream
 
 from ncavideo.util.errors import UserError
 from ncavideo.video.colour import RESAMPLING, Colour, colour_of, is_rgb
+from ncavideo.video.deinterlace import DEINTERLACE
 from ncavideo.video.frames import TimedFrames
 from ncavideo.video.hdr import Hdr, hdr_of
+from ncavideo.video.picture_clip import moving_first, open_pictures
 from ncavideo.video.pyav import open_input, positive
 
 # A clip that ends this much before its header says is a damaged one; less is rounding.
@@ -78,13 +80,18 @@ class VideoReader:
 
     Times are seconds on the clip's own timeline, which begins at 0 (see `ncavideo.video.clock`).
     `start` and `duration` in seconds cut a part out: the frames shown from `start` on. `origin`:
-    the file's time that is 0 on the timeline; `first_time`: that of the first frame to come. A
-    damaged clip yields what can be decoded and then tells its `loss`. Raises `UserError` when there
-    is nothing to decode.
+    the file's time that is 0 on the timeline; `first_time`: that of the first frame to come;
+    `fields`: what becomes of interlaced frames, see `video.deinterlace`. A damaged clip yields what
+    can be decoded and then tells its `loss`. Raises `UserError` when there is nothing to decode.
     """
 
     def __init__(
-        self, path: Path, *, start: float | None = None, duration: float | None = None
+        self,
+        path: Path,
+        *,
+        start: float | None = None,
+        duration: float | None = None,
+        fields: str = DEINTERLACE,
     ) -> None:
         self.path = path
         self._container = open_clip(path)
@@ -97,7 +104,7 @@ class VideoReader:
             self._start = start
             self._until = None if duration is None else (start or 0.0) + duration
             self._end: float | None = None
-            self._frames = TimedFrames(self._container, self._stream)
+            self._frames = TimedFrames(self._container, self._stream, fields)
             self._time_base, self._rate = self._frames.time_base, self._frames.rate
             self.origin = self._frames.origin
             # Nothing below may ask the container again: it can be closed before its loss is told.
@@ -141,6 +148,11 @@ class VideoReader:
             return None
         frames = max(round(missing * rate), errors, 1)
         return DecodeLoss(frames, max(missing, frames / rate))
+
+    @property
+    def notes(self) -> list[str]:
+        """What was done to the frames that came so far, in sentences for the user."""
+        return self._frames.notes
 
     def __enter__(self) -> VideoReader:
         return self
@@ -252,6 +264,9 @@ class VideoReader:
 
 def open_clip(path: Path) -> InputContainer:
     """Open a clip. Raises `UserError` with one sentence when that cannot be done."""
+    pictures = open_pictures(path)
+    if pictures is not None:
+        return pictures
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -275,7 +290,7 @@ def open_clip(path: Path) -> InputContainer:
 
 def main_video(container: InputContainer, path: Path) -> VideoStream:
     """Return the video stream to render: the first that is not a cover picture."""
-    for stream in container.streams.video:
+    for stream in moving_first(container):
         if not stream.disposition & Disposition.attached_pic:
             if stream.codec_context is None:
                 raise UserError(f"{path} holds video in a codec that cannot be decoded here")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
+import av.error
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream

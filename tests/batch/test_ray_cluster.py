@@ -16,9 +16,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ncavideo.batch.ray_cluster import Needs
-from ncavideo.batch.urls import hidden, is_url
 from ncavideo.cli.main import main
 from ncavideo.util.errors import UserError
+from ncavideo.util.fetch import hidden, is_url
 
 pytestmark = pytest.mark.ray
 

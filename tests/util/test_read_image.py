@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ncavideo.cli.main import main
 from ncavideo.control import make_field
@@ -18,7 +18,7 @@ from ncavideo.control.field import Context, make_view
 from ncavideo.control.spec import parse_control
 from ncavideo.training.style_picture import load_style
 from ncavideo.util.errors import UserError
-from ncavideo.util.read_image import read_picture
+from ncavideo.util.read_image import picture_alpha, picture_numbers, read_picture
 
 SHARES = np.linspace(0, 1, 16).reshape(4, 4)  # of white
 # NumPy's type, TIFF's sample format, bits, what is white.
@@ -186,3 +186,89 @@ def test_one_grey_may_be_clear(tmp_path: Path) -> None:
     chunk = struct.pack(">I", 2) + chunk + struct.pack(">I", zlib.crc32(chunk))
     path.write_bytes(data[:33] + chunk + data[33:])
     np.testing.assert_array_equal(mask_of(Path(f"{path}#alpha")), SHARES != 0.2)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
+@pytest.mark.parametrize("orientation", range(10))
+def test_a_picture_is_read_upright(orientation: int, suffix: str, tmp_path: Path) -> None:
+    """0 and 9 are none of EXIF's eight orientations."""
+    stored = Image.fromarray(np.kron(np.arange(6).reshape(2, 3) * 40, np.ones((16, 16))))
+    exif = Image.Exif()
+    exif[274] = orientation
+    path = tmp_path / f"photo{suffix}"
+    stored.convert("RGB").save(path, exif=exif)
+    with Image.open(path) as image:
+        upright = np.asarray(ImageOps.exif_transpose(image).convert("L"), np.float32) / 255
+    assert (upright.shape == (48, 32)) == (5 <= orientation <= 8)
+    np.testing.assert_allclose(read_picture(path, "picture")[..., 0], upright, atol=0.02)
+    style = load_style(path)[1].numpy()
+    np.testing.assert_allclose(style, upright, atol=0.02)
+    seen = np.zeros((*upright.shape, 3), np.uint8)
+    field = make_field(parse_control(f"mask:{path}"), Context(Path()))
+    mask = field.values(make_view(seen, *upright.shape, 0.0))
+    np.testing.assert_allclose(mask, upright, atol=0.02)
+
+
+@pytest.mark.parametrize("orientation", [1, 2, 6, 7])
+def test_numbers_and_alpha_are_read_upright(orientation: int, tmp_path: Path) -> None:
+    labels = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.fromarray(labels).save(tmp_path / "labels.png", exif=exif)
+    with Image.open(tmp_path / "labels.png") as image:
+        upright = np.asarray(ImageOps.exif_transpose(image))
+    with Image.open(tmp_path / "labels.png") as image:
+        np.testing.assert_array_equal(picture_numbers(image), upright)
+    Image.merge("LA", [Image.fromarray(labels)] * 2).save(tmp_path / "clear.png", exif=exif)
+    with Image.open(tmp_path / "clear.png") as image:
+        alpha = picture_alpha(image)
+    assert alpha is not None
+    np.testing.assert_allclose(alpha, upright / 255, atol=1e-6)
+
+
+def test_a_broken_exif_block_is_no_reason_to_refuse_a_picture(tmp_path: Path) -> None:
+    Image.new("RGB", (3, 2), "white").save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*nonsense")
+    Image.new("RGB", (3, 2), "white").save(tmp_path / "b.jpg", exif=b"Exif\0\0nonsense")
+    for path in sorted(tmp_path.iterdir()):
+        assert read_picture(path, "picture").shape == (2, 3, 3)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 7])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colours_keep_their_sixteen_bits(
+    channels: int, suffix: str, orientation: int, tmp_path: Path
+) -> None:
+    deep = np.random.default_rng(1).integers(0, 65536, (4, 6, channels), np.uint16)
+    path = tmp_path / f"deep{suffix}"
+    assert cv2.imwrite(str(path), deep[..., [2, 1, 0, 3][:channels]])
+    if suffix == ".tif":  # its orientation is a tag of the first folder
+        path.write_bytes(with_tag(path.read_bytes(), 274, orientation))
+    else:
+        exif = Image.Exif()
+        exif[274] = orientation
+        block = exif.tobytes().removeprefix(b"Exif\0\0")
+        head, rest = path.read_bytes()[:33], path.read_bytes()[33:]
+        chunk = b"eXIf" + block
+        path.write_bytes(
+            head + struct.pack(">I", len(block)) + chunk
+            + struct.pack(">I", zlib.crc32(chunk)) + rest
+        )  # fmt: skip
+    turn = {1: lambda a: a, 3: lambda a: a[::-1, ::-1], 6: lambda a: np.rot90(a, -1),
+            7: lambda a: a[::-1, ::-1].swapaxes(0, 1)}[orientation]  # fmt: skip
+    read = read_picture(path, "picture")
+    np.testing.assert_array_equal(np.rint(read * 65535), turn(deep[..., :3]))
+
+
+def with_tag(tiff: bytes, tag: int, value: int) -> bytes:
+    """Return a little-endian TIFF with one more short in its first folder, which moves."""
+    assert tiff[:2] == b"II"
+    (begin,) = struct.unpack_from("<I", tiff, 4)
+    (count,) = struct.unpack_from("<H", tiff, begin)
+    entries = [tiff[begin + 2 + 12 * i : begin + 14 + 12 * i] for i in range(count)]
+    entries = [e for e in entries if struct.unpack_from("<H", e)[0] != tag]
+    entries.append(struct.pack("<HHIHH", tag, 3, 1, value, 0))
+    entries.sort(key=lambda entry: struct.unpack_from("<H", entry)[0])
+    folder = struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+    at = len(tiff) + len(tiff) % 2
+    return tiff[:4] + struct.pack("<I", at) + tiff[8:].ljust(at - 8, b"\0") + folder
