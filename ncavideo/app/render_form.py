@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ncavideo.control import FIELDS
 from ncavideo.control.spec import parse_control
 from ncavideo.rendering.option_table import table
 from ncavideo.rendering.options import CLIP, RenderOptions
@@ -14,37 +15,11 @@ from ncavideo.util.errors import UserError
 
 MOST_RULES = 8
 AS_ALL = "as all the others"
-# What drives the rules: what is shown, and how it is written. `mask` is the picture or clip that
-# was dropped; all else that reads a file is for the command line.
-CONTROLS = {
-    "Luminance": "luminance",
-    "Saturation": "saturation",
-    "Edges": "edges",
-    "Motion": "motion",
-    "Background (what stands out from it)": "background",
-    "Groups of like colours": "segment:kmeans",
-    "The object in the middle": "segment:grabcut",
-    "Loudness": "audio",
-    "My mask": "mask",
-}
-OWN_CONTROLS = {
-    "Bright parts": "luminance:bright",
-    "Middle tones": "luminance:mid",
-    "Dark parts": "luminance:dark",
-    "Saturated colours": "saturation",
-    "Reds": "hue:330-30",
-    "Yellows": "hue:30-80",
-    "Greens": "hue:80-165",
-    "Blues": "hue:165-270",
-    "Edges": "edges",
-    "Motion": "motion,smooth=0.3",
-    "What stands out from the background": "background,smooth=0.3",
-    "The object in the middle": "segment:grabcut",
-    "The sound's loudness": "audio",
-    "The sound's bass": "audio:bass",
-    "My mask": "mask",
-}
-FIELD_CONTROLS = {name: spec for name, spec in OWN_CONTROLS.items() if "luminance" not in spec}
+# The controls that the form offers, by their labels. `mask` is the picture or clip that was
+# dropped; other controls that read a file are for the command line.
+CONTROLS = {label: text for kind in FIELDS.values() for label, text in kind.shared.items()}
+OWN_CONTROLS = {label: text for kind in FIELDS.values() for label, text in kind.choices.items()}
+FIELD_CONTROLS = {label: text for label, text in OWN_CONTROLS.items() if "luminance" not in text}
 FORMATS = {
     "As the clip": (None, None),
     "MP4 (H.264)": (".mp4", "h264"),
