@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from ncavideo.nca.network import LIGHT, Network
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
 
 # Training shows each rule at 0.4 to 1 of its strength. Below that nothing is known to hold, so a
 # rule that fades out keeps living at this strength while the composite uncovers the source.
@@ -17,11 +21,14 @@ TRACE = 1e-3  # of a weight: where there is hardly any, the rules' shares come f
 
 
 def inputs_for(
-    ruleset: Network, rules: Sequence[str], weights: np.ndarray, light: np.ndarray
-) -> np.ndarray:
-    """Return the input channels `[I, h, w]` float32 of one frame, in the rule set's order.
+    ruleset: Network,
+    rules: Sequence[str],
+    weights: Float32[np.ndarray, "rules h w"],
+    light: Float32[np.ndarray, "h w"],
+) -> Float32[np.ndarray, "inputs h w"]:
+    """Return the input channels of one frame, in the rule set's order.
 
-    `weights` `[len(rules), h, w]`, summing to at most 1, `light` `[h, w]` in 0..1.
+    `weights` of `rules` sum to at most 1; `light` is in 0..1.
     """
     inputs = np.zeros((len(ruleset.inputs), *light.shape), np.float32)
     for rule, weight in zip(rules, alive(weights), strict=True):

@@ -12,6 +12,8 @@ from ncavideo.nca.network import Network
 from ncavideo.util.errors import UserError
 
 if TYPE_CHECKING:
+    from jaxtyping import Float32
+
     from ncavideo.nca.model import Edge
 
 
@@ -51,8 +53,8 @@ class Engine(ABC):
             raise ValueError(f"{type(self).__name__} cannot run a part of a grid")
         self.origin = (row, column)
 
-    def step(self, inputs: np.ndarray, steps: int) -> None:
-        """Take `steps` steps under `inputs` `[I, H, W]` float32, ordered as the rule set's."""
+    def step(self, inputs: Float32[np.ndarray, "inputs h w"], steps: int) -> None:
+        """Take `steps` steps under `inputs`, ordered as the rule set's."""
         self._check(inputs, "inputs", len(self.ruleset.inputs))
         self._step(inputs, steps)
 
@@ -78,7 +80,7 @@ class Engine(ABC):
     def rgb(self) -> np.ndarray:
         """Return the visible channels as float32 `[H, W, 3]`, clipped to 0..1."""
 
-    def picture(self) -> np.ndarray:
+    def picture(self) -> Float32[np.ndarray, "h w 3"]:
         """Return `rgb()`. Raises `UserError` where the state has grown beyond all numbers."""
         rgb = self.rgb()
         if np.isnan(rgb.sum()):
