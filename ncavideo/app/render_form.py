@@ -1,4 +1,4 @@
-"""What the form on the Render tab asks for."""
+"""From the form on the Render tab to the options of a render."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def asked_options(values: Mapping[str, Any], ruleset: str, mask: Path | None) ->
 
     `values`: as the components give them, by the options' names, and `own` (a control for each
     rule in turn, or `AS_ALL`), `keyframes` (one a line), `begin` and `end` (seconds),
-    `format`. `mask`: the file that `mask` stands for. Raises `UserError` for what cannot be
-    rendered.
+    `format`. `mask`: the file that the control `mask` reads. Raises `UserError` for values that
+    no render can have.
     """
     rules = tuple(values["rules"] or ())
     if not rules:
@@ -67,7 +67,7 @@ def asked_options(values: Mapping[str, Any], ruleset: str, mask: Path | None) ->
         name: _plain(name, values[name]) for name in PLAIN if values[name] is not None
     }
     asked |= {name: _plain(name, values[name]) or None for name in AUTOMATIC}
-    # Without seconds, what the option is by default: 0 for some, None for others.
+    # Without seconds the option has its default: 0 for some, None for others.
     asked |= {name: _plain(name, values[name]) for name in ENDS if values[name]}
     for name in ("light_control", "opacity_control"):
         asked[name] = _control(values[name], mask) if values[name] else None
@@ -98,7 +98,7 @@ def output_name(clip: Path, options: RenderOptions, form: str) -> str:
 
 
 def shown_options(options: RenderOptions, presets: Mapping[str, Path]) -> RenderOptions:
-    """Return the options with names for paths, as whoever has the files would write them.
+    """Return the options with names for paths, as a user who has the files would write them.
 
     A preset that is found by its rules alone is not named.
     """

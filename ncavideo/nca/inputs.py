@@ -13,10 +13,10 @@ from ncavideo.nca.network import LIGHT, Network
 if TYPE_CHECKING:
     from jaxtyping import Float32
 
-# Training shows each rule at 0.4 to 1 of its strength. Below that nothing is known to hold, so a
-# rule that fades out keeps living at this strength while the composite uncovers the source.
+# Training covers strengths of 0.4 to 1 of each rule. A rule that fades out keeps living at this
+# strength, while the composite uncovers the source.
 LEAST_STRENGTH = 0.4
-SPREAD = 8.0  # cells over which a rule lives on beyond the places where it is asked for
+SPREAD = 8.0  # cells over which a rule stays alive beyond the places where it is active
 TRACE = 1e-3  # of a weight: where there is hardly any, the rules' shares come from around
 
 
@@ -41,8 +41,8 @@ def inputs_for(
 def alive(weights: np.ndarray) -> np.ndarray:
     """Return weights `[R, h, w]` that sum to `LEAST_STRENGTH` or more everywhere.
 
-    A total t becomes 0.4 + 0.6 t. Where nothing is asked for, what is asked for nearby lives on,
-    unseen, so that it is there when it is wanted.
+    A total t becomes 0.4 + 0.6 t. Where no rule is active, the rules nearby stay alive
+    invisibly, so that they are there when their weight returns.
     """
     total = weights.sum(0)
     if total.min() >= 1 - 1e-4:

@@ -1,4 +1,4 @@
-"""What every engine does: run steps on one grid."""
+"""The interface of all engines, which run steps on one grid."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Engine(ABC):
     """Runs one rule set on one grid of `height` x `width` cells.
 
     Starts from the seed state. The fire mask of step n is `fire_mask(seed, n, ...)`, so two
-    engines with one seed fire the same cells, and a restored snapshot goes on bit for bit.
+    engines with one seed fire the same cells, and a restored snapshot continues bit for bit.
     """
 
     can_be_a_part = False
@@ -45,9 +45,9 @@ class Engine(ABC):
     def place(self, row: int, column: int) -> None:
         """Make this grid a part of a larger one, whose cell (`row`, `column`) is its first.
 
-        Its cells fire as they would in the whole. What happens beyond its edges it does not know:
-        after n steps only cells that are n cells away from an edge are as in the whole. Raises
-        `ValueError` for an engine that cannot.
+        Its cells fire as they would in the whole. It does not see the cells beyond its edges: after
+        n steps only cells at least n cells from an edge are as in the whole. Raises `ValueError`
+        for an engine that cannot.
         """
         if not self.can_be_a_part:
             raise ValueError(f"{type(self).__name__} cannot run a part of a grid")
@@ -59,7 +59,7 @@ class Engine(ABC):
         self._step(inputs, steps)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from `snapshot`. Raises `ValueError` for one of another grid."""
+        """Continue from `snapshot`. Raises `ValueError` for one of another grid."""
         self._check(snapshot.state, "state", self.ruleset.channels)
         self._restore(snapshot)
 
