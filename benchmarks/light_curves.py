@@ -1,4 +1,4 @@
-"""Light that the texture knows against shading after the fact: both curves in one plot.
+"""Light as an input of the network against shading of the result: both curves in one plot.
 
     python benchmarks/light_curves.py [--clip bikes|clip] [--frames 60] [--plot light_curves.png]
 

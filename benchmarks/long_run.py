@@ -1,4 +1,4 @@
-"""Whether a rule keeps its look: style distance and range after 200, 2,000 and 20,000 steps.
+"""Stability of a rule: style distance and range after 200, 2,000 and 20,000 steps.
 
     python benchmarks/long_run.py [--ruleset elements] [--size 256] [--steps 200 2000 20000]
 

@@ -1,4 +1,4 @@
-"""How readable, how true to the light, and how steady a rendered clip is.
+"""Measures of a rendered clip: legibility, faithfulness to the light, flicker.
 
 All measures compare output frames with source frames `[H, W, 3]`, uint8, of one size.
 """

@@ -1,4 +1,4 @@
-"""Does a rule drift where its recipe says? Asked and measured velocity, in cells a step.
+"""Drift of rules: velocity of the recipe and measured velocity, in cells a step.
 
     python benchmarks/motion.py [--iterations 1500] [--folder DIR]
 
@@ -6,7 +6,7 @@ Trains a three-rule set (fire upwards, sand to the right, stone still; 64 hidden
 64x64), and measures each rule's motion from step 600 on by phase correlation (Kuglin and Hines
 1975; OpenCV's `phaseCorrelate`, sub-pixel) of luminance some steps apart: the median over pairs.
 *change* is the mean change of RGB over 8 steps at the place, *carried* the same after the earlier
-picture has been moved as asked: what is left is not that motion.
+picture was shifted by the recipe's motion: the rest is not that motion.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether regions of a render look like their own rule, or like mud.
+"""Style distance of a render's regions to their own rule: texture or mud.
 
     python benchmarks/mud.py [--every 25] [--clips A.mp4] [--rules fire,moss]
 

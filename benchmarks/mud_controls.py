@@ -1,9 +1,9 @@
-"""Whether mud.py's measure tells mud from texture: textures whose verdict is known.
+"""Controls of mud.py's measure: textures whose verdict is known.
 
     python benchmarks/mud_controls.py [--rules fire,moss] [--ruleset FILE]
 
 Prints `clean` and `faithful` (mud.py) for each rule grown alone from another seed, which is the
-most that any render can be expected to reach, and for things that must fail: other rules, half and
+upper bound for any render, and for textures that must fail: other rules, half and
 half mixtures, the rule blurred by two cells, and grey of the asked brightness.
 """
 

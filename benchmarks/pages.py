@@ -8,9 +8,9 @@ A page says between two comments which table it shows, of which results, with wh
     <!-- end table -->
 
 `RESULT/TABLE` names a table of `benchmarks/results/RESULT.json`; several of them, with the same
-columns, become one. Without columns all are shown; `old=new` renames one. What stands between the
-comments is replaced by the table and a line that says how, where and at which commit it was
-measured.
+columns, become one. Without columns all are shown; `old=new` renames one. The text between the
+comments is replaced by the table and a line with the command, the machine and the commit of the
+measurement.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""What half precision costs: the errors that the triton engine's `precision` was chosen by.
+"""Errors of half precision, by which the triton engine's `precision` was chosen.
 
     python benchmarks/precision.py [--ruleset elements] [--long]
 
 Runs the step in float64 and, on the same grid with the same fire masks, with the state and the
-operands of the two matrix products rounded to what the engine would keep and multiply; sums are
-float32, as in `tl.dot`. An emulation in plain torch, so it needs no card. Prints the error (root
-mean square, over that of the exact state) and the share of changes that vanish: that were not
-zero, and left a state that is kept in float16 as it was.
+operands of the two matrix products rounded to the types in which the engine would store and
+multiply; sums are float32, as in `tl.dot`. An emulation in plain torch, so it needs no GPU.
+Prints the error (root mean square, over that of the exact state) and the share of changes that
+vanish: that were not zero, and left a state that is kept in float16 as it was.
 
 Steps amplify any difference, float32's too, so after some hundred steps there is no right picture
 to compare with. `--long` (some minutes) compares looks instead, after 2,000 steps: the means of

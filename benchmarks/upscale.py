@@ -6,7 +6,7 @@ Rules are grown, shrunk by area and enlarged back. *PSNR* in dB; *sharpness*: en
 detail (what a Gaussian of one cell takes away) over the original's; *overshoot*: share of the
 pixels that leave the range of the 3x3 cells around them by more than 2 %, rings; *blocks*: mean
 step of luminance across the borders of cells over that inside them, over the same of the original
-(1: no cell shows); *core-ms*: processor time of a whole frame from so coarse a grid.
+(1: no cell shows); *core-ms*: CPU time of a whole frame from so coarse a grid.
 
 The original is itself a grown texture, enlarged twofold by cubic interpolation: PSNR and sharpness
 say how much of that comes back, not how a finer grid would have grown.

@@ -1,11 +1,11 @@
-"""Which versions of the dependencies were tried: the data file in the package, and its table.
+"""Tested versions of the dependencies: the data file in the package, and its table.
 
     python benchmarks/versions.py                  # write docs/versions.md from the data file
     python benchmarks/versions.py --write oldest   # first record what is installed here, as
     python benchmarks/versions.py --write newest   # the oldest or as the newest that works
 
 Record an environment only after it has done its work: `.ci/oldest` does so for the oldest, the
-whole test run for the newest. What is not installed keeps its version.
+whole test run for the newest. Packages that are not installed keep their versions.
 """
 
 from __future__ import annotations

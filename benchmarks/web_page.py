@@ -1,4 +1,4 @@
-"""How fast the exported page steps in a headless Chromium, rendered in software.
+"""Speed of the exported page in a headless Chromium, rendered in software.
 
     python benchmarks/web_page.py [--ruleset elements] [--sizes 128 256 512] [--steps 60]
 

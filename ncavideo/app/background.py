@@ -1,4 +1,4 @@
-"""Work that goes on to its end whether or not anybody still listens."""
+"""Generators that run to their end in a thread, even if their consumer is gone."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ T = TypeVar("T")
 def in_background(work: Iterator[T]) -> Iterator[T]:
     """Yield what `work` yields, which runs in a thread of its own.
 
-    Gradio may drop a generator whose tab was closed without ending it; what it holds, as a place in
-    a line, would be held for ever. What `work` raises is raised here.
+    Gradio may drop a generator whose tab was closed without closing it; a place in a queue that it
+    holds would never be released. Errors of `work` are raised here.
     """
     news: queue.SimpleQueue[tuple[T | None, BaseException | None, bool]] = queue.SimpleQueue()
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from ncavideo.app.first_script import App, Message, Receive, Send
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-# How a server is told to listen at all addresses, which is none to be called by.
+# Makes a server listen at all addresses; no client calls it by this one.
 EVERY = frozenset({"0.0.0.0", "::", ""})
 AROUND = 1 << 20  # bytes that a request may have beside the file in it
 

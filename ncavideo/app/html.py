@@ -1,4 +1,4 @@
-"""How things are told on the page: HTML made of texts that are escaped here."""
+"""HTML of the page's messages; all texts are escaped here."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def seconds(value: float) -> str:
 
 def strip(pictures: Mapping[str, np.ndarray]) -> str:
     """Return each rule's picture `[h, w, 3]` uint8 with its name, side by side."""
-    cards = []
+    figures = []
     for name, picture in pictures.items():
         buffer = io.BytesIO()
         Image.fromarray(picture).save(buffer, "JPEG", quality=88)
         source = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
         caption = f"<figcaption>{html.escape(name)}</figcaption>"
-        cards.append(f'<figure><img src="{source}" alt="">{caption}</figure>')
-    return f'<div class="nca-strip">{"".join(cards)}</div>'
+        figures.append(f'<figure><img src="{source}" alt="">{caption}</figure>')
+    return f'<div class="nca-strip">{"".join(figures)}</div>'
 
 
 def before_and_after(clip: Path, output: Path, part: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Looks and the form: what a look file sets in it."""
+"""The values that a look file sets in the form."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ncavideo.util.errors import UserError
 def form_of(look: Mapping[str, Any], known: list[str]) -> tuple[dict[str, Any], str]:
     """Return what the form's components show for a look, by their names, and its rule set.
 
-    `look`: as `load_look` returns it; what it does not say is the default. `known`: the rule sets
+    `look`: as `load_look` returns it; others get their defaults. `known`: the rule sets
     there are. Raises `UserError` for a look that the form cannot show.
     """
     if not look.get("rules"):

@@ -1,4 +1,4 @@
-"""Previews in a process of their own, which a broken clip may take down with it."""
+"""Previews in a process of their own: a clip that crashes a decoder crashes only that."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Facts:
-    """What the app needs to know of a clip."""
+    """Size, length and frame rate of a clip."""
 
     width: int
     height: int
@@ -45,9 +45,9 @@ class Moments:
         self._pool: ProcessPoolExecutor | None = None
 
     async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Return what the function does; its errors come through.
+        """Return the function's result; its errors are raised here.
 
-        Raises `UserError` if the process died of it.
+        Raises `UserError` if the process crashed.
         """
         pool = self._started()
         call = functools.partial(function, *args, **kwargs)
@@ -65,7 +65,7 @@ class Moments:
             return self._pool
 
     def _discard(self, broken: ProcessPoolExecutor) -> None:
-        """End a pool that broke; who waited for it, too, may come after a new one has begun."""
+        """End a pool that broke. A new one may have been started meanwhile."""
         with self._lock:
             if self._pool is broken:
                 self._pool = None
@@ -93,7 +93,7 @@ def _begin() -> None:
 
 
 def facts(clip: Path) -> Facts:
-    """Return what a clip is, from its first frame. Raises `UserError` if it cannot be read."""
+    """Return the facts about a clip. Raises `UserError` if it cannot be read."""
     from ncavideo.video.reader import VideoReader
     from ncavideo.video.survey import clip_length
 
@@ -107,7 +107,7 @@ def facts(clip: Path) -> Facts:
 def moment(clip: Path, options: RenderOptions, time: float, folder: Path) -> dict[str, Path]:
     """Write the pictures of a moment into `folder`, and return them by name.
 
-    `source`, `result`, and what drives the rules there: as `ncavideo preview` shows it.
+    `source`, `result`, and the controls and weights there, as `ncavideo preview` shows them.
     """
     from ncavideo.nca.ruleset import find_ruleset
     from ncavideo.rendering.preview import preview_frame

@@ -1,4 +1,4 @@
-"""What the form on the Render tab asks for."""
+"""From the form on the Render tab to the options of a render."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ncavideo.control import FIELDS
 from ncavideo.control.spec import parse_control
 from ncavideo.rendering.option_table import table
 from ncavideo.rendering.options import CLIP, RenderOptions
@@ -14,37 +15,11 @@ from ncavideo.util.errors import UserError
 
 MOST_RULES = 8
 AS_ALL = "as all the others"
-# What drives the rules: what is shown, and how it is written. `mask` is the picture or clip that
-# was dropped; all else that reads a file is for the command line.
-CONTROLS = {
-    "Luminance": "luminance",
-    "Saturation": "saturation",
-    "Edges": "edges",
-    "Motion": "motion",
-    "Background (what stands out from it)": "background",
-    "Groups of like colours": "segment:kmeans",
-    "The object in the middle": "segment:grabcut",
-    "Loudness": "audio",
-    "My mask": "mask",
-}
-OWN_CONTROLS = {
-    "Bright parts": "luminance:bright",
-    "Middle tones": "luminance:mid",
-    "Dark parts": "luminance:dark",
-    "Saturated colours": "saturation",
-    "Reds": "hue:330-30",
-    "Yellows": "hue:30-80",
-    "Greens": "hue:80-165",
-    "Blues": "hue:165-270",
-    "Edges": "edges",
-    "Motion": "motion,smooth=0.3",
-    "What stands out from the background": "background,smooth=0.3",
-    "The object in the middle": "segment:grabcut",
-    "The sound's loudness": "audio",
-    "The sound's bass": "audio:bass",
-    "My mask": "mask",
-}
-FIELD_CONTROLS = {name: spec for name, spec in OWN_CONTROLS.items() if "luminance" not in spec}
+# The controls that the form offers, by their labels. `mask` is the picture or clip that was
+# dropped; other controls that read a file are for the command line.
+CONTROLS = {label: text for kind in FIELDS.values() for label, text in kind.shared.items()}
+OWN_CONTROLS = {label: text for kind in FIELDS.values() for label, text in kind.choices.items()}
+FIELD_CONTROLS = {label: text for label, text in OWN_CONTROLS.items() if "luminance" not in text}
 FORMATS = {
     "As the clip": (None, None),
     "MP4 (H.264)": (".mp4", "h264"),
@@ -76,8 +51,8 @@ def asked_options(values: Mapping[str, Any], ruleset: str, mask: Path | None) ->
 
     `values`: as the components give them, by the options' names, and `own` (a control for each
     rule in turn, or `AS_ALL`), `keyframes` (one a line), `begin` and `end` (seconds),
-    `format`. `mask`: the file that `mask` stands for. Raises `UserError` for what cannot be
-    rendered.
+    `format`. `mask`: the file that the control `mask` reads. Raises `UserError` for values that
+    no render can have.
     """
     rules = tuple(values["rules"] or ())
     if not rules:
@@ -92,7 +67,7 @@ def asked_options(values: Mapping[str, Any], ruleset: str, mask: Path | None) ->
         name: _plain(name, values[name]) for name in PLAIN if values[name] is not None
     }
     asked |= {name: _plain(name, values[name]) or None for name in AUTOMATIC}
-    # Without seconds, what the option is by default: 0 for some, None for others.
+    # Without seconds the option has its default: 0 for some, None for others.
     asked |= {name: _plain(name, values[name]) for name in ENDS if values[name]}
     for name in ("light_control", "opacity_control"):
         asked[name] = _control(values[name], mask) if values[name] else None
@@ -123,7 +98,7 @@ def output_name(clip: Path, options: RenderOptions, form: str) -> str:
 
 
 def shown_options(options: RenderOptions, presets: Mapping[str, Path]) -> RenderOptions:
-    """Return the options with names for paths, as whoever has the files would write them.
+    """Return the options with names for paths, as a user who has the files would write them.
 
     A preset that is found by its rules alone is not named.
     """

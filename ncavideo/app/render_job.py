@@ -1,4 +1,4 @@
-"""A render in a process of its own: waiting, under way, and how it ended."""
+"""A render in a process of its own: its turn, its progress and its end."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ State = Literal["waiting", "starting", "rendering", "done", "failed", "cancelled
 
 @dataclass(frozen=True)
 class RenderStatus:
-    """How a render is going.
+    """The state of a render.
 
-    `before`: renders that have to end first; `done` of `frames`, if the clip says how many;
-    `rate`: frames a second; `reason`: why it failed; `notes`: what should be known at the end.
+    `before`: renders ahead of it in the queue; `done` of `frames`, if the clip says how many;
+    `rate`: frames a second; `reason`: why it failed; `notes`: sentences for the user at the end.
     """
 
     state: State
@@ -34,7 +34,7 @@ class RenderStatus:
 
 
 class Render:
-    """One render of `clip` to `output`, when its turn has come."""
+    """One render of `clip` to `output`, run when its turn comes."""
 
     def __init__(self, clip: Path, output: Path, options: RenderOptions, line: TurnQueue) -> None:
         # A cancelled render is not resumed here: its checkpoint goes.
@@ -44,9 +44,9 @@ class Render:
         self._stopped = False
 
     def run(self) -> Iterator[RenderStatus]:
-        """Render, and yield how it goes; the last says how it ended.
+        """Render, and yield its states; the last says how it ended.
 
-        Whoever stops listening stops the render.
+        Closing the iterator stops the render.
         """
         try:
             with self._line.place() as before:

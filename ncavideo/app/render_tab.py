@@ -1,4 +1,4 @@
-"""The tab that renders: a clip, rules, what drives them, a moment to look at, the result."""
+"""The handlers of the Render tab: clip, rules, controls, preview, render."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SETTLING = 0.25  # seconds without another change before a preview is made
 
 
 class RenderTab:
-    """What the tab's components do."""
+    """Connects the tab's components to their handlers."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -81,7 +81,7 @@ class RenderTab:
         view.stop.click(self._cancel, None, None, concurrency_limit=None, **quiet)
 
     def on_load(self, page: gr.Blocks) -> None:
-        """Have a new tab of the browser begin."""
+        """Show the first rule set when the page is opened."""
         view = self.view
         page.load(
             self._show_ruleset, view.ruleset, [view.strip, view.rules], show_progress="hidden",
@@ -99,7 +99,7 @@ class RenderTab:
             found = await self._service.moments.run(preview_process.facts, clip)
         except UserError as error:
             return gr.update(visible=False), _bad(session, error), *nothing
-        # A render may be reading the one before, and what it made is shown beside it.
+        # A render may still read the previous clip, and its result is shown beside that clip.
         if not session.busy("render") and session.last_render is None:
             session.keep_only("clip", clip.parent)
         session.clip = clip
@@ -169,7 +169,7 @@ class RenderTab:
         """Show a control for each rule: a rule keeps its own when others come and go."""
         session = self._service.session(request)
         kept = dict(zip(session.slots, controls, strict=False))
-        # A look sets rules and controls at once: what the form says then may be from before it.
+        # A look sets rules and controls at once: the form's values may still be the previous ones.
         if list(rules) == list(session.opened):
             kept = session.opened
         session.slots, session.opened = list(rules), {}
@@ -179,7 +179,7 @@ class RenderTab:
         ]
 
     async def _look(self, values: dict[Any, Any], request: gr.Request) -> tuple[Any, ...]:
-        """Show the moment, unless something has changed in the meantime."""
+        """Show the preview, unless an input has changed in the meantime."""
         session = self._service.session(request)
         session.ticket += 1
         mine, clip = session.ticket, session.clip
@@ -196,7 +196,7 @@ class RenderTab:
                 preview_process.moment, clip, options, float(values[self.view.time] or 0), folder
             )
         except (UserError, OSError) as error:
-            # Whose tab was closed has no folder any more.
+            # A session whose tab was closed has no folder any more.
             if mine != session.ticket or session.closed:
                 return nothing
             return gr.skip(), gr.skip(), _bad(session, error), "", gr.update(interactive=False)
@@ -236,7 +236,7 @@ class RenderTab:
         finally:
             session.run("render", None)
         if news.state != "done":
-            # What was finished before is still there to be downloaded.
+            # The previous result can still be downloaded.
             session.keep_only("render", session.last_render)
             cancelled = news.state == "cancelled"
             said = shown.line("Cancelled.") if cancelled else _bad(session, news.reason)
@@ -259,7 +259,7 @@ class RenderTab:
     def _asked(
         self, values: dict[Any, Any], session: Session, clip: Path
     ) -> tuple[RenderOptions, str]:
-        """Return what the form asks for, and the output's name."""
+        """Return the form's options, and the output's name."""
         named = {name: values[component] for name, component in self.view.inputs.items()}
         named["own"] = [values[component] for component in self.view.own]
         options = asked_options(named, session.ruleset_path(named["ruleset"]), session.mask)
@@ -278,7 +278,7 @@ def _bad(session: Session, error: Exception | str) -> str:
 
 
 def _told(session: Session, error: Exception) -> gr.Error:
-    """Return an error as a notice above the page, for what changes nothing on it."""
+    """Return an error as a notice above the page, which changes nothing on it."""
     return gr.Error(html.escape(shown.sentence(session.plain(str(error)))), print_exception=False)
 
 

@@ -49,7 +49,7 @@ def serve(
             f"others can reach {host}, so a login is needed: --login USER:PASSWORD, or the"
             " environment's NCAVIDEO_LOGIN"
         )
-    # Gradio reads these when it is imported. Nothing is told to anybody.
+    # Gradio reads these when it is imported. No usage is reported.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     with tempfile.TemporaryDirectory(prefix="ncavideo-ui-", ignore_cleanup_errors=True) as root:

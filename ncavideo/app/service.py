@@ -31,7 +31,7 @@ class Service:
         self._samples: dict[str, dict[str, np.ndarray]] = {}
 
     def session(self, request: gr.Request) -> Session:
-        """Return the session of whoever asks."""
+        """Return the session of a request."""
         return self.sessions.get(request.session_hash)
 
     async def stay(self, request: gr.Request) -> None:

@@ -18,16 +18,16 @@ from ncavideo.util.errors import UserError
 
 
 class Stoppable(Protocol):
-    """What a session may have going on."""
+    """A task that a session may run."""
 
     def stop(self) -> None:
         """Have it end soon."""
 
 
 class Session:
-    """One open tab: its files, what it has going on, the rule sets it may use.
+    """One open tab: its files, its running tasks, the rule sets it may use.
 
-    Its folder has a name that cannot be guessed: whoever knows a file's address may fetch it.
+    Its folder has a name that cannot be guessed: anyone who knows a file's address may fetch it.
     """
 
     def __init__(self, root: Path) -> None:
@@ -104,7 +104,7 @@ class Session:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def run(self, what: str, work: Stoppable | None) -> None:
-        """Note what is going on, so that it ends with the session; None when it has ended."""
+        """Register a running task, so that it ends with the session; None when it has ended."""
         with self._lock:
             if work is None:
                 self._running.pop(what, None)
@@ -114,7 +114,7 @@ class Session:
             work.stop()
 
     def stop(self, what: str) -> None:
-        """Stop what is going on, if anything is."""
+        """Stop the running task, if there is one."""
         with self._lock:
             work = self._running.get(what)
         if work is not None:

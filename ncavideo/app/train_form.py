@@ -1,4 +1,4 @@
-"""What the form on the Train tab asks for."""
+"""From the form on the Train tab to a recipe."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def asked_recipe(values: Mapping[str, Any], styles: Sequence[Sequence[Path]]) ->
     """Return the recipe that the form's `values` ask for.
 
     `values`: `name`, `guide`, `size`, `iterations`, `seed`, and `rule-I` and `prompt-I` for each
-    rule I; `styles`: each rule's pictures. Raises `UserError` for what cannot be trained.
+    rule I; `styles`: each rule's pictures. Raises `UserError` for values that no training can have.
     """
     names, rules, pictures = list[str](), list[str](), list[str]()
     for index, paths in enumerate(styles):

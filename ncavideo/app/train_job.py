@@ -1,4 +1,4 @@
-"""A training run in a process of its own, and what it has to show."""
+"""A training run in a process of its own, with its losses and sample sheets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATIENCE = 60.0  # seconds that a run has to save itself
 
 @dataclass(frozen=True)
 class TrainingStatus:
-    """How a run is going: iterations `done`, its `loss`, why it failed, what should be known."""
+    """The state of a run: iterations `done`, its `loss`, the `reason` of a failure, or a note."""
 
     state: State
     before: int = 0
@@ -43,9 +43,9 @@ class Training:
         self._stopped = False
 
     def run(self) -> Iterator[TrainingStatus]:
-        """Train, and yield how it goes; the last says how it ended.
+        """Train, and yield the run's states; the last says how it ended.
 
-        Whoever stops listening stops the run.
+        Closing the iterator stops the run.
         """
         with self._line.place() as before:
             while (many := before()) and not self._stopped:
@@ -73,7 +73,7 @@ class Training:
         return self._stopped
 
     def stop(self) -> None:
-        """Ask the run to stop: it saves what it has learnt so far."""
+        """Ask the run to stop: it saves the network as trained so far."""
         if self._stopped:
             return
         self._stopped = True

@@ -30,7 +30,7 @@ HOW_LONG = (
 
 
 class TrainTab:
-    """The tab's components, and what they do."""
+    """The tab's components and their handlers."""
 
     def __init__(self, service: Service, rulesets: gr.Dropdown) -> None:
         self._service, self._rulesets = service, rulesets
@@ -212,7 +212,7 @@ class TrainTab:
 
 
 def _style_name(number: int, upload: Path) -> str:
-    """Return what a rule's picture is called in its run.
+    """Return the name of a rule's picture in its run.
 
     Not after the rule, since what a user types is no part of a path; but after what is in it, so
     that another picture makes another recipe.

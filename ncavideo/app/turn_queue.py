@@ -1,4 +1,4 @@
-"""One at a time, in the order of coming."""
+"""A queue in which one task runs at a time."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-PATIENCE = 0.5  # seconds between two looks at who is before
+POLL = 0.5  # seconds between two checks of the position
 
 
 class TurnQueue:
-    """A queue of those who want the machine for themselves."""
+    """First come, first served: the task at the head of the queue may run."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -18,9 +18,9 @@ class TurnQueue:
 
     @contextmanager
     def place(self) -> Iterator[Callable[[], int]]:
-        """Stand in line while in the block.
+        """Have a place in the queue while in the block.
 
-        Gives a function that waits a moment and returns how many are before: at 0 it is one's turn.
+        Gives a function that waits a moment and returns how many tasks are ahead; 0: it may run.
         """
         me = object()
         with self._condition:
@@ -29,7 +29,7 @@ class TurnQueue:
         def before() -> int:
             with self._condition:
                 if self._waiting.index(me):
-                    self._condition.wait(PATIENCE)
+                    self._condition.wait(POLL)
                 return self._waiting.index(me)
 
         try:

@@ -1,1 +1,1 @@
-"""Many clips: what is to be rendered, a journal of how it went, and workers that do it."""
+"""Many clips: the list of jobs, their journal, and the workers that render them."""

@@ -1,4 +1,4 @@
-"""What a batch is to render: folders, patterns and lists become jobs."""
+"""The jobs of a batch, from folders, patterns and lists."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ncavideo.util.fetch import hidden, is_url, is_web, said
 from ncavideo.util.read_file import read_text
 from ncavideo.video.numbered import clip_files, clip_name, is_sequence
 
-# What a folder is searched for; a clip that is named is tried whatever its suffix.
+# Suffixes that a folder is searched for; a clip given by name may have any suffix.
 CLIPS = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts"}
     | {".wmv", ".flv", ".ogv", ".3gp", ".gif", ".mxf", ".dv"}
@@ -50,7 +50,7 @@ class Job:
 
     @property
     def key(self) -> str:
-        """A hash of what the job is; the clip counts by place, size and time of change."""
+        """A hash of the job; the clip is identified by path, size and modification time."""
         try:
             if isinstance(self.clip, Url):
                 facts = self.clip.facts()
@@ -254,7 +254,7 @@ def _job(path: Path, where: str, values: Mapping[str, Any]) -> tuple[Place, dict
 
 
 def _value(text: str) -> Any:
-    """Return what a cell of a table stands for: a number, true, false, `a;b`, or a text."""
+    """Return the value of a table's cell: a number, true, false, `a;b`, or a text."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     for kind in (int, float):

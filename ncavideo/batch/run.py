@@ -47,7 +47,7 @@ class Host(Protocol):
 
 @dataclass(frozen=True)
 class JobProgress:
-    """What a worker has to tell: which `worker`, of which `job`, and how far it is.
+    """The progress of one `job` in one `worker`.
 
     `elsewhere`: another batch is at work on it, and is waited for.
     """
@@ -139,7 +139,7 @@ def run_batch(
             # `join`: interrupted in it, Python before 3.13 takes a thread for dead that is not.
             while not worker.ended.wait(0.2):
                 pass
-        # From the list of jobs, and not from what was told of them: none can be missing.
+        # From the list of jobs, and not from their messages: none can be missing.
         report = BatchReport(
             [ended.get(job.key) or _failed(job, "nothing is known of it") for job in jobs]
         )

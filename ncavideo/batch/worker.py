@@ -75,7 +75,7 @@ def main() -> int:
     except KeyboardInterrupt:
         say(kind="failed", reason="interrupted", may_pass=False)
     except Exception as error:
-        # A bug of ours or of a library: the batch goes on, and the reason is told.
+        # A bug in ncavideo or in a library: the batch continues, and reports the reason.
         crash("render.crashed")
         reason = blame(error) or f"{type(error).__name__}: {error}"
         say(kind="failed", reason=reason, may_pass=True)

@@ -140,7 +140,7 @@ def batch_command(
         click.echo(json.dumps(done.as_json()))
     elif not quiet:
         say(_table(done), err=True)
-    # By what is done, so that no other end of a clip can pass for one.
+    # Counted by the clips that are done, so that no other outcome can pass for success.
     if done.count("done") + done.count("skipped") < len(jobs):
         sys.exit(EXIT_FAILED)
 
@@ -177,7 +177,7 @@ def _bars(jobs: list[Job], quiet: bool) -> Iterator[tuple[Any, Any]]:
     def finished(job: Job, entry: Entry) -> None:
         with lock:
             total.update()
-            # What failed is an error, not a report: it is told even with --quiet.
+            # A failed clip is an error and not a report: it is printed even with --quiet.
             if entry.state == "failed" or (entry.state != "done" and not quiet):
                 said = plain(f"{entry.state}: {entry.clip}: {entry.reason}")
                 total.write(said, file=sys.stderr)

@@ -53,7 +53,7 @@ def measure(
 ) -> dict[str, Any]:
     """Measure engines and renders with a rule set (a preset's name or a file).
 
-    `say` is told each result as it comes; all are returned. Raises `UserError` for a rule set,
+    `say` is called with each result, and all are returned. Raises `UserError` for a rule set,
     device or engine that is not here.
     """
     ruleset = open_ruleset(ruleset_name)

@@ -1,4 +1,4 @@
-"""What all commands share: errors in one sentence, exit codes, progress, reports."""
+"""Shared by all commands: errors in one sentence, exit codes, progress, reports."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def say(text: str, err: bool = False) -> None:
-    """Print a text for people: whatever is in it, a terminal does not act on it."""
+    """Print a text for people; control characters in it do not reach the terminal."""
     click.echo(printable(text), err=err)
 
 
@@ -144,7 +144,7 @@ def _without_secrets(arguments: list[str]) -> list[str]:
 
 
 def report_options(command: Command) -> Command:
-    """Add the options that say what a command prints."""
+    """Add the options for a command's output: --json and --quiet."""
     for option in (
         click.option("--quiet", is_flag=True, help="No progress and no report."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),

@@ -1,4 +1,4 @@
-"""What is installed here and what works: one check a line."""
+"""Checks of the installation, one a line."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ PACKAGES = (
 class Check:
     """One line of the report.
 
-    `needed`: whether ncavideo cannot work without it. `doubt`: it may work, but nobody has tried.
+    `needed`: whether ncavideo cannot work without it. `doubt`: it was never tested, and may work.
     """
 
     what: str
@@ -82,7 +82,7 @@ def examine() -> list[Check]:
 
 
 def _versions() -> list[Check]:
-    """Tell what is installed: what is too old, and what is newer than anything that was tried."""
+    """Report installed packages that are older, or newer, than any tested version."""
     outside = {one.package: one for one in untried()}
     checks = []
     for package in ("python", *PACKAGES, *(p for p in outside if p not in ("python", *PACKAGES))):
@@ -229,7 +229,7 @@ def _abandoned() -> list[Check]:
 
 
 def clean() -> list[Path]:
-    """Remove what is left of unfinished work in the current folder; return what is gone.
+    """Remove unfinished work in the current folder; return the removed paths.
 
     What another process is at work on stays.
     """

@@ -19,7 +19,7 @@ from ncavideo.cli.common import EXIT_FAILED, one_sentence_errors, say
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def doctor_command(as_json: bool, cleaning: bool) -> None:
-    """Check what is installed here and what works."""
+    """Check the installation: packages, devices, engines."""
     with one_sentence_errors():
         from ncavideo.cli.doctor import clean, examine
 

@@ -34,7 +34,7 @@ class Commands(click.Group):
             # A file has a name; a closed pipe is click's to deal with.
             if error.filename is not None or error.errno == errno.EPIPE:
                 raise
-            # What is still in the stream's buffer would fail once more when the interpreter ends.
+            # The rest of the stream's buffer would fail once more when the interpreter ends.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, sys.__stdout__.fileno() if sys.__stdout__ else 1)
             os.close(nowhere)

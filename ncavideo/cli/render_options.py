@@ -21,7 +21,7 @@ TYPES = {"int": int, "float": float, "text": str, "texts": str, "bool": bool}
 
 
 class TableOption(click.Option):
-    """One option of the table. Its help ends with what is allowed and the default.
+    """One option of the table. Its help ends with the allowed values and the default.
 
     Ranges and choices are checked by the options themselves, in one sentence, not by click.
     """
@@ -107,7 +107,7 @@ def table_options(
             if chosen and entry.flag is not None:
                 flags = entry.flag
                 if entry.kind == "bool" and entry.belongs == "look":
-                    # What a look file sets can be taken back.
+                    # An option that a look file sets can be switched off.
                     flags += f"/--no-{flags.removeprefix('--')}"
                 command = click.option(flags, name, cls=TableOption, entry=entry)(command)
         return command
@@ -131,7 +131,7 @@ def rules_option(text: str) -> tuple[tuple[str, ...], bool]:
 
 
 def asked_values(options: dict[str, Any]) -> dict[str, Any]:
-    """Return what the command line says on top of its look file, as `RenderOptions` takes it."""
+    """Return the command line's options over those of its look file, for `RenderOptions`."""
     from ncavideo.rendering.look_file import load_look
 
     context = click.get_current_context()
@@ -149,7 +149,7 @@ def asked_values(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def asked_options(options: dict[str, Any]) -> RenderOptions:
-    """Return what the command line asks for. Raises `UserError` if it names no rules."""
+    """Return the options of the command line. Raises `UserError` if it names no rules."""
     asked = asked_values(options)
     if "rules" not in asked:
         raise UserError("name the rules: --rules fire,moss, or a --look that does")

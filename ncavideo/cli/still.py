@@ -138,7 +138,7 @@ def still_command(
 def _of_picture(
     rules: str, control: tuple[str, ...], shade: float | None, options: dict[str, Any]
 ) -> Any:
-    """Return what a render of the picture is asked for."""
+    """Return the options for a render of the picture."""
     from ncavideo.rendering.options import RenderOptions
 
     if options["fractal"]:

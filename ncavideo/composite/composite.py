@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -11,6 +12,9 @@ from ncavideo.composite.blend import Look, blended, mix, mix_encoded
 from ncavideo.composite.upscale import find_upscaler
 from ncavideo.control.field import View
 from ncavideo.util.pixels import LUMINANCE, as_float, bands
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, UInt
 
 TEXTURE_BLUR = 1.5  # cells: variations of brightness finer than this are the texture's own
 MOST_GAIN = 3.0  # bound on how much shading may brighten or darken
@@ -34,20 +38,19 @@ class Composite:
 
     def __call__(
         self,
-        texture: np.ndarray,
-        light: np.ndarray,
-        coverage: np.ndarray | None,
+        texture: Float32[np.ndarray, "h w 3"],
+        light: Float32[np.ndarray, "h w"],
+        coverage: Float32[np.ndarray, "h w"] | None,
         view: View,
-        source: np.ndarray,
+        source: UInt[np.ndarray, "H W 3"],
         shade: float = 0.0,
-        opacity: float | np.ndarray = 1.0,
-    ) -> np.ndarray:
-        """Return the output frame `[H, W, 3]`, or `[H, W, 4]` for a matte, in the source's type.
+        opacity: float | Float32[np.ndarray, "h w"] = 1.0,
+    ) -> UInt[np.ndarray, "H W channels"]:
+        """Return the output frame in the source's type, with 4 channels for a matte, otherwise 3.
 
-        `texture` `[h, w, 3]` and `light` `[h, w]`, 0..1, one pixel a cell; `coverage` `[h, w]`:
-        where the texture hides the source, None for everywhere; `source` `[H, W, 3]`; `shade` 0..1:
-        how far the texture's local luminance is led towards the light's; `opacity` 0..1: one number
-        or `[h, w]`.
+        `texture` and `light`: 0..1, one pixel a cell; `coverage`: where the texture hides the
+        source, None for everywhere; `shade` 0..1: how far the texture's local luminance is led
+        towards the light's; `opacity` 0..1: one number, or one a cell.
         """
         height, width = source.shape[:2]
         white = np.float32(np.iinfo(source.dtype).max)

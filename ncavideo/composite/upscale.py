@@ -24,7 +24,7 @@ def cubic(texture: np.ndarray, size: Size) -> np.ndarray:
 
 
 def sharp(texture: np.ndarray, size: Size) -> np.ndarray:
-    """Enlarge with steeper edges, within what the cells around them show.
+    """Enlarge with steeper edges, within the range of the cells around them.
 
     Colour is enlarged by cubic interpolation; luminance is sharpened cell by cell and enlarged by
     Lanczos's (Duchon, 1979). In the spirit of FidelityFX Super Resolution (AMD, 2021): it is

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,25 +17,88 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kind:
-    """Where a field is defined and how it is written; imported only when it is asked for."""
+    """Where a field is defined and how it is written; imported only when it is asked for.
+
+    `choices`: controls of one rule that the app offers, by their labels; `shared`: those that share
+    out all rules. A control of neither can be typed there.
+    """
 
     module: str
     name: str
     usage: str
+    choices: Mapping[str, str] = field(default_factory=dict)
+    shared: Mapping[str, str] = field(default_factory=dict)
 
 
 FIELDS = {
-    "luminance": Kind("bands", "Bands", "luminance[:dark|mid|bright|LOW-HIGH]"),
-    "hue": Kind("colour", "Hue", "hue:FROM-TO (degrees)"),
-    "saturation": Kind("colour", "Saturation", "saturation[:LOW-HIGH]"),
+    "luminance": Kind(
+        "bands",
+        "Bands",
+        "luminance[:dark|mid|bright|LOW-HIGH]",
+        choices={
+            "Bright parts": "luminance:bright",
+            "Middle tones": "luminance:mid",
+            "Dark parts": "luminance:dark",
+        },
+        shared={"Luminance": "luminance"},
+    ),
+    "saturation": Kind(
+        "colour",
+        "Saturation",
+        "saturation[:LOW-HIGH]",
+        choices={"Saturated colours": "saturation"},
+        shared={"Saturation": "saturation"},
+    ),
+    "hue": Kind(
+        "colour",
+        "Hue",
+        "hue:FROM-TO (degrees)",
+        choices={
+            "Reds": "hue:330-30",
+            "Yellows": "hue:30-80",
+            "Greens": "hue:80-165",
+            "Blues": "hue:165-270",
+        },
+    ),
     "colour": Kind("colour", "Colour", "colour:#RRGGBB[/WIDTH]"),
-    "edges": Kind("edges", "Edges", "edges[:SCALE]"),
-    "motion": Kind("motion", "Moving", "motion[:SPEED]"),
-    "background": Kind("background", "Foreground", "background[:SECONDS]"),
-    "mask": Kind("mask", "Mask", "mask:PATH"),
+    "edges": Kind(
+        "edges", "Edges", "edges[:SCALE]", choices={"Edges": "edges"}, shared={"Edges": "edges"}
+    ),
+    "motion": Kind(
+        "motion",
+        "Moving",
+        "motion[:SPEED]",
+        choices={"Motion": "motion,smooth=0.3"},
+        shared={"Motion": "motion"},
+    ),
+    "background": Kind(
+        "background",
+        "Foreground",
+        "background[:SECONDS]",
+        choices={"Foreground": "background,smooth=0.3"},
+        shared={"Foreground": "background"},
+    ),
+    "segment": Kind(
+        "segment",
+        "Segment",
+        "segment:CLASS|kmeans|grabcut",
+        choices={"The object in the middle": "segment:grabcut"},
+        shared={
+            "Groups of like colours": "segment:kmeans",
+            "The object in the middle": "segment:grabcut",
+        },
+    ),
+    "audio": Kind(
+        "audio",
+        "Loudness",
+        "audio[:bass|mid|treble|LOW-HIGH]",
+        choices={"Loudness": "audio", "Loudness of the bass": "audio:bass"},
+        shared={"Loudness": "audio"},
+    ),
     "labels": Kind("labels", "Labels", "labels:PATH[:NUMBER]"),
-    "segment": Kind("segment", "Segment", "segment:CLASS|kmeans|grabcut"),
-    "audio": Kind("audio", "Loudness", "audio[:bass|mid|treble|LOW-HIGH]"),
+    "mask": Kind(
+        "mask", "Mask", "mask:PATH", choices={"My mask": "mask"}, shared={"My mask": "mask"}
+    ),
 }
 
 

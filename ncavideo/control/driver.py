@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from ncavideo.control.sharing import Constant, PerRule, Ramp, Sharing, fitted
 from ncavideo.control.spec import ControlSpec, parse_control
 from ncavideo.util.errors import UserError
 from ncavideo.util.state import Remembers
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
 
 OFF = "off"  # the control of rules that should be nowhere
 HARDLY = 0.05  # an expression that never passes this was not asked for
@@ -49,8 +53,8 @@ class Driver(Remembers):
         view: View,
         contrast: float | None = None,
         strengths: Mapping[str, float] | None = None,
-    ) -> np.ndarray:
-        """Return `[rules, h, w]` float32, >= 0, summing to at most 1.
+    ) -> Float32[np.ndarray, "rules h w"]:
+        """Return the expression: weights >= 0 that sum to at most 1.
 
         `strengths`: numbers that rules' weights are multiplied by; what they leave over stays
         uncovered.

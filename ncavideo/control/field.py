@@ -7,13 +7,16 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ncavideo.control.levels import ClipRange, local_contrast
 from ncavideo.util.pixels import as_float, luminance, to_grid
 from ncavideo.util.state import Remembers
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,14 @@ class View:
 
 
 def make_view(
-    rgb: np.ndarray,
+    rgb: UInt[np.ndarray, "H W 3"],
     height: int,
     width: int,
     time: float,
     levels: ClipRange | None = None,
     follow: Callable[[np.ndarray, float], Motion | None] | None = None,
 ) -> View:
-    """Return the view of a frame `[H, W, 3]`, uint8 or uint16, on a grid of `height` x `width`.
+    """Return the view of a frame, uint8 or uint16, on a grid of `height` x `width`.
 
     `follow` finds the motion up to this frame from its luminance on the grid and its time.
     """

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ncavideo.control.field import Field, View
 from ncavideo.util.state import Remembers
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
 
 
 def weakened(light: np.ndarray, strength: float) -> np.ndarray:
@@ -26,8 +31,8 @@ class Light(Remembers):
         self._field = field
         self.needs_motion = field is not None and field.needs_motion
 
-    def __call__(self, view: View) -> np.ndarray:
-        """Return `[h, w]` float32 in 0..1."""
+    def __call__(self, view: View) -> Float32[np.ndarray, "h w"]:
+        """Return the light, in 0..1."""
         values = view.local if self._field is None else self._field.values(view)
         return np.asarray(np.clip(values, 0, 1), np.float32)
 

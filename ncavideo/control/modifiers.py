@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -10,6 +11,9 @@ import numpy as np
 from ncavideo.control import make_field
 from ncavideo.control.field import Context, Field, View
 from ncavideo.control.spec import ControlSpec, parse_control
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
 
 
 class ModifiedField(Field):
@@ -34,8 +38,8 @@ class ModifiedField(Field):
         spec = parse_control(argument)
         return cls(spec, make_field(spec, context))
 
-    def values(self, view: View) -> np.ndarray:
-        """Return `[h, w]` float32 in 0..1."""
+    def values(self, view: View) -> Float32[np.ndarray, "h w"]:
+        """Return the modified values, in 0..1."""
         spec, values = self._spec, self._field.values(view)
         if spec.invert:
             values = 1 - values

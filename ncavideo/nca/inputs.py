@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from ncavideo.nca.network import LIGHT, Network
 
-# Training shows each rule at 0.4 to 1 of its strength. Below that nothing is known to hold, so a
-# rule that fades out keeps living at this strength while the composite uncovers the source.
+if TYPE_CHECKING:
+    from jaxtyping import Float32
+
+# Training covers strengths of 0.4 to 1 of each rule. A rule that fades out keeps living at this
+# strength, while the composite uncovers the source.
 LEAST_STRENGTH = 0.4
-SPREAD = 8.0  # cells over which a rule lives on beyond the places where it is asked for
+SPREAD = 8.0  # cells over which a rule stays alive beyond the places where it is active
 TRACE = 1e-3  # of a weight: where there is hardly any, the rules' shares come from around
 
 
 def inputs_for(
-    ruleset: Network, rules: Sequence[str], weights: np.ndarray, light: np.ndarray
-) -> np.ndarray:
-    """Return the input channels `[I, h, w]` float32 of one frame, in the rule set's order.
+    ruleset: Network,
+    rules: Sequence[str],
+    weights: Float32[np.ndarray, "rules h w"],
+    light: Float32[np.ndarray, "h w"],
+) -> Float32[np.ndarray, "inputs h w"]:
+    """Return the input channels of one frame, in the rule set's order.
 
-    `weights` `[len(rules), h, w]`, summing to at most 1, `light` `[h, w]` in 0..1.
+    `weights` of `rules` sum to at most 1; `light` is in 0..1.
     """
     inputs = np.zeros((len(ruleset.inputs), *light.shape), np.float32)
     for rule, weight in zip(rules, alive(weights), strict=True):
@@ -34,8 +41,8 @@ def inputs_for(
 def alive(weights: np.ndarray) -> np.ndarray:
     """Return weights `[R, h, w]` that sum to `LEAST_STRENGTH` or more everywhere.
 
-    A total t becomes 0.4 + 0.6 t. Where nothing is asked for, what is asked for nearby lives on,
-    unseen, so that it is there when it is wanted.
+    A total t becomes 0.4 + 0.6 t. Where no rule is active, the rules nearby stay alive
+    invisibly, so that they are there when their weight returns.
     """
     total = weights.sum(0)
     if total.min() >= 1 - 1e-4:

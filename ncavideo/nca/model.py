@@ -1,4 +1,4 @@
-"""The step: the definition of what a neural cellular automaton is. Training and engines use it.
+"""The step: the definition of the neural cellular automaton. Training and engines use it.
 
     z  = [perception(s), inputs]               # 4C + I numbers a cell, filters channel-major
     s' = s + mask * (W2 @ relu(W1 @ z + b1))   # W1: [hidden, 4C + I], W2: [C, hidden]

@@ -1,4 +1,4 @@
-"""What it takes to run an NCA: the part of a rule set that engines know."""
+"""The part of a rule set that engines need to run it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Network(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called in messages."""
+        """Its name in messages."""
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ncavideo.control.field import Motion
 from ncavideo.util.warp import warped
 
+if TYPE_CHECKING:
+    from jaxtyping import Float32
 
-def warp_state(state: np.ndarray, motion: Motion) -> np.ndarray | None:
-    """Return the state `[C, h, w]` warped by `motion`, None if there is nothing to warp.
+
+def warp_state(
+    state: Float32[np.ndarray, "channels h w"], motion: Motion
+) -> Float32[np.ndarray, "channels h w"] | None:
+    """Return the state warped by `motion`, None if there is nothing to warp.
 
     A cell that was occluded before keeps its state, and the rules grow over it. There is no flow
     across a cut.

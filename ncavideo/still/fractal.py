@@ -1,6 +1,6 @@
 """Fractals: a grid that is enlarged again and again, and goes on living at every size.
 
-What has grown becomes the light in which the next, finer texture grows: a rule set with a light
+The grown texture becomes the light in which the next, finer texture grows: a rule set with a light
 channel knows what its own stuff looks like in the bright and in the dark, so that coarse structure
 stays visible in the fine one at every level (scaling the grid between steps after J. Whitaker, "Fun
 With Neural Cellular Automata", 2022).
@@ -70,7 +70,8 @@ def grow_fractal(
     """Grow a picture `[height, width, 3]` uint16, in a file that goes with the last reference.
 
     `options`: `fractal` levels beyond the first, each `scale` times as fine, `level_steps` long;
-    `news` is told the share that is done. Raises `UserError` for what cannot be.
+    `news` is called with the share that is done. Raises `UserError` for options that exclude
+    each other.
     """
     every = sizes(height, width, options.fractal, options.scale)
     if options.edge == "wrap" and max(height, width) > tile:

@@ -1,4 +1,4 @@
-"""What a still is asked for."""
+"""The options of a still."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_PIXELS = 200_000_000
 
 @dataclass(frozen=True)
 class StillOptions:
-    """What a still is asked for; see `RenderOptions` for the words they share."""
+    """The options of a still; those that it shares with a render are in `RenderOptions`."""
 
     weights: dict[str, float]
     size: tuple[int, int] = (512, 512)

@@ -1,4 +1,4 @@
-"""A short clip of what a network does: its rules grow, take light, are hurt and take over."""
+"""A short clip of a network: its rules grow, follow light, heal and take over."""
 
 from __future__ import annotations
 

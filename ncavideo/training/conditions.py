@@ -1,4 +1,4 @@
-"""What a training sample is asked to show: maps of rules and of light, drawn at random.
+"""The conditions of training samples: maps of rules and of light, drawn at random.
 
 A video asks for many rules at once, in shapes, under changing light. The draws here are the
 curriculum: one rule everywhere, two rules side by side (with borders from soft to hard), a rule
@@ -86,7 +86,7 @@ def draw_condition(
     varied: float = 0.7,
     oversampled: int | None = None,
 ) -> Condition:
-    """Draw what one sample is asked for.
+    """Draw the condition of one sample.
 
     `mixed` is the share of samples with two rules, `partial` that of those at part of their
     strength, `varied` that of those whose light varies. The `oversampled` rule comes as often as

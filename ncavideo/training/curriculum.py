@@ -24,11 +24,11 @@ class Curriculum:
         return bool(torch.rand((), generator=self.generator) < share)
 
     def prepare(self, pool: Pool, index: int, r: TrainingRecipe, ripe: float) -> str:
-        """Decide what the pool's entry is asked for, and whether it starts again or is hurt.
+        """Draw the entry's condition, and whether it restarts or is damaged.
 
-        `ripe`: how far the run is, 0 to 1: mixed requests come in over its first fifth.
+        `ripe`: how far the run is, 0 to 1: mixed conditions are phased in over its first fifth.
 
-        Returns its history, for the log: `CALM` for the same request as before, unhurt.
+        Returns its history, for the log: `CALM` for the same condition as before, undamaged.
         """
         fresh = self.chance(r.seed_probability)
         history = CALM

@@ -38,7 +38,7 @@ class Rollout:
 
 
 class Losses:
-    """Judges batches by what a recipe asks for."""
+    """The loss terms of a recipe, of a batch."""
 
     def __init__(
         self, recipe: Recipe, style: StyleLoss, device: torch.device, guide: TextGuide | None

@@ -48,7 +48,7 @@ def sliced_wasserstein(
 def ordered(values: Tensor) -> Tensor:
     """Return float32 `values` sorted along the last axis, differentiable.
 
-    On a processor NumPy sorts: with vector instructions, many times faster than torch.
+    On a CPU NumPy sorts: with vector instructions, many times faster than torch.
     """
     if values.device.type != "cpu":
         return values.sort(-1).values

@@ -20,7 +20,7 @@ class Pool:
     """`states` `[N, C, S, S]`, `weights` `[N, R, S, S]`, `light` `[N, S, S]`, `ages` `[N]`.
 
     `rules`: the one rule that an entry shows, None for none yet or two. It, the ages and the kinds
-    are known to the processor, so that nothing that depends on them waits for the device.
+    are known to the CPU, so that nothing that depends on them waits for the device.
     """
 
     states: Tensor

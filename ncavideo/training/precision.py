@@ -5,7 +5,7 @@ from __future__ import annotations
 import llvmlite.binding as llvm
 import torch
 
-# Of Intel's and AMD's processors, and of ARM's; LLVM's names.
+# Of CPUs by Intel, AMD and ARM; LLVM's names.
 BFLOAT16_INSTRUCTIONS = ("avx512bf16", "amx-bf16", "bf16")
 
 
@@ -17,7 +17,7 @@ def fast_bfloat16(device: torch.device) -> bool:
         features = llvm.get_host_cpu_features()
         has_them = any(features.get(name) for name in BFLOAT16_INSTRUCTIONS)
         return has_them and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
-    # Cards before Ampere have no such arithmetic: torch converts there and back, which is slower.
+    # GPUs before Ampere have no bfloat16 arithmetic: torch converts back and forth, more slowly.
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 

@@ -1,4 +1,4 @@
-"""What a recipe says: how a rule set is trained. `recipe_file` reads it from TOML."""
+"""A recipe: rules, network, training loop and losses. `recipe_file` reads it from TOML."""
 
 from __future__ import annotations
 
@@ -288,13 +288,13 @@ class Recipe:
         return iteration == self.iterations or self.stage_at(iteration)[1] == iteration > 0
 
     def to_json(self) -> dict[str, Any]:
-        """Return what makes the rule set what it is as plain data, for its provenance."""
+        """Return all that decides the rule set as plain data, for its provenance."""
         data = dataclasses.asdict(self)
         del data["folder"], data["log"]
         return data
 
     def without_paths(self) -> dict[str, Any]:
-        """Return `to_json` with absolute paths cut to their names: nobody's business elsewhere."""
+        """Return `to_json` with absolute paths cut to their names: the rest is private."""
         data = self.to_json()
         data["start"] = _named(data["start"])
         data["training"]["vgg"] = _named(data["training"]["vgg"])

@@ -1,4 +1,4 @@
-"""Recipes from TOML, checked: whatever is wrong is named by its key."""
+"""Recipes from TOML. Errors name the key at fault."""
 
 from __future__ import annotations
 
@@ -245,7 +245,7 @@ def _loggers(path: str, value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-# What a later stage cannot change, since the networks are the run's.
+# A later stage cannot change these, since the whole run uses the same networks.
 _FIXED = ("precision", "optimiser", "vgg", "metric")
 
 

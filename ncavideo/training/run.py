@@ -45,7 +45,7 @@ RECIPE = "recipe.toml"
 SHEET = "sheet-{}.png"
 ANIMATION = "sample.mp4"
 LOG_EVERY = 10  # iterations a line of the log is the mean of
-SLOWER = 0.5  # what the rate is multiplied by when the loss was not finite
+SLOWER = 0.5  # factor of the learning rate after a loss that was not finite
 MOST_RETRIES = 6  # times that may happen before the run gives up
 
 
@@ -161,7 +161,7 @@ def save_so_far(recipe: Recipe, output: Path, folder: Path, *, device: str = "au
 def _smaller(recipe: Recipe, device: torch.device) -> str:
     """Say which settings to lower, and to what, for a run that needs half of the memory."""
     training, guide = recipe.training, recipe.guide
-    # Where it does not fit before the first iteration, the pool is what is large.
+    # If memory runs out before the first iteration, the pool is too large.
     pool = training.pool * training.size**2 * recipe.model.channels
     batch = training.batch * training.steps[1] * training.size**2 * recipe.model.hidden
     advice = []
@@ -204,7 +204,7 @@ def make_trainer(
 
 @dataclass
 class _Run:
-    """The iterations of a run, and what is written down about them."""
+    """The iterations of a run, and their log."""
 
     trainer: Trainer
     folder: Path

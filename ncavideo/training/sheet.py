@@ -1,4 +1,4 @@
-"""What a network makes of its rules: one picture, a row a rule, from dark to bright."""
+"""The sample sheet of a network: a row a rule, from dark to bright."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ LIGHT_SCALE = (0.08, 0.72)  # blurred luminance that light 0 and 1 stand for, wi
 SEAM = 2.5  # a jump across a picture's edge by this much more than inside is a seam
 QUANTILE_LIMIT = 1 << 24  # torch's quantile takes no more numbers
 DEFAULT_CORNER = 4e-5  # checkerboard energy allowed to a rule without exemplars
-LEAST_CORNER = 1e-7  # checkerboard energy that nobody sees: a deviation of 0.0003
+LEAST_CORNER = 1e-7  # checkerboard energy too small to be seen: a deviation of 0.0003
 DEEP = 5  # index of the first map too coarse to tell two rules apart across a border
 
 
@@ -104,7 +104,7 @@ def seamless(rgb: Tensor) -> bool:
 
 @dataclass(frozen=True)
 class _Map:
-    """What is kept of one map: features `[N, F]` and blurred luminance `[N]`, ordered by light.
+    """The stored part of one map: features `[N, F]` and blurred luminance `[N]`, ordered by light.
 
     `variance` is the mean over features of the whole map's.
     """
@@ -115,7 +115,7 @@ class _Map:
 
 
 def _kept(feature_map: Tensor, light: Tensor) -> _Map:
-    """Return what is kept of a map `[F, h, w]` under a picture's blurred luminance `[1, H, W]`."""
+    """Return the stored part of a map `[F, h, w]` under blurred luminance `[1, H, W]`."""
     local = F.adaptive_avg_pool2d(
         light[None], (feature_map.shape[1], feature_map.shape[2])
     ).flatten()
@@ -326,7 +326,7 @@ class StyleLoss:
 def _request(
     weights: Tensor, light: Tensor | None, height: int, width: int
 ) -> tuple[Tensor, Tensor | None]:
-    """Return what is asked at a map's positions: rules `[B, h * w]` and, if any, lights."""
+    """Return the conditions at a map's positions: rules `[B, h * w]` and, if any, lights."""
     if weights.shape[2:] != (height, width):
         weights = F.adaptive_avg_pool2d(weights, (height, width))
         light = None if light is None else F.adaptive_avg_pool2d(light[:, None], (height, width))

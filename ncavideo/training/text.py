@@ -1,4 +1,4 @@
-"""Text guides: how far pictures are from what a rule's prompts say.
+"""Text guides: the distance of pictures from a rule's prompts.
 
 `TextGuide` is the interface; the one that ships asks a CLIP model through open_clip. A guide sees
 cut-outs, random parts of the picture at random sizes, since a texture has to look right up close
@@ -30,7 +30,7 @@ NOISE = 0.02  # largest deviation of the noise on a cut-out; half of them have n
 
 @dataclass(frozen=True)
 class Prompts:
-    """What a rule should look like and, optionally, what it should not."""
+    """The prompts of a rule: descriptions to approach and, optionally, to avoid."""
 
     wanted: tuple[str, ...]
     unwanted: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class TextGuide(ABC):
         """Return the distance of each sample to its rule's prompts, `[B]`, differentiable.
 
         `rgb` `[B, 3, H, W]`, 0..1 where in range; `rule` `[B]` the index of the rule that each
-        sample shows, on the processor wherever the pictures are.
+        sample shows, on the CPU wherever the pictures are.
         """
 
 

@@ -45,7 +45,7 @@ def unroll(
 ) -> Tensor:
     """Return the state after `steps` steps, as `NCA.forward` would, differentiable.
 
-    `state` `[B, C, H, W]`, `inputs` `[B, I, H, W]` (no gradient reaches these), on a processor.
+    `state` `[B, C, H, W]`, `inputs` `[B, I, H, W]` (no gradient reaches these), on a CPU.
     `dtype` is the precision of the matrix products; None is float32.
     """
     if steps == 0:

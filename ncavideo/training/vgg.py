@@ -31,7 +31,7 @@ TORCHVISION_STD = (0.229, 0.224, 0.225)
 class VGGFeatures:
     """The first convolution (after ReLU) of each of VGG16's five blocks.
 
-    Runs channels last and in `dtype`: bfloat16 halves the time on processors that have it and
+    Runs channels last and in `dtype`: bfloat16 halves the time on CPUs that have it and
     changes the style loss by less than the draw of its projections does.
     """
 

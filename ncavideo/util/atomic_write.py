@@ -1,4 +1,4 @@
-"""Where an output may go, and how it gets there whole, without replacing what nobody offered."""
+"""Outputs that appear complete or not at all, and replace no file without permission."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_NAME = 255  # bytes of a file's name, on all common file systems
 
 
 class NameTakenError(OutputError):
-    """What was finished is there, but under another name than was asked for."""
+    """The finished output exists, but under another name than the requested one."""
 
 
 def check_output(output: Path, suffixes: Iterable[str], overwrite: bool) -> None:

@@ -1,4 +1,4 @@
-"""What happens, as structured events: named, with plain data, through Python's own logging.
+"""Structured events: named, with plain data, through Python's own logging.
 
 A program that uses this package gets them from the logger `ncavideo`: a record's message is the
 event's name, its attribute `facts` the data. `log_to` writes them into a file, one JSON object a
@@ -68,7 +68,7 @@ def tell(say: Callable[..., None]) -> None:
 
 
 class _File(logging.FileHandler):
-    """A log that cannot be written any more, as on a full disk, is told of once."""
+    """A log that cannot be written any more, as on a full disk, is reported once."""
 
     _lost = False
 

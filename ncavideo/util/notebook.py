@@ -28,7 +28,7 @@ def pictures_html(title: str, facts: str, pictures: Mapping[str, np.ndarray]) ->
 
 
 def clip_html(path: Path, text: str) -> str:
-    """Return a rendered clip with what is said about it, as HTML."""
+    """Return a rendered clip with a text about it, as HTML."""
     said = html.escape(text)
     kind = TYPES.get(path.suffix.lower())
     if kind is None or not path.is_file() or path.stat().st_size > LARGEST:

@@ -1,4 +1,4 @@
-"""What comes from files and names, made fit for a terminal."""
+"""Texts from files and names, made safe to print on a terminal."""
 
 from __future__ import annotations
 

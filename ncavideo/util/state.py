@@ -1,4 +1,4 @@
-"""What things remember from frame to frame, as plain values, so that a render can go on later."""
+"""State that objects keep from frame to frame, as plain values, so that a render can resume."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ Memory = dict[str, Any]
 
 
 class Remembers:
-    """A thing whose memory is kept in a few attributes.
+    """An object whose state is in a few attributes.
 
     `remembered`: their names; each holds None, a number, a text, an array, or a tuple of these.
-    `parts`: attributes that hold other things that remember, alone or in a list; None is left out.
-    A class that cannot say what it remembers sets `replayed`: it has to see all frames again.
+    `parts`: attributes that hold other such objects, alone or in a list; None is left out.
+    A class whose state cannot be stored sets `replayed`: it has to see all frames again.
     """
 
     remembered: ClassVar[tuple[str, ...]] = ()
@@ -20,12 +20,12 @@ class Remembers:
     replayed: ClassVar[bool] = False
 
     def memory(self) -> Memory:
-        """Return what it remembers; arrays are copied."""
+        """Return the state; arrays are copied."""
         values = {name: _copied(getattr(self, name)) for name in self.remembered}
         return values | {name: [p.memory() for p in self._in(name)] for name in self.parts}
 
     def recall(self, memory: Memory) -> None:
-        """Take over what `memory` returned."""
+        """Restore a state that `memory` returned."""
         for name in self.remembered:
             setattr(self, name, _copied(memory[name]))
         for name in self.parts:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 class Stopwatch:
-    """Adds up what is spent inside `with watch(stage):`, over all threads."""
+    """Adds up the seconds spent inside `with watch(stage):`, over all threads."""
 
     def __init__(self, *stages: str) -> None:
         self.seconds = dict.fromkeys(stages, 0.0)

@@ -1,4 +1,4 @@
-"""Which versions of what ncavideo stands on have been tried, and which of those here have not.
+"""Tested versions of the dependencies, and installed ones that were not tested.
 
 `tested_versions.json` holds the oldest and the newest version of Python and of each package that
 a render, a training and the tests were run with; `benchmarks/versions.py` writes it.
@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 DATA = Path(__file__).with_name("tested_versions.json")
-# What a library raises where another version of it lacks a name, or knows an argument differently.
+# Errors of a library whose version lacks a name, or has another signature.
 SIGNS = (ImportError, AttributeError, TypeError)
 
 
@@ -82,7 +82,7 @@ def installed(package: str) -> str | None:
 
 
 def untried() -> list[Untried]:
-    """Return what is here in a version outside of the range that was tried, too old ones first."""
+    """Return installed packages outside of the tested range, too old ones first."""
     found = []
     for package, tried in tested().items():
         version = installed(package)

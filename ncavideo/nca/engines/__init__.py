@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Kind:
-    """Where an engine is defined and what it runs on; imported only when it is asked for."""
+    """Where an engine is defined, and its devices; imported only when it is used."""
 
     module: str
     name: str
@@ -114,7 +114,7 @@ def _load(name: str) -> type[Engine]:
 
 
 def _wrong(make: type[Engine], ruleset: Network, edge: Edge, device: str) -> str:
-    """Return what is wrong with an engine's results; nothing if they are right."""
+    """Return a sentence on wrong results of an engine; empty if they are right."""
     from ncavideo.nca.engines import check
 
     probe = make(ruleset, check.HEIGHT, check.WIDTH, seed=check.SEED, edge=edge, device=device)

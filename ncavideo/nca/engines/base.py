@@ -1,4 +1,4 @@
-"""What every engine does: run steps on one grid."""
+"""The interface of all engines, which run steps on one grid."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from ncavideo.nca.network import Network
 from ncavideo.util.errors import UserError
 
 if TYPE_CHECKING:
+    from jaxtyping import Float32
+
     from ncavideo.nca.model import Edge
 
 
@@ -27,7 +29,7 @@ class Engine(ABC):
     """Runs one rule set on one grid of `height` x `width` cells.
 
     Starts from the seed state. The fire mask of step n is `fire_mask(seed, n, ...)`, so two
-    engines with one seed fire the same cells, and a restored snapshot goes on bit for bit.
+    engines with one seed fire the same cells, and a restored snapshot continues bit for bit.
     """
 
     can_be_a_part = False
@@ -43,21 +45,21 @@ class Engine(ABC):
     def place(self, row: int, column: int) -> None:
         """Make this grid a part of a larger one, whose cell (`row`, `column`) is its first.
 
-        Its cells fire as they would in the whole. What happens beyond its edges it does not know:
-        after n steps only cells that are n cells away from an edge are as in the whole. Raises
-        `ValueError` for an engine that cannot.
+        Its cells fire as they would in the whole. It does not see the cells beyond its edges: after
+        n steps only cells at least n cells from an edge are as in the whole. Raises `ValueError`
+        for an engine that cannot.
         """
         if not self.can_be_a_part:
             raise ValueError(f"{type(self).__name__} cannot run a part of a grid")
         self.origin = (row, column)
 
-    def step(self, inputs: np.ndarray, steps: int) -> None:
-        """Take `steps` steps under `inputs` `[I, H, W]` float32, ordered as the rule set's."""
+    def step(self, inputs: Float32[np.ndarray, "inputs h w"], steps: int) -> None:
+        """Take `steps` steps under `inputs`, ordered as the rule set's."""
         self._check(inputs, "inputs", len(self.ruleset.inputs))
         self._step(inputs, steps)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from `snapshot`. Raises `ValueError` for one of another grid."""
+        """Continue from `snapshot`. Raises `ValueError` for one of another grid."""
         self._check(snapshot.state, "state", self.ruleset.channels)
         self._restore(snapshot)
 
@@ -78,7 +80,7 @@ class Engine(ABC):
     def rgb(self) -> np.ndarray:
         """Return the visible channels as float32 `[H, W, 3]`, clipped to 0..1."""
 
-    def picture(self) -> np.ndarray:
+    def picture(self) -> Float32[np.ndarray, "h w 3"]:
         """Return `rgb()`. Raises `UserError` where the state has grown beyond all numbers."""
         rgb = self.rgb()
         if np.isnan(rgb.sum()):

@@ -17,7 +17,7 @@ from ncavideo.nca.network import Network
 if TYPE_CHECKING:
     from ncavideo.nca.model import Edge
 
-HEIGHT, WIDTH, STEPS, SEED = 5, 39, 3, 12  # small, and a multiple of nobody's tile
+HEIGHT, WIDTH, STEPS, SEED = 5, 39, 3, 12  # small, and no multiple of any engine's tile
 LARGEST = 1e30  # a rule set that blows up beyond this in a few steps leaves nothing to compare
 
 # For correlation: identity, Sobel x, Sobel y, Laplacian; the same as `model.filter_bank`.

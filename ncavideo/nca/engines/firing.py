@@ -1,4 +1,4 @@
-"""Which cells of a row fire, in machine code: what the fused step and the fused unroll share."""
+"""The cells of a row that fire, in machine code, for the fused step and the fused unroll."""
 
 from __future__ import annotations
 

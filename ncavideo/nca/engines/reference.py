@@ -21,7 +21,7 @@ def network(ruleset: Network, device: str = "cpu") -> NCA:
 
 
 class ReferenceEngine(Engine):
-    """Plain torch; defines what the other engines have to compute."""
+    """Plain torch: the definition that the other engines are tested against."""
 
     def __init__(
         self, ruleset: Network, height: int, width: int, *, seed: int, edge: Edge, device: str
