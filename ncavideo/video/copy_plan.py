@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import av
+import av.codec
 import av.error
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
@@ -89,25 +90,40 @@ class Trial:
         blank: Callable[[], av.VideoFrame],
     ) -> None:
         self._kind, self._options = kind, options
+        self.lost: list[str] = []
         self._packets: dict[int, list[_Sample]] = {}
         memory = _Memory()
         output = open_muxer(memory, kind, options)
-        # Its encoder works once: later trials take its parameters and its packets.
-        self._video = add_video(output)
+        video = add_video(output)
         output.metadata.update(names.clip)
-        self._video.metadata.update(names.picture)
+        video.metadata.update(names.picture)
         try:
-            packets = [*self._video.encode(blank()), *self._video.encode(None)]
-            self._samples = [_sample(packet, encoded=True) for packet in packets]
-            _write(output, self._video, self._samples)
+            packets = [*video.encode(blank()), *video.encode(None)]
+            _write(output, video, [_sample(packet, encoded=True) for packet in packets])
             output.close()
         except REFUSALS as error:
-            name = self._video.codec_context.codec.canonical_name
+            name = av.codec.Codec(video.codec_context.name, "w").canonical_name
             raise UserError(cannot_hold(kind, name)) from error
         finally:
             with contextlib.suppress(*REFUSALS):
                 output.close()
-        self.lost = lost_names(names, memory)
+        # Read back, for what is not in it, and for the other trials: an encoder works once.
+        self._video: Stream | None = None
+        self._samples: list[_Sample] = []
+        self._written: InputContainer | None = None
+        with contextlib.suppress(*REFUSALS, IndexError):
+            memory.seek(0)
+            self._written = open_input(memory)
+            self.lost += lost_names(names, self._written)
+            video = self._written.streams.video[0]
+            self._samples = [_sample(p, True) for p in self._written.demux(video) if p.size]
+            self._video = video
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        if self._written is not None:
+            self._written.close()
+            self._written = None
 
     def takes(
         self,
@@ -132,7 +148,7 @@ class Trial:
                 io_open=(lambda *_: memory) if tee else None,
             )
             samples: list[tuple[Stream, list[_Sample]]] = []
-            if not kind:
+            if not kind and self._video is not None:
                 video = made.add_stream_from_template(self._video, opaque=True)
                 video.time_base = self._video.time_base
                 samples.append((video, self._samples))
@@ -217,9 +233,16 @@ def plan_copies(
         trial = Trial(kind, plan.options, plan.names, add_video, blank)
         plan.notes.append(NO_TIMECODE)
     plan.notes += trial.lost
+    with contextlib.closing(trial):
+        _choose(plan, trial, source, kind)
+    return plan
+
+
+def _choose(plan: CopyPlan, trial: Trial, source: InputContainer, kind: str) -> None:
+    """Write into the plan which streams of a source the muxer takes."""
     streams = [stream for stream in source.streams if _is_candidate(stream)]
     if not streams:
-        return plan
+        return
     trial.read(source, streams)
     if kind in ATTACHES_COVERS:
         for stream in filter(_is_cover, streams):
@@ -232,7 +255,7 @@ def plan_copies(
     known = [stream for stream in streams if _is_known(stream)]
     if len(known) == len(streams) and trial.takes(streams):
         plan.streams = tuple(stream.index for stream in streams)
-        return plan
+        return
     taken: list[Stream] = []
     for stream in streams:
         if stream not in known:
@@ -247,7 +270,6 @@ def plan_copies(
         else:
             taken.append(stream)
     plan.streams = tuple(stream.index for stream in taken)
-    return plan
 
 
 class _Memory(io.BytesIO):
