@@ -24,7 +24,7 @@ from av.video.stream import VideoStream
 
 from ncavideo.util.errors import UserError
 from ncavideo.video.codecs import cannot_hold
-from ncavideo.video.muxing import BEYOND_TABLE, add_copy, open_muxer
+from ncavideo.video.muxing import BEYOND_TABLE, add_copy, known_duration, open_muxer
 from ncavideo.video.names import NO_TIMECODE, TIMECODE, Names, lost_names
 from ncavideo.video.pyav import DEFAULT_TIME_BASE, open_input, time_base
 
@@ -187,7 +187,7 @@ class Trial:
     def read(self, source: InputContainer, streams: Iterable[Stream]) -> None:
         """Keep the first packets of a source's streams; they are near its beginning, or missing."""
         wanted = {stream.index: stream.type for stream in streams if stream.type != "attachment"}
-        waited_for = {index for index, kind in wanted.items() if kind == "audio"}
+        waited_for = set(wanted)
         read = count = 0
         with contextlib.suppress(*REFUSALS):
             for packet in source.demux():
@@ -195,11 +195,13 @@ class Trial:
                 kept = self._packets.setdefault(packet.stream_index, [])
                 if packet.size and packet.stream_index in wanted and len(kept) < FIRST_PACKETS:
                     kept.append(_sample(packet))
-                if len(kept) >= FIRST_PACKETS:
+                # Of subtitles, one: they are far between.
+                enough = FIRST_PACKETS if wanted.get(packet.stream_index) == "audio" else 1
+                if len(kept) >= enough:
                     waited_for.discard(packet.stream_index)
                 if not waited_for or read > MOST_BYTES or count > MOST_PACKETS:
                     break
-        # Sound that begins later, where the file says when.
+        # Streams that begin later, where the file says when.
         for index in waited_for:
             stream = source.streams[index]
             if not self.has_packets(stream) and stream.start_time:
@@ -335,7 +337,7 @@ def _sample(packet: Packet[Any], encoded: bool = False) -> _Sample:
     ticks = time_base(packet) or DEFAULT_TIME_BASE
     pts = packet.pts if packet.pts is not None else packet.dts or 0
     dts = pts if encoded or packet.dts is None else packet.dts
-    return _Sample(packet, pts, dts, max(packet.duration or 0, 1), ticks)
+    return _Sample(packet, pts, dts, max(known_duration(packet), 1), ticks)
 
 
 def _write(output: OutputContainer, stream: Stream, samples: Sequence[_Sample]) -> None:

@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from ncavideo.video.copy_plan import CopyPlan
-from ncavideo.video.muxing import add_copy
+from ncavideo.video.muxing import add_copy, known_duration
 from ncavideo.video.pyav import DEFAULT_TIME_BASE, time_base
 from ncavideo.video.reader import open_clip
 
@@ -137,6 +137,7 @@ class Passthrough:
                 ticks = round(self._shift / (time_base(packet) or DEFAULT_TIME_BASE))
                 packet.pts = None if packet.pts is None else packet.pts - ticks
                 packet.dts = None if packet.dts is None else packet.dts - ticks
+            packet.duration = known_duration(packet)
             packet.stream = self._streams[packet.stream.index]
             self._output.mux_one(packet)
 
