@@ -198,7 +198,7 @@ def render(
         with watch("encode"):
             writer.close()
         report.stages = watch.seconds
-        report.notes, report.loss = [*writer.notes, *painter.notes()], reader.loss
+        report.notes, report.loss = [*reader.notes, *writer.notes, *painter.notes()], reader.loss
     report.seconds = time.perf_counter() - started
     event("render.done", **asdict(report))
     return report

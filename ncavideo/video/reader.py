@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from ncavideo.util.errors import UserError
 from ncavideo.video.colour import RESAMPLING, Colour, colour_of, is_rgb
 from ncavideo.video.frames import TimedFrames
+from ncavideo.video.orientation import Orientation, orientation_of
 from ncavideo.video.pyav import open_input, positive
 
 # A clip that ends this much before its header says is a damaged one; less is rounding.
@@ -30,10 +31,9 @@ SHORT_FRAMES, SHORT_SECONDS = 2.5, 0.1
 class ClipInfo:
     """What a clip is.
 
-    `width`, `height`: as displayed, after rotation, in stored pixels (`sample_aspect_ratio` is a
-    pixel's width over its height); `frames`, `duration` (seconds): estimates, after trimming;
-    `rotation`: degrees counter-clockwise that the frames have been turned by; `bit_depth`: 8 or
-    what is above.
+    `width`, `height`: as displayed, after `orientation`, in stored pixels (`sample_aspect_ratio` is
+    a pixel's width over its height); `frames`, `duration` (seconds): estimates, after trimming;
+    `orientation`: how the frames have been turned and mirrored; `bit_depth`: 8 or what is above.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class ClipInfo:
     average_rate: Fraction | None
     frames: int | None
     duration: float | None
-    rotation: int
+    orientation: Orientation
     bit_depth: int
     colour: Colour
 
@@ -77,8 +77,8 @@ class VideoReader:
     Times are seconds on the clip's own timeline, which begins at 0 (see `ncavideo.video.clock`).
     `start` and `duration` in seconds cut a part out: the frames shown from `start` on. `origin`:
     the file's time that is 0 on the timeline; `first_time`: that of the first frame to come. A
-    damaged clip yields what can be decoded and then tells its `loss`. Raises `UserError` when there
-    is nothing to decode.
+    damaged clip yields what can be decoded and then tells its `loss`. `notes`: sentences on what is
+    not read. Raises `UserError` when there is nothing to decode.
     """
 
     def __init__(
@@ -88,6 +88,7 @@ class VideoReader:
         self._container = open_clip(path)
         try:
             self._stream = main_video(self._container, path)
+            self.notes = _others(video_streams(self._container), self._stream)
             self._stream.thread_type = "AUTO"
             self._frames_out = 0
             # One for all frames: it keeps its tables and threads from frame to frame.
@@ -175,7 +176,7 @@ class VideoReader:
 
     def _to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
         info = self.info
-        turned = info.rotation % 180 != 0
+        turned = info.orientation.transposed
         width, height = (info.height, info.width) if turned else (info.width, info.height)
         deep = info.bit_depth > 8
         colour = info.colour
@@ -191,9 +192,7 @@ class VideoReader:
             interpolation=RESAMPLING,
         )
         rgb: np.ndarray = converted.to_ndarray()
-        if info.rotation:
-            rgb = np.ascontiguousarray(np.rot90(rgb, info.rotation // 90))
-        return rgb
+        return info.orientation.apply(rgb)
 
     def _stream_end(self) -> float | None:
         """Return the time at which the file says the video ends, if it says so reliably."""
@@ -220,10 +219,10 @@ class VideoReader:
 
     def _describe(self, frame: av.VideoFrame) -> ClipInfo:
         stream = self._stream
-        rotation = round(frame.rotation / 90) * 90 % 360
+        orientation = orientation_of(frame)
         width, height = frame.width, frame.height
         ratio = positive(stream.sample_aspect_ratio) or Fraction(1)
-        if rotation % 180:
+        if orientation.transposed:
             width, height, ratio = height, width, 1 / ratio
         rate = self._rate
         end = self._expected
@@ -241,7 +240,7 @@ class VideoReader:
             rate,
             frames,
             seconds,
-            rotation,
+            orientation,
             max(component.bits for component in frame.format.components),
             colour_of(frame),
         )
@@ -270,16 +269,31 @@ def open_clip(path: Path) -> InputContainer:
         ) from error
 
 
+def video_streams(container: InputContainer) -> list[VideoStream]:
+    """Return the video streams that are not cover pictures."""
+    streams = container.streams.video
+    return [s for s in streams if not s.disposition & Disposition.attached_pic]
+
+
 def main_video(container: InputContainer, path: Path) -> VideoStream:
-    """Return the video stream to render: the first that is not a cover picture."""
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            if stream.codec_context is None:
-                raise UserError(f"{path} holds video in a codec that cannot be decoded here")
-            return stream
+    """Return the video stream to render: the default one of those that are not cover pictures."""
+    streams = video_streams(container)
+    for stream in sorted(streams, key=lambda s: not s.disposition & Disposition.default):
+        if stream.codec_context is None:
+            raise UserError(f"{path} holds video in a codec that cannot be decoded here")
+        return stream
     if container.streams.audio:
         raise UserError(f"{path} has sound but no video stream")
     raise UserError(f"{path} has no video stream")
+
+
+def _others(streams: list[VideoStream], rendered: VideoStream) -> list[str]:
+    """Return a note on the video streams that are not rendered, if there are any."""
+    if len(streams) < 2:
+        return []
+    number = streams.index(rendered) + 1
+    which = "the first" if number == 1 else f"number {number}, the default one,"
+    return [f"the clip has {len(streams)} video streams: {which} is rendered, and no other"]
 
 
 def _reason(error: BaseException) -> str:
