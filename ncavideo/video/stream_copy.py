@@ -12,6 +12,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from ncavideo.video.copy_clock import copied_packets
+from ncavideo.video.cut import cut_chapters, cut_packets, time_of
 from ncavideo.video.frames import move
 from ncavideo.video.pyav import DEFAULT_TIME_BASE, time_base
 from ncavideo.video.reader import main_video, open_clip
@@ -88,8 +89,8 @@ class Passthrough:
         for key, value in self._container.metadata.items():
             if key.lower() not in OWN_METADATA:
                 self._output.metadata[key] = value
-        chapters = self._container.chapters()
-        if chapters and self._trim is None and not self._shift:
+        chapters = cut_chapters(self._container.chapters(), self._origin, self._shift, self._trim)
+        if chapters:
             self._output.set_chapters(chapters)
 
     def _read(self) -> Iterator[Packet[Any]]:
@@ -99,19 +100,10 @@ class Passthrough:
             return
         begin, end = self._trim or (None, None)
         picture = main_video(self._container, self._source)
-        for packet in copied_packets(self._container, picture, wanted, self._origin, begin):
-            time = float(self._time(packet))
-            if begin is not None and time < begin - 5e-4:
-                continue
-            if end is not None and time >= end - 5e-4:
-                continue
+        packets = copied_packets(self._container, picture, wanted, self._origin, begin)
+        for packet in cut_packets(packets, begin, end):
             move(packet, -self._shift)
             yield packet
-
-    @staticmethod
-    def _time(packet: Packet[Any]) -> Fraction:
-        stamp = packet.dts if packet.dts is not None else packet.pts
-        return (stamp or 0) * (time_base(packet) or DEFAULT_TIME_BASE)
 
     def copy_until(self, time: Fraction | None) -> None:
         """Copy all packets that belong before `time`, in output seconds; None for the rest."""
@@ -121,7 +113,7 @@ class Passthrough:
             packet = self._next
             if packet is None:
                 return
-            if time is not None and self._time(packet) > time:
+            if time is not None and time_of(packet) > time:
                 return
             self._next = None
             packet.stream = self._streams[packet.stream.index]
