@@ -157,7 +157,6 @@ def render(
         timeline = shots(
             _decoded(reader, watch),
             info,
-            reader.origin,
             before=options.before,
             after=options.after,
         )
@@ -200,7 +199,7 @@ def render(
         with watch("encode"):
             writer.close()
         report.stages = watch.seconds
-        report.notes, report.loss = [*writer.notes, *painter.notes()], reader.loss
+        report.notes, report.loss = [*reader.notes, *writer.notes, *painter.notes()], reader.loss
     report.seconds = time.perf_counter() - started
     event("render.done", **asdict(report))
     return report
