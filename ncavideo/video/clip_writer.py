@@ -21,6 +21,7 @@ from ncavideo.util.errors import OutputError, RefusedError, UserError
 from ncavideo.video.codecs import CONTAINERS
 from ncavideo.video.copy_plan import CopyPlan, plan_copies
 from ncavideo.video.encoder import Encoder
+from ncavideo.video.gif_rate import GifRate
 from ncavideo.video.muxing import open_muxer
 from ncavideo.video.names import names_of
 from ncavideo.video.packets import PacketFile, read_packets
@@ -70,6 +71,7 @@ class ClipWriter(Writer):
         self._durations: dict[int, int] = {}
         trim = source.trim
         self._shift = round((source.begin + lead) / source.info.time_base)
+        later = source.begin + lead
         if lead > 0:
             trim = source.begin + lead, trim[1] if trim else None
         self._kind, self._begin = container, source.first_time
@@ -77,6 +79,7 @@ class ClipWriter(Writer):
         self._container: OutputContainer | None = None
         self._passthrough: Passthrough | None = None
         self._segment: Segment | None = None
+        self._gif = GifRate(source.info.time_base) if container == "gif" else None
         self._encoded = 0  # frames given to the encoder at work: a segment's or the clip's
         self._last_dts: int | None = None
         # No dates and no version strings: the same input gives the same file.
@@ -181,6 +184,12 @@ class ClipWriter(Writer):
 
     def write(self, rgb: np.ndarray, pts: int, duration: int | None = None) -> None:
         """Encode a frame."""
+        if self._gif is None:
+            self._write(rgb, pts, duration)
+        elif (ready := self._gif.take(rgb, pts, duration)) is not None:
+            self._write(*ready)
+
+    def _write(self, rgb: np.ndarray, pts: int, duration: int | None) -> None:
         frame = self._encoder.convert(rgb)
         frame.pts, frame.time_base = pts - self._shift, self._info.time_base
         if duration:
@@ -258,6 +267,7 @@ class ClipWriter(Writer):
             elif self._container is None:
                 return
             else:
+                self._write_rest()
                 self._encode(None)
             assert self._container is not None
             if self._passthrough is not None:
@@ -274,6 +284,14 @@ class ClipWriter(Writer):
             self._let_go_of_work()
         finally:
             self.abort()
+
+    def _write_rest(self) -> None:
+        if self._gif is None:
+            return
+        if (last := self._gif.rest()) is not None:
+            self._write(*last)
+        if note := self._gif.note():
+            self.notes.append(note)
 
     def _let_go_of_work(self) -> None:
         if self.work is not None:

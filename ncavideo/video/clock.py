@@ -71,10 +71,9 @@ class PictureClock:
         time = decoded if decoded is not None else shown
         length = length or self._step
         if time is None or (decoded is None and self.latest is not None):
-            offset = self.offsets[self._now]
-            if self.latest is not None:
-                self.end = max(self.end, (self.end if shown is None else shown + offset) + length)
-            return offset
+            if time is None and self.latest is not None:
+                self.end += length
+            return self.offsets[self._now]
         first = time if shown is None else shown
         if self.latest is None:
             self.begins[0] = self.end = first

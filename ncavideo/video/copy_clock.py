@@ -16,6 +16,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from ncavideo.video.clock import PictureClock, Place, SoundClock, nearest_offset
+from ncavideo.video.cut import LONGEST_SUBTITLE, time_of
 from ncavideo.video.frames import move, place_picture
 from ncavideo.video.pyav import DEFAULT_TIME_BASE, clock_may_jump, frame_rate, time_base
 
@@ -37,6 +38,8 @@ def copied_packets(
     """
     if not clock_may_jump(container):
         # One clock, and no need to read the picture.
+        if begin and any(stream.type == "subtitle" for stream in streams):
+            begin = max(begin - LONGEST_SUBTITLE, 0.0)
         if begin:
             with contextlib.suppress(av.error.FFmpegError, OSError):
                 container.seek(int((float(origin) + begin) * av.time_base), backward=True)
@@ -88,12 +91,12 @@ class _Placed:
                         yield from self._go_on(stream)
                 continue
             if packet.stream.type == "audio":
-                self._clock.hear(_time(packet))
+                self._clock.hear(time_of(packet))
             if index in self._sounds:
                 self._waiting[index].append(packet)
                 yield from self._go_on(index)
             elif index in self._wanted:
-                move(packet, nearest_offset(self._clock, _time(packet)))
+                move(packet, nearest_offset(self._clock, time_of(packet)))
                 yield packet
         for stream in self._waiting:
             yield from self._go_on(stream, last=True)
@@ -105,15 +108,10 @@ class _Placed:
             packet = waiting[0]
             wait = not last and len(waiting) < MOST_WAITING
             length = (packet.duration or 0) * (time_base(packet) or DEFAULT_TIME_BASE)
-            found = self._sounds[index].place(_time(packet), length, wait=wait)
+            found = self._sounds[index].place(time_of(packet), length, wait=wait)
             if found is Place.WAIT:
                 return
             waiting.popleft()
             if isinstance(found, Fraction):
                 move(packet, found)
                 yield packet
-
-
-def _time(packet: Packet[Any]) -> Fraction:
-    stamp = packet.dts if packet.dts is not None else packet.pts
-    return (stamp or 0) * (time_base(packet) or DEFAULT_TIME_BASE)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import av
+import av.codec
 import av.error
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
@@ -23,7 +24,7 @@ from av.video.stream import VideoStream
 
 from ncavideo.util.errors import UserError
 from ncavideo.video.codecs import cannot_hold
-from ncavideo.video.muxing import BEYOND_TABLE, add_copy, open_muxer
+from ncavideo.video.muxing import BEYOND_TABLE, add_copy, known_duration, open_muxer
 from ncavideo.video.names import NO_TIMECODE, TIMECODE, Names, lost_names
 from ncavideo.video.pyav import DEFAULT_TIME_BASE, open_input, time_base
 
@@ -89,25 +90,40 @@ class Trial:
         blank: Callable[[], av.VideoFrame],
     ) -> None:
         self._kind, self._options = kind, options
+        self.lost: list[str] = []
         self._packets: dict[int, list[_Sample]] = {}
         memory = _Memory()
         output = open_muxer(memory, kind, options)
-        # Its encoder works once: later trials take its parameters and its packets.
-        self._video = add_video(output)
+        video = add_video(output)
         output.metadata.update(names.clip)
-        self._video.metadata.update(names.picture)
+        video.metadata.update(names.picture)
         try:
-            packets = [*self._video.encode(blank()), *self._video.encode(None)]
-            self._samples = [_sample(packet, encoded=True) for packet in packets]
-            _write(output, self._video, self._samples)
+            packets = [*video.encode(blank()), *video.encode(None)]
+            _write(output, video, [_sample(packet, encoded=True) for packet in packets])
             output.close()
         except REFUSALS as error:
-            name = self._video.codec_context.codec.canonical_name
+            name = av.codec.Codec(video.codec_context.name, "w").canonical_name
             raise UserError(cannot_hold(kind, name)) from error
         finally:
             with contextlib.suppress(*REFUSALS):
                 output.close()
-        self.lost = lost_names(names, memory)
+        # Read back, for what is not in it, and for the other trials: an encoder works once.
+        self._video: Stream | None = None
+        self._samples: list[_Sample] = []
+        self._written: InputContainer | None = None
+        with contextlib.suppress(*REFUSALS, IndexError):
+            memory.seek(0)
+            self._written = open_input(memory)
+            self.lost += lost_names(names, self._written)
+            video = self._written.streams.video[0]
+            self._samples = [_sample(p, True) for p in self._written.demux(video) if p.size]
+            self._video = video
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        if self._written is not None:
+            self._written.close()
+            self._written = None
 
     def takes(
         self,
@@ -132,7 +148,7 @@ class Trial:
                 io_open=(lambda *_: memory) if tee else None,
             )
             samples: list[tuple[Stream, list[_Sample]]] = []
-            if not kind:
+            if not kind and self._video is not None:
                 video = made.add_stream_from_template(self._video, opaque=True)
                 video.time_base = self._video.time_base
                 samples.append((video, self._samples))
@@ -171,7 +187,7 @@ class Trial:
     def read(self, source: InputContainer, streams: Iterable[Stream]) -> None:
         """Keep the first packets of a source's streams; they are near its beginning, or missing."""
         wanted = {stream.index: stream.type for stream in streams if stream.type != "attachment"}
-        waited_for = {index for index, kind in wanted.items() if kind == "audio"}
+        waited_for = set(wanted)
         read = count = 0
         with contextlib.suppress(*REFUSALS):
             for packet in source.demux():
@@ -179,11 +195,13 @@ class Trial:
                 kept = self._packets.setdefault(packet.stream_index, [])
                 if packet.size and packet.stream_index in wanted and len(kept) < FIRST_PACKETS:
                     kept.append(_sample(packet))
-                if len(kept) >= FIRST_PACKETS:
+                # Of subtitles, one: they are far between.
+                enough = FIRST_PACKETS if wanted.get(packet.stream_index) == "audio" else 1
+                if len(kept) >= enough:
                     waited_for.discard(packet.stream_index)
                 if not waited_for or read > MOST_BYTES or count > MOST_PACKETS:
                     break
-        # Sound that begins later, where the file says when.
+        # Streams that begin later, where the file says when.
         for index in waited_for:
             stream = source.streams[index]
             if not self.has_packets(stream) and stream.start_time:
@@ -217,9 +235,16 @@ def plan_copies(
         trial = Trial(kind, plan.options, plan.names, add_video, blank)
         plan.notes.append(NO_TIMECODE)
     plan.notes += trial.lost
+    with contextlib.closing(trial):
+        _choose(plan, trial, source, kind)
+    return plan
+
+
+def _choose(plan: CopyPlan, trial: Trial, source: InputContainer, kind: str) -> None:
+    """Write into the plan which streams of a source the muxer takes."""
     streams = [stream for stream in source.streams if _is_candidate(stream)]
     if not streams:
-        return plan
+        return
     trial.read(source, streams)
     if kind in ATTACHES_COVERS:
         for stream in filter(_is_cover, streams):
@@ -232,7 +257,7 @@ def plan_copies(
     known = [stream for stream in streams if _is_known(stream)]
     if len(known) == len(streams) and trial.takes(streams):
         plan.streams = tuple(stream.index for stream in streams)
-        return plan
+        return
     taken: list[Stream] = []
     for stream in streams:
         if stream not in known:
@@ -247,7 +272,6 @@ def plan_copies(
         else:
             taken.append(stream)
     plan.streams = tuple(stream.index for stream in taken)
-    return plan
 
 
 class _Memory(io.BytesIO):
@@ -313,7 +337,7 @@ def _sample(packet: Packet[Any], encoded: bool = False) -> _Sample:
     ticks = time_base(packet) or DEFAULT_TIME_BASE
     pts = packet.pts if packet.pts is not None else packet.dts or 0
     dts = pts if encoded or packet.dts is None else packet.dts
-    return _Sample(packet, pts, dts, max(packet.duration or 0, 1), ticks)
+    return _Sample(packet, pts, dts, max(known_duration(packet), 1), ticks)
 
 
 def _write(output: OutputContainer, stream: Stream, samples: Sequence[_Sample]) -> None:

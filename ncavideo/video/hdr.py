@@ -55,13 +55,13 @@ class Hdr:
 
 def hdr_of(frame: av.VideoFrame) -> Hdr:
     """Return the HDR metadata that a frame was decoded with."""
-    every: Any = frame.side_data  # a mapping whose iteration yields the data
     try:
-        found = {data.type.name: data for data in every}
+        # By names: what iterating this mapping yields differs between PyAV 18 and 19.
+        found: Any = frame.side_data
+        display = found.get("MASTERING_DISPLAY_METADATA")
+        light = found.get("CONTENT_LIGHT_LEVEL")
     except ValueError:  # a kind of data that is newer than PyAV
         return Hdr()
-    display = found.get("MASTERING_DISPLAY_METADATA")
-    light = found.get("CONTENT_LIGHT_LEVEL")
     return Hdr(
         None if display is None else _display(bytes(display)),
         None if light is None else _light(bytes(light)),

@@ -9,6 +9,7 @@ from typing import Any
 from av.audio.stream import AudioStream
 from av.codec.context import Flags
 from av.container import OutputContainer
+from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
@@ -19,6 +20,7 @@ from ncavideo.video.pyav import open_output
 # tee muxer has no table, and writes with the muxer that its file name begins with.
 TEE = "tee"
 BEYOND_TABLE = ("matroska",)
+LONGEST = (1 << 31) - 1  # ticks: the longest packet that MP4's muxer takes
 
 
 def open_muxer(
@@ -63,6 +65,15 @@ def add_copy(output: OutputContainer, stream: Stream) -> Stream:
     if isinstance(copy, AudioStream):
         _give_layout(copy)
     return copy
+
+
+def known_duration(packet: Packet[Any]) -> int:
+    """Return a packet's duration, 0 for one that is not known.
+
+    VobSub in Matroska lasts 4294967295 ms where it lasts until the next; MP4's muxer refuses that.
+    """
+    duration = packet.duration or 0
+    return duration if 0 < duration < LONGEST else 0
 
 
 def _give_layout(sound: AudioStream) -> None:

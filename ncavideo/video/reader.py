@@ -22,6 +22,7 @@ from ncavideo.video.colour import RESAMPLING, Colour, colour_of, is_rgb
 from ncavideo.video.deinterlace import DEINTERLACE
 from ncavideo.video.frames import TimedFrames
 from ncavideo.video.hdr import Hdr, hdr_of
+from ncavideo.video.orientation import Orientation, orientation_of
 from ncavideo.video.picture_clip import moving_first, open_pictures
 from ncavideo.video.pyav import open_input, positive
 
@@ -33,10 +34,10 @@ SHORT_FRAMES, SHORT_SECONDS = 2.5, 0.1
 class ClipInfo:
     """What a clip is.
 
-    `width`, `height`: as displayed, after rotation, in stored pixels (`sample_aspect_ratio` is a
-    pixel's width over its height); `frames`, `duration` (seconds): estimates, after trimming;
-    `rotation`: degrees counter-clockwise that the frames have been turned by; `bit_depth`: 8 or
-    what is above; `hdr`: that of its first frame.
+    `width`, `height`: as displayed, after `orientation`, in stored pixels (`sample_aspect_ratio` is
+    a pixel's width over its height); `frames`, `duration` (seconds): estimates, after trimming;
+    `orientation`: how the frames have been turned and mirrored; `bit_depth`: 8 or what is above;
+    `hdr`: that of its first frame.
     """
 
     path: Path
@@ -47,7 +48,7 @@ class ClipInfo:
     average_rate: Fraction | None
     frames: int | None
     duration: float | None
-    rotation: int
+    orientation: Orientation
     bit_depth: int
     colour: Colour
     hdr: Hdr = field(default_factory=Hdr)
@@ -97,6 +98,7 @@ class VideoReader:
         self._container = open_clip(path)
         try:
             self._stream = main_video(self._container, path)
+            self._not_read = _others(video_streams(self._container), self._stream)
             self._stream.thread_type = "AUTO"
             self._frames_out = 0
             # One for all frames: it keeps its tables and threads from frame to frame.
@@ -151,8 +153,8 @@ class VideoReader:
 
     @property
     def notes(self) -> list[str]:
-        """What was done to the frames that came so far, in sentences for the user."""
-        return self._frames.notes
+        """What is not read, and what was done to the frames so far, in sentences for the user."""
+        return [*self._not_read, *self._frames.notes]
 
     def __enter__(self) -> VideoReader:
         return self
@@ -189,7 +191,7 @@ class VideoReader:
 
     def _to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
         info = self.info
-        turned = info.rotation % 180 != 0
+        turned = info.orientation.transposed
         width, height = (info.height, info.width) if turned else (info.width, info.height)
         deep = info.bit_depth > 8
         colour = info.colour
@@ -205,9 +207,7 @@ class VideoReader:
             interpolation=RESAMPLING,
         )
         rgb: np.ndarray = converted.to_ndarray()
-        if info.rotation:
-            rgb = np.ascontiguousarray(np.rot90(rgb, info.rotation // 90))
-        return rgb
+        return info.orientation.apply(rgb)
 
     def _stream_end(self) -> float | None:
         """Return the time at which the file says the video ends, if it says so reliably."""
@@ -234,10 +234,10 @@ class VideoReader:
 
     def _describe(self, frame: av.VideoFrame) -> ClipInfo:
         stream = self._stream
-        rotation = round(frame.rotation / 90) * 90 % 360
+        orientation = orientation_of(frame)
         width, height = frame.width, frame.height
         ratio = positive(stream.sample_aspect_ratio) or Fraction(1)
-        if rotation % 180:
+        if orientation.transposed:
             width, height, ratio = height, width, 1 / ratio
         rate = self._rate
         end = self._expected
@@ -255,7 +255,7 @@ class VideoReader:
             rate,
             frames,
             seconds,
-            rotation,
+            orientation,
             max(component.bits for component in frame.format.components),
             colour_of(frame),
             hdr_of(frame),
@@ -288,16 +288,30 @@ def open_clip(path: Path) -> InputContainer:
         ) from error
 
 
+def video_streams(container: InputContainer) -> list[VideoStream]:
+    """Return the video streams that are not cover pictures."""
+    return [s for s in moving_first(container) if not s.disposition & Disposition.attached_pic]
+
+
 def main_video(container: InputContainer, path: Path) -> VideoStream:
-    """Return the video stream to render: the first that is not a cover picture."""
-    for stream in moving_first(container):
-        if not stream.disposition & Disposition.attached_pic:
-            if stream.codec_context is None:
-                raise UserError(f"{path} holds video in a codec that cannot be decoded here")
-            return stream
+    """Return the video stream to render: the default one of those that are not cover pictures."""
+    streams = video_streams(container)
+    for stream in sorted(streams, key=lambda s: not s.disposition & Disposition.default):
+        if stream.codec_context is None:
+            raise UserError(f"{path} holds video in a codec that cannot be decoded here")
+        return stream
     if container.streams.audio:
         raise UserError(f"{path} has sound but no video stream")
     raise UserError(f"{path} has no video stream")
+
+
+def _others(streams: list[VideoStream], rendered: VideoStream) -> list[str]:
+    """Return a note on the video streams that are not rendered, if there are any."""
+    if len(streams) < 2:
+        return []
+    number = streams.index(rendered) + 1
+    which = "the first" if number == 1 else f"number {number}, the default one,"
+    return [f"the clip has {len(streams)} video streams: {which} is rendered, and no other"]
 
 
 def _reason(error: BaseException) -> str:

@@ -8,7 +8,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import av.error
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
@@ -16,8 +15,9 @@ from av.stream import Stream
 
 from ncavideo.video.copy_clock import copied_packets
 from ncavideo.video.copy_plan import CopyPlan
+from ncavideo.video.cut import cut_chapters, cut_packets, time_of
 from ncavideo.video.frames import move
-from ncavideo.video.muxing import add_copy
+from ncavideo.video.muxing import add_copy, known_duration
 from ncavideo.video.pyav import DEFAULT_TIME_BASE, time_base
 from ncavideo.video.reader import main_video, open_clip
 
@@ -31,7 +31,7 @@ class Passthrough:
     Reads the source a second time, so that nothing has to be kept in memory between a sound's
     place in the file and the video it belongs to. `trim`: the part to copy, in seconds on the
     clip's timeline, whose 0 is `origin` in the source; `shift` seconds of it are subtracted from
-    all timestamps; `plan`: which streams.
+    all timestamps. `plan`: which streams.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Passthrough:
         self._container: InputContainer | None = open_clip(source)
         self._source, self._output = source, output
         self._names = plan.names
+        self._last: dict[int, int] = {}
         self._streams: dict[int, Stream] = {}
         for stream in self._container.streams:
             if stream.index in plan.streams:
@@ -98,8 +99,8 @@ class Passthrough:
     def _copy_names(self) -> None:
         assert self._container is not None
         self._output.metadata.update(self._names.clip)
-        chapters = self._container.chapters()
-        if chapters and self._trim is None and not self._shift:
+        chapters = cut_chapters(self._container.chapters(), self._origin, self._shift, self._trim)
+        if chapters:
             self._output.set_chapters(chapters)
 
     def _read(self) -> Iterator[Packet[Any]]:
@@ -109,19 +110,10 @@ class Passthrough:
             return
         begin, end = self._trim or (None, None)
         picture = main_video(self._container, self._source)
-        for packet in copied_packets(self._container, picture, wanted, self._origin, begin):
-            time = float(self._time(packet))
-            if begin is not None and time < begin - 5e-4:
-                continue
-            if end is not None and time >= end - 5e-4:
-                continue
+        packets = copied_packets(self._container, picture, wanted, self._origin, begin)
+        for packet in cut_packets(packets, begin, end):
             move(packet, -self._shift)
             yield packet
-
-    @staticmethod
-    def _time(packet: Packet[Any]) -> Fraction:
-        stamp = packet.dts if packet.dts is not None else packet.pts
-        return (stamp or 0) * (time_base(packet) or DEFAULT_TIME_BASE)
 
     def copy_until(self, time: Fraction | None) -> None:
         """Copy all packets that belong before `time`, in output seconds; None for the rest."""
@@ -131,11 +123,25 @@ class Passthrough:
             packet = self._next
             if packet is None:
                 return
-            if time is not None and self._time(packet) > time:
+            if time is not None and time_of(packet) > time:
                 return
             self._next = None
+            packet.duration = known_duration(packet)
+            self._rise(packet)
             packet.stream = self._streams[packet.stream.index]
             self._output.mux_one(packet)
+
+    def _rise(self, packet: Packet[Any]) -> None:
+        """Let no packet be decoded before the one that came before it: see DVB's subtitles."""
+        index, stamp = packet.stream.index, packet.dts if packet.dts is not None else packet.pts
+        last = self._last.get(index)
+        if stamp is None or packet.stream.type == "audio":
+            return
+        if last is not None and stamp <= last:
+            late = last + 1 - stamp
+            packet.dts, packet.pts = stamp + late, (packet.pts or stamp) + late
+            stamp += late
+        self._last[index] = stamp
 
     def close(self) -> None:
         """Close the source."""

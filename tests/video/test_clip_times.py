@@ -100,7 +100,7 @@ CLIPS: dict[str, tuple[int, Fraction, float | None]] = {
     "sound-later.mp4": (25, Fraction(25), 0.2 - 0.023),
     "raw.h264": (30, Fraction(30000, 1001), None),
     "raw.m2v": (30, Fraction(30000, 1001), None),
-    "camera.dv": (5, Fraction(30000, 1001), 0.0),
+    "camera.dv": (6, Fraction(30000, 1001), 0.0),
     "b.avi": (25, Fraction(25), None),
     "b264.avi": (25, Fraction(25), None),
     "packed.avi": (25, Fraction(25), None),
