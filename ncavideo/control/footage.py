@@ -70,7 +70,7 @@ class Footage:
         self._offset = 0.0
         if NUMBER.search(path.name):
             self._open: Callable[[], Timed] = self._numbered
-        elif path.is_file() and open_animation(path) is not None:
+        elif open_animation(path) is not None:
             self._open = self._animated
         elif path.suffix.lower() in PICTURES:
             self.still = True
