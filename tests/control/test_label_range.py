@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from ncavideo.control.footage import LABELS, Footage
+from ncavideo.video.reader import VideoReader
+from tests.material import turn
 
 SIZE = (48, 64)
 
@@ -52,3 +54,15 @@ def test_labels_of_video_range_are_brought_back(codec: tuple[str, ...], tmp_path
     off = np.abs(read(clip) - numbers)
     assert off[:, 4:12].max() <= (3 if codec[0] == "mpeg4" else 1)
     assert off[:, 52:60].max() <= (3 if codec[0] == "mpeg4" else 1)
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_labels_of_a_turned_clip_are_upright(degrees: int, tmp_path: Path) -> None:
+    numbers = np.arange(SIZE[0] * SIZE[1]).reshape(SIZE) % 7
+    options = ("-c:v", "libx264", "-qp", "0", "-pix_fmt", "gray")
+    clip = write(tmp_path / "l.mp4", numbers, *options)
+    turn(clip, tmp_path / "turned.mp4", degrees)
+    with VideoReader(tmp_path / "turned.mp4") as reader:
+        turns = reader.info.rotation // 90
+    assert turns
+    np.testing.assert_array_equal(read(tmp_path / "turned.mp4"), np.rot90(numbers, turns))
