@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from ncavideo.util.errors import UserError
 from ncavideo.video.colour import RESAMPLING, Colour, colour_of, is_rgb
 from ncavideo.video.deinterlace import DEINTERLACE, Deinterlacer
-from ncavideo.video.picture_clip import moving_first, open_pictures
+from ncavideo.video.picture_clip import moving_streams, open_pictures
 from ncavideo.video.pyav import DEFAULT_TIME_BASE, frame_rate, open_input, positive, time_base
 
 # A clip that ends this much before its header says is a damaged one; less is rounding.
@@ -339,7 +339,7 @@ def open_clip(path: Path) -> InputContainer:
 
 def main_video(container: InputContainer, path: Path) -> VideoStream:
     """Return the video stream to render: the first that is not a cover picture."""
-    for stream in moving_first(container):
+    for stream in moving_streams(container):
         if not stream.disposition & Disposition.attached_pic:
             if stream.codec_context is None:
                 raise UserError(f"{path} holds video in a codec that cannot be decoded here")
