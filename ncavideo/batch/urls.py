@@ -19,6 +19,8 @@ from ncavideo.util.named import called
 class Url:
     """A file or folder at a URL; named like what `pathlib.Path` has where it does the same.
 
+    Not universal_pathlib's `UPath` (0.3.10): the text of an FTP URL loses its host and login there,
+    and jobs go to other processes as texts; a suffix on the web has its query.
     The first use raises `UserError` for a kind of URL that nothing installed here understands.
     """
 

@@ -14,6 +14,7 @@ import av.error
 import numpy as np
 from PIL import Image
 
+from ncavideo.control.label_range import are_stored, scaled_labels, stored_labels
 from ncavideo.util.animation import open_animation
 from ncavideo.util.errors import UserError
 from ncavideo.util.pixels import luminance
@@ -52,10 +53,7 @@ def _alpha_of_frame(frame: av.VideoFrame) -> np.ndarray:
 
 LUMINANCE = Part(lambda image, path: luminance(picture_rgb(image)), None)
 ALPHA = Part(_alpha_of_picture, _alpha_of_frame)
-LABELS = Part(
-    lambda image, path: picture_numbers(image),
-    lambda frame: frame.to_ndarray(format="gray").astype(np.int64),
-)
+LABELS = Part(lambda image, path: picture_numbers(image), scaled_labels)
 
 
 class Footage:
@@ -72,7 +70,7 @@ class Footage:
         self._offset = 0.0
         if NUMBER.search(path.name):
             self._open: Callable[[], Timed] = self._numbered
-        elif path.is_file() and open_animation(path) is not None:
+        elif open_animation(path) is not None:
             self._open = self._animated
         elif path.suffix.lower() in PICTURES:
             self.still = True
@@ -148,7 +146,8 @@ class Footage:
                     length = float((shown.duration or 0) * reader.info.time_base) or usual
                     yield shown.time - start, luminance(shown.rgb), length
             return
-        yield from self._planes(self._part.frame)
+        stored = self._part is LABELS and are_stored(self._path)
+        yield from self._planes(stored_labels if stored else self._part.frame)
 
     def _planes(self, extract: Callable[[av.VideoFrame], np.ndarray]) -> Timed:
         with closing(open_clip(self._path)) as container:

@@ -41,15 +41,16 @@ def open_animation(path: Path) -> Animation | None:
 
     Raises `UserError` for one that is damaged or too large.
     """
+    head = _head(path)
+    if not _may_move(head):
+        return None
     try:
-        with path.open("rb") as file:
-            head = file.read(HEAD)
-        if not _may_move(head):
-            return None
         check_file(path, "picture", MOST_BYTES)
         image = Image.open(io.BytesIO(path.read_bytes()), formats=KINDS)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None  # whoever opens it next says what is wrong
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        if head[:4] == b"RIFF":
+            raise UserError(f"the animation {path} is damaged, or too large") from error
+        return None  # FFmpeg may know it, or say what is wrong
     if getattr(image, "n_frames", 1) < 2:
         return None
     check_size(image, path, "animation")
@@ -63,6 +64,16 @@ def open_animation(path: Path) -> Animation | None:
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise UserError(f"the animation {path} is damaged: {error}") from error
     return Animation(image, first, seconds)
+
+
+def _head(path: Path) -> bytes:
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            return b""
+        with path.open("rb") as file:
+            return file.read(HEAD)
+    except OSError:
+        return b""
 
 
 def _may_move(head: bytes) -> bool:

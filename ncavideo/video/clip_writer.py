@@ -71,7 +71,6 @@ class ClipWriter(Writer):
         self._durations: dict[int, int] = {}
         trim = source.trim
         self._shift = round((source.begin + lead) / source.info.time_base)
-        later = source.begin + lead
         if lead > 0:
             trim = source.begin + lead, trim[1] if trim else None
         self._kind, self._begin = container, source.first_time

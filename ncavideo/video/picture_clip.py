@@ -35,11 +35,11 @@ def open_pictures(path: Path) -> InputContainer | None:
     return None
 
 
-def moving_first(container: InputContainer) -> list[VideoStream]:
-    """Return a container's video streams in order; an animated AVIF's still picture comes last."""
+def moving_streams(container: InputContainer) -> list[VideoStream]:
+    """Return a container's video streams, without the still picture of an animated AVIF."""
     streams = list(container.streams.video)
     if "avis" in container.metadata.get("compatible_brands", ""):
-        streams.sort(key=lambda stream: stream.frames < 2)
+        return [stream for stream in streams if stream.frames > 1] or streams
     return streams
 
 

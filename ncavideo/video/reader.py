@@ -23,7 +23,7 @@ from ncavideo.video.deinterlace import DEINTERLACE
 from ncavideo.video.frames import TimedFrames
 from ncavideo.video.hdr import Hdr, hdr_of
 from ncavideo.video.orientation import Orientation, orientation_of
-from ncavideo.video.picture_clip import moving_first, open_pictures
+from ncavideo.video.picture_clip import moving_streams, open_pictures
 from ncavideo.video.pyav import open_input, positive
 
 # A clip that ends this much before its header says is a damaged one; less is rounding.
@@ -290,7 +290,7 @@ def open_clip(path: Path) -> InputContainer:
 
 def video_streams(container: InputContainer) -> list[VideoStream]:
     """Return the video streams that are not cover pictures."""
-    return [s for s in moving_first(container) if not s.disposition & Disposition.attached_pic]
+    return [s for s in moving_streams(container) if not s.disposition & Disposition.attached_pic]
 
 
 def main_video(container: InputContainer, path: Path) -> VideoStream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -283,6 +284,14 @@ def test_a_damaged_animation_is_one_sentence(tmp_path: Path) -> None:
     pictures = [Image.fromarray(picture) for picture in noise(3)]
     path = animation(tmp_path / "a.webp", pictures, [40, 40, 40])
     path.write_bytes(path.read_bytes()[:-3000])
-    assert "a.webp" in said("render", path, "-o", tmp_path / "out.mp4", *QUICK)
+    line = said("render", path, "-o", tmp_path / "out.mp4", *QUICK)
+    assert "the animation" in line
+    assert "a.webp is damaged" in line
     with pytest.raises(UserError):
         VideoReader(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.webp")
+    line = said("render", tmp_path / "a.webp", "-o", tmp_path / "o.mp4", *QUICK)
+    assert "not a regular file" in line
