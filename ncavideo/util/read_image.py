@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,10 @@ MOST_BYTES = 1 << 30
 
 
 @contextmanager
-def open_picture(path: Path, what: str) -> Iterator[Image.Image]:
-    """Open a picture; `what` names its part in the error.
+def open_picture(
+    path: Path, what: str, most: Callable[[Image.Image], int] = lambda image: MOST_PIXELS
+) -> Iterator[Image.Image]:
+    """Open a picture; `what` names its part in the error, `most` says how many pixels it may have.
 
     Raises `UserError` if it cannot be opened, or read inside the `with` block.
     """
@@ -38,10 +40,10 @@ def open_picture(path: Path, what: str) -> Iterator[Image.Image]:
             image = Image.open(path)
         with image:
             # A small file may tell of any size, and some kinds decode what they tell.
-            if image.width * image.height > MOST_PIXELS:
+            if image.width * image.height > most(image):
                 raise UserError(
                     f"the {what} {path} is too large: {image.width}x{image.height}, where"
-                    f" {MOST_PIXELS // 10**6} million pixels are the most"
+                    f" {most(image) // 10**6} million pixels are the most"
                 )
             yield image
     except FileNotFoundError as error:
