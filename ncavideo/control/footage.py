@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ from ncavideo.control.label_range import are_stored, scaled_labels, stored_label
 from ncavideo.util.animation import open_animation
 from ncavideo.util.errors import UserError
 from ncavideo.util.pixels import luminance
-from ncavideo.util.read_image import open_picture, picture_alpha, picture_numbers, picture_rgb
+from ncavideo.util.read_image import picture_alpha, picture_numbers, picture_rgb
+from ncavideo.util.reduce_image import open_reduced
 from ncavideo.video.numbered import MOST_RATE, NUMBER, RATE, numbered_pictures
+from ncavideo.video.orientation import orientation_of
 from ncavideo.video.pyav import frame_rate, time_base
 from ncavideo.video.reader import VideoReader, main_video, open_clip
 
@@ -109,8 +111,11 @@ class Footage:
         """Close the file."""
         self._pictures.close()
 
+    def _opened(self, path: Path) -> AbstractContextManager[Image.Image]:
+        return open_reduced(path, self._what, numbers=self._part is LABELS)
+
     def _single(self) -> Timed:
-        with open_picture(self._path, self._what) as image:
+        with self._opened(self._path) as image:
             yield 0.0, self._part.picture(image, self._path), 0.0
 
     def _animated(self) -> Timed:
@@ -133,7 +138,7 @@ class Footage:
         if not pictures:
             raise UserError(f"there is no picture {self._path} for the {self._what}")
         for index, path in enumerate(pictures):
-            with open_picture(path, self._what) as image:
+            with self._opened(path) as image:
                 yield index / self._rate, self._part.picture(image, path), 1 / self._rate
 
     def _clip(self) -> Timed:
@@ -170,7 +175,7 @@ class Footage:
                         time = float((frame.pts or 0) * base)
                         start = time if start is None else start
                         length = float((frame.duration or 0) * base) or usual
-                        turned = np.rot90(extract(frame), round(frame.rotation / 90))
+                        turned = orientation_of(frame).apply(extract(frame))
                         yield time - start, turned, length
             except (av.error.FFmpegError, OSError):
                 return  # what can be decoded of a damaged file has been shown

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ncavideo.training.recipe import Recipe, StylePicture
 from ncavideo.util.errors import UserError
-from ncavideo.util.read_image import read_picture
+from ncavideo.util.read_image import open_picture, picture_rgb
+from ncavideo.util.reduce_image import reduced
 
 MOST_STYLE = 2048  # px: the root of the most pixels that are kept of a style picture
 FLAT_STYLE = 0.004  # deviation of all channels, 0..1, below which a picture shows nothing
@@ -27,8 +28,12 @@ def load_style(
     It has `MOST_STYLE` pixels squared at most; one that would have more is shrunk to that, and
     `note` is told.
     """
-    rgb = torch.from_numpy(read_picture(path, "style picture").transpose(2, 0, 1).copy())
-    wanted = [side * scale for side in rgb.shape[1:]]
+    with open_picture(path, "style picture") as image:
+        pixels = image.width * image.height
+        small = reduced(image)
+        shrunk = math.sqrt(pixels / (small.width * small.height))
+        rgb = torch.from_numpy(picture_rgb(small).transpose(2, 0, 1).copy())
+    wanted = [side * shrunk * scale for side in rgb.shape[1:]]
     fit = min(1.0, MOST_STYLE / math.sqrt(wanted[0] * wanted[1]))
     height, width = (max(1, round(side * fit)) for side in wanted)
     if fit < 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +39,10 @@ MOST_BYTES = 1 << 30
 
 
 @contextmanager
-def open_picture(path: Path, what: str) -> Iterator[Image.Image]:
-    """Open a picture; `what` names its part in the error.
+def open_picture(
+    path: Path, what: str, most: Callable[[Image.Image], int] = lambda image: MOST_PIXELS
+) -> Iterator[Image.Image]:
+    """Open a picture; `what` names its part in the error, `most` says how many pixels it may have.
 
     Raises `UserError` if it cannot be opened, or read inside the `with` block.
     """
@@ -51,7 +53,7 @@ def open_picture(path: Path, what: str) -> Iterator[Image.Image]:
             warnings.simplefilter("ignore")
             image = Image.open(path)
         with image:
-            check_size(image, path, what)
+            check_size(image, path, what, most(image))
             yield image
     except FileNotFoundError as error:
         raise UserError(f"there is no {what} {path}") from error
@@ -63,15 +65,15 @@ def open_picture(path: Path, what: str) -> Iterator[Image.Image]:
         raise UserError(f"cannot read the {what} {path}: {error}") from error
 
 
-def check_size(image: Image.Image, path: Path, what: str) -> None:
+def check_size(image: Image.Image, path: Path, what: str, most: int = MOST_PIXELS) -> None:
     """Raise `UserError` for an open picture that is too large to be read.
 
     A small file may tell of any size, and some kinds decode what they tell.
     """
-    if image.width * image.height > MOST_PIXELS:
+    if image.width * image.height > most:
         raise UserError(
             f"the {what} {path} is too large: {image.width}x{image.height}, where"
-            f" {MOST_PIXELS // 10**6} million pixels are the most"
+            f" {most // 10**6} million pixels are the most"
         )
 
 

@@ -32,8 +32,12 @@ class Faults:
 
     def __init__(self, folder: str, point: int, kind: int | str) -> None:
         self._folder, self._point, self._kind = os.path.realpath(folder), point, kind
-        self._lock = threading.Lock()
+        self._lock, self._on = threading.Lock(), True
         self.trace: list[str] = []
+
+    def off(self) -> None:
+        """Count and fail no more: for a process forked from this one."""
+        self._on = False
 
     def here(self, *paths: Any) -> bool:
         """Return whether any of the paths lies in the folder."""
@@ -42,6 +46,8 @@ class Faults:
 
     def at(self, call: str) -> None:
         """Count a call; fail or die if it is the one."""
+        if not self._on:
+            return
         with self._lock:
             self.trace.append(call)
             due = len(self.trace) == self._point
@@ -69,7 +75,9 @@ def install(faults: Faults) -> None:
     )
     for module in [m for name, m in sys.modules.items() if name.startswith("ncavideo.video")]:
         if hasattr(module, "open_output"):
-            _wrap_muxer(faults, module)
+            _wrap_muxer(faults, module, "open_output")
+    if "av" in sys.modules:
+        _wrap_muxer(faults, sys.modules["av"], "open")
 
 
 def _base(path: Any) -> str:
@@ -153,16 +161,17 @@ def _journal(faults: Faults) -> type[sqlite3.Connection]:
     return Connection
 
 
-def _wrap_muxer(faults: Faults, module: Any) -> None:
-    original: Callable[..., Any] = module.open_output
+def _wrap_muxer(faults: Faults, module: Any, name: str) -> None:
+    original: Callable[..., Any] = getattr(module, name)
 
-    def open_muxer(file: Any, **named: Any) -> Any:
-        if not isinstance(file, str) or not faults.here(file):
-            return original(file, **named)
+    def open_muxer(file: Any, *arguments: Any, **named: Any) -> Any:
+        reads = name == "open" and "w" not in (*arguments, named.get("mode"))
+        if reads or not isinstance(file, str) or not faults.here(file):
+            return original(file, *arguments, **named)
         faults.at("libav open")
-        return _Muxer(faults, original(file, **named))
+        return _Muxer(faults, original(file, *arguments, **named))
 
-    module.open_output = open_muxer
+    setattr(module, name, open_muxer)
 
 
 class _Muxer:
@@ -173,6 +182,12 @@ class _Muxer:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._container, name)
+
+    def __enter__(self) -> _Muxer:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def _count(self) -> None:
         if self._packets % PACKETS_A_POINT == 0:

@@ -1,6 +1,6 @@
 """A sample of the faults; all of them: `python tests/release/faults.py --all`.
 
-Those of a training are left to that command: each takes two trainings.
+Each run is forked from one that has done the same, so that a point takes about a second.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ HARNESS = Path(__file__).with_name("faults.py")
 
 
 @pytest.mark.skipif(not hasattr(sys, "setdlopenflags"), reason="the harness forks")
-@pytest.mark.parametrize(("case", "sample"), [("render", 6), ("batch", 3)])
+@pytest.mark.parametrize(("case", "sample"), [("render", 4), ("batch", 6), ("train", 3)])
 def test_faults_are_survived(case: str, sample: int) -> None:
     """Each in a process of its own, since it forks: pytest's may have threads."""
     done = subprocess.run(
