@@ -169,15 +169,18 @@ def _engines() -> list[Check]:
 
 
 def _segmentation() -> Check:
-    """Ask the models that find people, and come with ncavideo, about an empty picture."""
-    from ncavideo.control.segmenters import person
+    """Ask the models that find people and faces, and come with ncavideo, about nothing."""
+    from ncavideo.control.segmenters import face, person
 
     for model in (person.SQUARE, person.WIDE):
         width, height = model.size
         found = person.probabilities(model, np.zeros((height, width, 3), np.float32))
         if found.max() > person.FOUND:
             return Check("segmentation", False, f"{model.file} sees somebody in an empty picture")
-    return Check("segmentation", True, f"{person.Person.name} finds people, without a download")
+    if face.faces(np.zeros((128, 128, 3), np.uint8)):
+        return Check("segmentation", False, "a face is seen in an empty picture")
+    names = f"{person.Person.name} finds people, {face.Face.name} faces"
+    return Check("segmentation", True, f"{names}, without a download")
 
 
 def _encoders() -> list[Check]:

@@ -82,8 +82,14 @@ FIELDS = {
         "segment",
         "Segment",
         "segment:CLASS|kmeans|grabcut",
-        choices={"The object in the middle": "segment:grabcut"},
+        choices={
+            "People": "segment:person",
+            "What is not people": "segment:person,invert",
+            "Faces": "segment:face",
+            "The object in the middle": "segment:grabcut",
+        },
         shared={
+            "People": "segment:person",
             "Groups of like colours": "segment:kmeans",
             "The object in the middle": "segment:grabcut",
         },

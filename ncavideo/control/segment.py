@@ -14,8 +14,8 @@ from ncavideo.util.errors import UserError
 
 METHODS = ("kmeans", "grabcut")  # take no model
 HUB = "hf:"
-PERSON, MEDIAPIPE = "person", "mediapipe"
-# MediaPipe's network looks at every third frame: on two cores that is a third of the cost of the
+PERSON, FACE, MEDIAPIPE = "person", "face", "mediapipe"
+# MediaPipe's networks look at every third frame: on two cores that is a third of the cost of the
 # optical flow between (docs/controls/segmentation.md).
 EVERY = 3
 
@@ -48,9 +48,9 @@ class Shared(Segmenter):
 class Segment(Field):
     """One part of what a segmenter tells apart.
 
-    `segment:person` with MediaPipe's networks, which come with ncavideo; `segment:kmeans[:KofN]`,
-    `segment:grabcut[:X,Y,W,H]`, `segment:CLASS[@MODEL][=FILE]` with torchvision's models,
-    `segment:CLASS@hf:REPO|FOLDER` with those of transformers.
+    `segment:person`, `segment:face` with MediaPipe's networks, which come with ncavideo;
+    `segment:kmeans[:KofN]`, `segment:grabcut[:X,Y,W,H]`; `segment:CLASS[@MODEL][=FILE]` with
+    torchvision's models, `segment:CLASS@hf:REPO|FOLDER` with those of transformers.
     """
 
     parts = ("_shared",)
@@ -81,13 +81,8 @@ class Segment(Field):
 
             box = parse_box(rest)
             return cls(_shared(context, ("grabcut", box), lambda: GrabCut(box)), 0)
-        if model == MEDIAPIPE or (wanted == PERSON and not model):
-            if wanted != PERSON:
-                raise UserError(f"{MEDIAPIPE} knows people only: segment:{PERSON}@{MEDIAPIPE}")
-            from ncavideo.control.segmenters.person import Person
-
-            key = (MEDIAPIPE, every or EVERY)
-            return cls(_shared(context, key, lambda: Steady(Person(), every or EVERY)), 0)
+        if model == MEDIAPIPE or (wanted in (PERSON, FACE) and not model):
+            return _shipped(context, wanted)
         if model.startswith(HUB):
             from ncavideo.control.segmenters.hub_model import HubModel
 
@@ -133,6 +128,26 @@ def models(context: Context) -> tuple[str, ...]:
     return tuple(
         sorted({made.name for made in context.shared.values() if isinstance(made, Shared)})
     )
+
+
+def _shipped(context: Context, wanted: str) -> Segment:
+    """Return the field of what one of the networks that come with ncavideo finds."""
+    if wanted not in (PERSON, FACE):
+        raise UserError(
+            f"{MEDIAPIPE} knows people and faces only: segment:{PERSON}, segment:{FACE}"
+        )
+    every = context.every or EVERY
+
+    def make() -> Segmenter:
+        if wanted == FACE:
+            from ncavideo.control.segmenters.face import Face
+
+            return Steady(Face(), every)
+        from ncavideo.control.segmenters.person import Person
+
+        return Steady(Person(), every)
+
+    return Segment(_shared(context, (MEDIAPIPE, wanted, every), make), 0)
 
 
 def _of_class(

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ncavideo.composite.false_colour import colour_of, expression_picture
+from ncavideo.composite.mask_picture import mask_picture, segmented
 from ncavideo.control.levels import ClipRange, clip_range
 from ncavideo.nca.ruleset import RuleSet, find_ruleset
 from ncavideo.rendering.frame_renderer import FrameRenderer
@@ -103,6 +104,10 @@ def preview_frame(
     pictures = {"source": _small(frame.rgb, size)}
     for rule, weight in zip(options.rules, conditions.weights, strict=True):
         pictures[rule] = _small(np.repeat(weight[..., None], 3, 2), size)
+    for rule in segmented(options.control, options.rules):
+        index = options.rules.index(rule)
+        over = mask_picture(pictures["source"], conditions.weights[index], index)
+        pictures[f"{rule} over the clip"] = over
     pictures["expression"] = _small(expression_picture(conditions.weights), size)
     if ruleset.has_light:
         pictures["light"] = _small(np.repeat(conditions.light[..., None], 3, 2), size)

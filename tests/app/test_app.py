@@ -367,6 +367,21 @@ def test_files_of_ones_own(
     assert "/" not in tab.inner_text(".toast-body")
 
 
+def test_the_mask_is_shown_over_the_clip(open_tab: Callable[[], Any], clip: Path) -> None:
+    tab = open_tab()
+    previewed(tab, clip)
+    shown = "#drivers button:has-text('fire over the clip') img"
+    tab.click("button:has-text('What drives it there')")
+    tab.wait_for_selector("#drivers button:has-text('expression') img")
+    assert not tab.query_selector(shown)
+    tab.click("#files button")
+    drop(tab, "#look-file", LOOKS / "burning-person.toml")
+    tab.wait_for_selector(shown)
+    wide = "(image) => image.complete && image.naturalWidth"
+    until(lambda: tab.eval_on_selector(shown, wide) == 160)
+    assert "segment:person,invert" in tab.input_value("#command textarea")
+
+
 def test_what_is_finished_stays_and_leaving_is_asked_about(
     open_tab: Callable[[], Any], clip: Path, tmp_path: Path
 ) -> None:

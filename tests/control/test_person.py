@@ -18,7 +18,7 @@ from ncavideo.control import make_field, named_files
 from ncavideo.control.driver import Driver
 from ncavideo.control.field import Context, Motion, View, make_view
 from ncavideo.control.optical_flow import OpticalFlow
-from ncavideo.control.segmenters import person
+from ncavideo.control.segmenters import person, shipped
 from ncavideo.control.segmenters.person import SQUARE, WIDE, Person, probabilities
 from ncavideo.control.segmenters.steady import Steady
 from ncavideo.control.spec import parse_control
@@ -73,7 +73,7 @@ def moved(masks: list[np.ndarray], views: list[View]) -> float:
 
 
 @pytest.mark.parametrize("model", [SQUARE, WIDE], ids=["square", "wide"])
-def test_the_networks_give_their_makers_numbers(model: person.Model, carphone: Path) -> None:
+def test_the_networks_give_their_makers_numbers(model: shipped.Model, carphone: Path) -> None:
     """`make_person_reference.py` asked LiteRT."""
     sys.path.insert(0, str(HERE))
     try:
@@ -87,24 +87,26 @@ def test_the_networks_give_their_makers_numbers(model: person.Model, carphone: P
         np.testing.assert_allclose(found, values, atol=1e-3)
 
 
-@pytest.mark.parametrize("harm", ["flipped", "emptied", "removed"])
+@pytest.mark.parametrize("harm", ["flipped", "emptied", "removed", "foreign"])
 def test_a_damaged_network_is_one_sentence(
     harm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "mediapipe"
-    shutil.copytree(person.FOLDER, folder)
+    shutil.copytree(shipped.FOLDER, folder)
     file = folder / WIDE.file
     data = bytearray(file.read_bytes())
     data[1000] ^= 1
     file.write_bytes(data if harm == "flipped" else b"")
+    if harm == "foreign":
+        shutil.copy(folder / SQUARE.file, file)
     if harm == "removed":
         file.unlink()
-    monkeypatch.setattr(person, "FOLDER", folder)
-    person.network.cache_clear()
+    monkeypatch.setattr(shipped, "FOLDER", folder)
+    shipped.network.cache_clear()
     with pytest.raises(UserError, match=r"install ncavideo again") as caught:
         make_field(parse_control("segment:person"), Context(Path()))
     assert "\n" not in str(caught.value)
-    person.network.cache_clear()
+    shipped.network.cache_clear()
 
 
 def test_nothing_is_downloaded_and_torchvision_is_not_asked(carphone: Path, tmp_path: Path) -> None:
@@ -263,6 +265,28 @@ def test_odd_pictures(size: tuple[int, int], kind: type[np.generic]) -> None:
     assert found.min() >= 0 and found.max() <= 1
 
 
+def test_people_upside_down_are_found(views: list[View], steady: list[np.ndarray]) -> None:
+    turned = np.ascontiguousarray(views[60].source[::-1])
+    found = Person()(make_view(turned, 72, 88, 0.0))[0]
+    assert overlap(found, steady[60][::-1] > 0.5) > 0.7
+
+
+def test_many_people_are_all_found(views: list[View], steady: list[np.ndarray]) -> None:
+    crowd, there = np.full((720, 1280, 3), 90, np.uint8), np.zeros((180, 320), bool)
+    for number in range(10):
+        row, column = divmod(number, 5)
+        share = cv2.resize(steady[number * 10], (176, 144))[..., None]
+        area = np.s_[row * 360 + 150 :, column * 250 + 20 :][:2]
+        place = crowd[area][:144, :176]
+        place[:] = share * views[number * 10].source + (1 - share) * place
+        small = cv2.resize(share, (44, 36), interpolation=cv2.INTER_AREA) > 0.5
+        top, left = (row * 360 + 150) // 4, (column * 250 + 20) // 4
+        there[top : top + 36, left : left + 44] |= small
+    found = Person()(make_view(crowd, 180, 320, 0.0))[0] > 0.5
+    print((found & there).sum() / there.sum(), overlap(found * 1.0, there))
+    assert (found & there).sum() / there.sum() > 0.5
+
+
 # What is asked for
 
 
@@ -280,7 +304,7 @@ def test_every_is_an_option() -> None:
         ("segment:person,every=many", "from 1 to 100"),
         ("motion,every=2", "every= is for segment"),
         ("segment:kmeans,every=2", "every= is for networks"),
-        ("segment:car@mediapipe", "knows people only"),
+        ("segment:car@mediapipe", "knows people and faces only"),
     ],
 )
 def test_what_cannot_be_asked_for(control: str, match: str) -> None:

@@ -15,6 +15,7 @@ from ncavideo.util.errors import UserError
 from ncavideo.util.pixels import as_float
 
 LEAST_PROBED = 256  # pixels of a ramp's shorter side
+ONEFORMER, SEMANTIC = "oneformer", "the task is semantic"
 NEARLY = 0.02  # of a frame's side: an end that is so near to an edge is on it
 
 
@@ -41,8 +42,12 @@ class HubModel(Classes):
         safe: dict[str, Any] = {"local_files_only": local, "trust_remote_code": False}
         try:
             processors: Any = transformers.AutoImageProcessor
-            self._processor = processors.from_pretrained(source, **safe)
+            kind = transformers.AutoConfig.from_pretrained(source, **safe).model_type
+            # OneFormer's names its classes by a file of another repository; its model has them too.
+            spared = {"class_info_file": None} if kind == ONEFORMER else {}
+            self._processor = processors.from_pretrained(source, **safe, **spared)
             network = _loaded(transformers, source, safe)
+            task = _task(transformers, source, safe, network) if kind == ONEFORMER else None
         except ImportError as error:
             said = " ".join(str(error).split())
             raise UserError(f"the model {source} needs another package ({said})") from error
@@ -59,6 +64,7 @@ class HubModel(Classes):
         self._source = source
         self._device = torch.device(choose_device())
         self._network = network.eval().to(self._device)
+        self._asked = {} if task is None else {"task_inputs": task.to(self._device)}
         labels = network.config.id2label
         self._names = [str(labels[index]) for index in sorted(labels)]
 
@@ -75,15 +81,15 @@ class HubModel(Classes):
         if self._places is None or self._places[0] != (height, width):
             self._places = (height, width), self._found(height, width)
         with torch.inference_mode():
-            out = self._network(pixel_values=self._prepared(picture).to(self._device))
-            if hasattr(out, "logits"):
+            pixels = self._prepared(picture).to(self._device)
+            asked = {name: of_one.expand(len(pixels), -1) for name, of_one in self._asked.items()}
+            out = self._network(pixel_values=pixels, **asked)
+            if hasattr(out, "pred_masks"):  # DETR's
+                shares = _by_masks(out.logits, out.pred_masks)
+            elif hasattr(out, "logits"):
                 shares = torch.softmax(out.logits.float(), 1)
             else:
-                # Masks with a class each (Cheng, Schwing and Kirillov, "Per-Pixel Classification
-                # is Not All You Need", 2021, section 3.4); the last class is "nothing".
-                classes = torch.softmax(out.class_queries_logits.float(), -1)[..., :-1]
-                masks = out.masks_queries_logits.float().sigmoid()
-                shares = torch.einsum("bqc,bqhw->bchw", classes, masks).clamp(0, 1)
+                shares = _by_masks(out.class_queries_logits, out.masks_queries_logits)
         return on_grid(_joined(shares.cpu().numpy(), self._places[1]), *view.luma.shape)
 
     def _prepared(self, picture: np.ndarray) -> Any:
@@ -132,6 +138,32 @@ class HubModel(Classes):
                 " switch its cropping off in preprocessor_config.json"
             )
         return places
+
+
+def _by_masks(classes: Any, masks: Any) -> Any:
+    """Return each class's probability `[b, classes, h, w]` by masks with a class each.
+
+    `classes` `[b, masks, classes + 1]` and `masks` `[b, masks, h, w]` are logits; the last class is
+    "nothing". Cheng, Schwing and Kirillov, "Per-Pixel Classification is Not All You Need", 2021,
+    section 3.4.
+    """
+    import torch
+
+    shares = torch.softmax(classes.float(), -1)[..., :-1]
+    return torch.einsum("bqc,bqhw->bchw", shares, masks.float().sigmoid()).clamp(0, 1)
+
+
+def _task(transformers: Any, source: str, safe: dict[str, Any], network: Any) -> Any:
+    """Return the words `[1, n]` by which OneFormer is asked for classes of pixels."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(source, **safe)
+    words = tokenizer(
+        [SEMANTIC], padding="max_length", max_length=network.config.task_seq_len, truncation=True,
+        return_tensors="pt",
+    )  # fmt: skip
+    if len(words["input_ids"].unique()) <= len({*tokenizer.all_special_ids}) + 1:
+        # Transformers makes a tokenizer without words of a folder that holds none.
+        raise ValueError("the words of its tokenizer are missing: vocab.json and merges.txt")
+    return words["attention_mask"] * words["input_ids"]
 
 
 @dataclass(frozen=True)
