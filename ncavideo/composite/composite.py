@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from ncavideo.composite import phases
 from ncavideo.composite.blend import Look, blended, mix, mix_encoded
-from ncavideo.composite.upscale import find_upscaler
+from ncavideo.composite.upscale import is_sharp, sharpened
 from ncavideo.control.field import View
 from ncavideo.util.pixels import LUMINANCE, as_float, bands
 
@@ -18,20 +20,21 @@ if TYPE_CHECKING:
 
 TEXTURE_BLUR = 1.5  # cells: variations of brightness finer than this are the texture's own
 MOST_GAIN = 3.0  # bound on how much shading may brighten or darken
-MOST_DETAIL = 2.0  # bound on how much of that may come from detail finer than a cell
 FLOOR = 0.06  # keeps ratios of near-black luminances tame
-WHITENING = np.tile(LUMINANCE, (3, 1))  # each channel gets what the highlight has too much
+NOTHING = np.empty((0, 0), np.float32), np.empty((0, 0, 0), np.float32)
 
 
 @dataclass(frozen=True)
 class Composite:
     """How a texture is laid over its source frame.
 
-    `dark`, `bright`: the local luminances that light 0 and 1 stand for. `size`: the output's
-    (width, height).
+    `size`: the output's (width, height) in pixels; `cell`: how many of them a cell is across, of
+    which the last in each direction may be cut off; `dark`, `bright`: the local luminances that
+    light 0 and 1 stand for.
     """
 
     size: tuple[int, int]
+    cell: int
     dark: float
     bright: float
     look: Look = field(default_factory=Look)
@@ -55,17 +58,14 @@ class Composite:
         height, width = source.shape[:2]
         white = np.float32(np.iinfo(source.dtype).max)
         cover = self._alpha(coverage, opacity)
-        enlarged = find_upscaler(self.look.upscale)(texture, self.size)
-        if shade > 0:
-            lit = self._lit(texture, light)
-            around = self._enlarge_linearly(view.luma + np.float32(FLOOR))
+        rows_of = self._rows(texture, light, view, source, shade)
         composed = np.empty((height, width, 4 if self.look.matte else 3), source.dtype)
+        if self.look.plain and not self.look.matte and cover is None:
+            rows_of(0, white, composed)
+            return composed
         for rows in bands(height, width):
-            out = enlarged[rows]
-            if shade > 0:
-                detail = cv2.divide(view.full_luma[rows] + np.float32(FLOOR), around[rows])
-                _shade(out, lit[rows], detail, shade)
-            np.clip(out, 0, 1, out)
+            out = np.empty((rows.stop - rows.start, width, 3), np.float32)
+            rows_of(rows.start, np.float32(0), out)
             if not self.look.plain:
                 out = blended(self.look, as_float(source[rows]), out)
             if cover is not None and not self.look.matte:
@@ -82,6 +82,37 @@ class Composite:
             np.copyto(composed[rows, :, :3], out, casting="unsafe")
         return composed
 
+    def _rows(
+        self, texture: np.ndarray, light: np.ndarray, view: View, source: np.ndarray, shade: float
+    ) -> Callable[[int, np.float32, np.ndarray], None]:
+        """Return what fills `out` `[rows, W, 3]` with the texture, enlarged and shaded.
+
+        It takes the first row, what 1 becomes in whole numbers (0 for floating point), and `out`.
+        """
+        from ncavideo.composite.composite_kernel import compose  # Numba takes its time to load
+
+        planes = np.ascontiguousarray(texture.transpose(2, 0, 1), np.float32)
+        luma = cv2.transform(np.ascontiguousarray(texture), LUMINANCE[None])
+        (crisp, limits), shading = NOTHING, NOTHING[1]
+        if is_sharp(self.look.upscale, self.cell):
+            crisp, *both = sharpened(luma)
+            limits = np.stack(both)
+        if shade > 0:
+            shading = np.stack([self._gain(luma, light), view.luma + np.float32(FLOOR)])
+        linear, cubic, lanczos = (
+            kind(self.cell) for kind in (phases.linear, phases.cubic, phases.lanczos)
+        )
+        scale = np.float32(1 / np.iinfo(source.dtype).max)
+
+        def fill(top: int, white: np.float32, out: np.ndarray) -> None:
+            compose(
+                planes, crisp, limits, shading, source, scale, np.float32(shade),
+                linear.first, linear.weights, cubic.first, cubic.weights,
+                lanczos.first, lanczos.weights, top, white, out,
+            )  # fmt: skip
+
+        return fill
+
     def _alpha(self, coverage: np.ndarray | None, opacity: float | np.ndarray) -> np.ndarray | None:
         """Return how much of the texture is seen, `[H, W]` in 0..1, None for all of it."""
         if isinstance(opacity, np.ndarray):
@@ -96,30 +127,15 @@ class Composite:
         enlarged = self._enlarge_linearly(coverage.astype(np.float32, copy=False))
         return np.asarray(np.clip(enlarged, 0, 1))
 
-    def _lit(self, texture: np.ndarray, light: np.ndarray) -> np.ndarray:
-        """Return the factor `[H, W]` that leads the texture's blurred luminance to the wanted one.
+    def _gain(self, luma: np.ndarray, light: np.ndarray) -> np.ndarray:
+        """Return the factor `[h, w]` that leads the texture's blurred luminance to the wanted one.
 
         Hue and fine grain are left as they are.
         """
-        own = cv2.GaussianBlur(cv2.transform(texture, LUMINANCE[None]), (0, 0), TEXTURE_BLUR)
+        own = cv2.GaussianBlur(luma, (0, 0), TEXTURE_BLUR)
         wanted = self.dark + (self.bright - self.dark) * light
         gain = np.clip((wanted + FLOOR) / (own + FLOOR), 1 / MOST_GAIN, MOST_GAIN)
-        return self._enlarge_linearly(gain.astype(np.float32))
+        return np.asarray(gain, np.float32)
 
     def _enlarge_linearly(self, field: np.ndarray) -> np.ndarray:
         return np.asarray(cv2.resize(field, self.size, interpolation=cv2.INTER_LINEAR))
-
-
-def _shade(out: np.ndarray, lit: np.ndarray, detail: np.ndarray, shade: float) -> None:
-    """Multiply `out` `[H, W, 3]` by (`lit` * `detail`) ** `shade`, each `[H, W]`; all are changed.
-
-    Between cells the source itself leads (`detail`), so that thin lines and type finer than a cell
-    stay readable.
-    """
-    np.clip(detail, 1 / MOST_DETAIL, MOST_DETAIL, detail)
-    factor = cv2.pow(cv2.multiply(lit, detail), shade)
-    cv2.multiply(out, cv2.cvtColor(factor, cv2.COLOR_GRAY2RGB), dst=out)
-    # Highlights that would clip run into white, as they do on film.
-    over = np.subtract(out, np.float32(1))
-    cv2.threshold(over, 0, 0, cv2.THRESH_TOZERO, dst=over)
-    cv2.add(out, cv2.transform(over, WHITENING), dst=out)

@@ -32,16 +32,12 @@ def sharp(texture: np.ndarray, size: Size) -> np.ndarray:
     alone.
     """
     enlarged = cubic(texture, size)
-    if size[0] <= texture.shape[1]:
+    if not is_sharp("sharp", size[0] / texture.shape[1]):
         return enlarged
     coarse = cv2.transform(np.ascontiguousarray(texture), LUMINANCE[None])
-    around = np.ones((3, 3), np.uint8)
-    low = cv2.resize(cv2.erode(coarse, around), size, interpolation=cv2.INTER_LINEAR)
-    high = cv2.resize(cv2.dilate(coarse, around), size, interpolation=cv2.INTER_LINEAR)
-    # Before enlarging: afterwards the interpolation's own ripple would be sharpened with the rest,
-    # and cells would show on even slopes. OpenCV's cubic kernel (a = -0.75) ripples more.
-    soft = cv2.GaussianBlur(coarse, (0, 0), REACH)
-    crisp = cv2.addWeighted(coarse, 1 + AMOUNT, soft, -AMOUNT, 0)
+    crisp, least, most = sharpened(coarse)
+    low = cv2.resize(least, size, interpolation=cv2.INTER_LINEAR)
+    high = cv2.resize(most, size, interpolation=cv2.INTER_LINEAR)
     change = cv2.resize(crisp, size, interpolation=cv2.INTER_LANCZOS4)
     cv2.max(change, low, dst=change)
     cv2.min(change, high, dst=change)
@@ -49,9 +45,24 @@ def sharp(texture: np.ndarray, size: Size) -> np.ndarray:
     return np.asarray(cv2.add(enlarged, cv2.cvtColor(change, cv2.COLOR_GRAY2RGB), dst=enlarged))
 
 
+def sharpened(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a luminance `[h, w]` sharpened, and the least and the most around each cell."""
+    around = np.ones((3, 3), np.uint8)
+    # Before enlarging: afterwards the interpolation's own ripple would be sharpened with the rest,
+    # and cells would show on even slopes. OpenCV's cubic kernel (a = -0.75) ripples more.
+    soft = cv2.GaussianBlur(luma, (0, 0), REACH)
+    crisp = cv2.addWeighted(luma, 1 + AMOUNT, soft, -AMOUNT, 0)
+    return crisp, cv2.erode(luma, around), cv2.dilate(luma, around)
+
+
 def auto(texture: np.ndarray, size: Size) -> np.ndarray:
     """Enlarge sharply where a cell is more than two pixels across, where cubic begins to blur."""
-    return (sharp if size[0] > SOFT_RATIO * texture.shape[1] else cubic)(texture, size)
+    return (sharp if is_sharp("auto", size[0] / texture.shape[1]) else cubic)(texture, size)
+
+
+def is_sharp(name: str, ratio: float) -> bool:
+    """Return whether the upscaler `name` sharpens when it enlarges by `ratio`."""
+    return ratio > 1 if name == "sharp" else name == "auto" and ratio > SOFT_RATIO
 
 
 Upscaler = Callable[[np.ndarray, Size], np.ndarray]

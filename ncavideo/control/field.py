@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ncavideo.control.grid_luma import grid_luminance
 from ncavideo.control.levels import ClipRange, local_contrast
-from ncavideo.util.pixels import as_float, luminance, to_grid
+from ncavideo.util.pixels import as_float, to_grid
 from ncavideo.util.state import Remembers
 
 if TYPE_CHECKING:
@@ -39,14 +40,13 @@ class View:
     """A source frame as the grid sees it.
 
     `source` `[H, W, 3]`: the frame itself; `luma` `[h, w]` float32, 0..1: its gamma-encoded
-    luminance, one pixel a cell; `full_luma` `[H, W]` the luminance at the frame's own size; `time`
-    in seconds since the clip's beginning, also where only a part of the clip is rendered; `motion`
-    since the frame before, None for the first frame and where nobody asked for it.
+    luminance, one pixel a cell; `time` in seconds since the clip's beginning, also where only a
+    part of the clip is rendered; `motion` since the frame before, None for the first frame and
+    where nobody asked for it.
     """
 
     source: np.ndarray
     luma: np.ndarray
-    full_luma: np.ndarray
     time: float
     levels: ClipRange = field(default_factory=ClipRange)
     motion: Motion | None = None
@@ -79,10 +79,9 @@ def make_view(
 
     `follow` finds the motion up to this frame from its luminance on the grid and its time.
     """
-    full = luminance(rgb)
-    luma = to_grid(full, height, width)
+    luma = grid_luminance(rgb, height, width)
     motion = None if follow is None else follow(luma, time)
-    return View(rgb, luma, full, time, levels or ClipRange(), motion)
+    return View(rgb, luma, time, levels or ClipRange(), motion)
 
 
 @dataclass(frozen=True)

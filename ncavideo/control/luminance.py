@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
+from ncavideo.control.bilateral import bilateral
 from ncavideo.control.field import Context, Field, View, even_thresholds, ramp
 from ncavideo.control.levels import Thresholds
 from ncavideo.control.modifiers import ModifiedField
@@ -29,7 +29,7 @@ class Regions(Field):
 
     def values(self, view: View) -> np.ndarray:
         """Return `[h, w]`."""
-        return cv2.bilateralFilter(view.local, -1, SMOOTHING_RANGE, SMOOTHING_CELLS)
+        return bilateral(view.local, SMOOTHING_RANGE, SMOOTHING_CELLS)
 
 
 class Plain(Field):

@@ -25,6 +25,7 @@ from ncavideo.nca.ruleset import RuleSet
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.step_schedule import StepSchedule
 from ncavideo.rendering.warp import warp_state
+from ncavideo.util.pixels import luminance
 from ncavideo.util.state import Memory, Remembers
 from ncavideo.util.stopwatch import Stopwatch
 
@@ -95,7 +96,7 @@ class FrameRenderer(Remembers):
             self._flow = OpticalFlow() if self._motion_is_needed() else None
             look = Look(options.blend, options.keep, options.matte, options.upscale)
             dark, bright = ruleset.provenance.get("light_scale", LIGHT_SCALE)
-            self._composite = Composite(size, dark, bright, look)
+            self._composite = Composite(size, cell, dark, bright, look)
             self._schedule = StepSchedule(options)
             self._engine = engines.start(
                 options.engine,
@@ -201,7 +202,7 @@ class FrameRenderer(Remembers):
         """Lay the texture over its source frame."""
         with self.watch("composite"):
             if self._options.show_control:
-                return over_source(conditions.weights, rgb, conditions.view.full_luma)
+                return over_source(conditions.weights, rgb, luminance(rgb))
             total = conditions.weights.sum(0)
             coverage = None if total.min() > COVERED else total
             return self._composite(

@@ -114,7 +114,7 @@ def composed(
     texture = rng.random((24, 32, 3)).astype(np.float32)
     light = np.full((24, 32), 0.5, np.float32)
     view = make_view(source, 24, 32, 0)
-    composite = Composite((64, 48), 0.1, 0.8, look)
+    composite = Composite((64, 48), 2, 0.1, 0.8, look)
     return source, composite(texture, light, None, view, source, 0, opacity)
 
 
@@ -129,7 +129,7 @@ def test_light_is_mixed_as_the_look_says() -> None:
     source = np.zeros((48, 64, 3), np.uint8)
     texture, light = np.ones((24, 32, 3), np.float32), np.full((24, 32), 0.5, np.float32)
     for linear, expected in ((True, 188), (False, 128)):
-        composite = Composite((64, 48), 0.1, 0.8, Look(linear=linear))
+        composite = Composite((64, 48), 2, 0.1, 0.8, Look(linear=linear))
         out = composite(texture, light, None, make_view(source, 24, 32, 0), source, 0, 0.5)
         np.testing.assert_array_equal(out, expected)
 

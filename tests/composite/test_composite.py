@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_composite import composed
 
 from ncavideo.composite.blend import Look
-from ncavideo.composite.composite import MOST_DETAIL, MOST_GAIN, Composite
+from ncavideo.composite.composite import MOST_GAIN, Composite
+from ncavideo.composite.composite_kernel import MOST_DETAIL
 from ncavideo.control.field import make_view
 from ncavideo.util.pixels import LUMINANCE
 
 GRID = (36, 64)
 FRAME = (144, 256)
+CUBIC = Look(upscale="cubic")
 
 
 def random_texture(seed: int = 0, size: tuple[int, int] = GRID) -> np.ndarray:
@@ -32,12 +35,58 @@ def compose(
     source: np.ndarray,
     shade: float = 0.5,
     coverage: np.ndarray | None = None,
+    cell: int = FRAME[0] // GRID[0],
+    look: Look = CUBIC,
 ) -> np.ndarray:
     height, width = source.shape[:2]
     view = make_view(source, *light.shape, 0.0)
-    return Composite((width, height), 0.1, 0.8, Look(upscale="cubic"))(
+    return Composite((width, height), cell, 0.1, 0.8, look)(
         texture, light, coverage, view, source, shade
     )
+
+
+@given(
+    upscale=st.sampled_from(["cubic", "sharp", "auto"]),
+    shade=st.sampled_from([0.0, 0.2, 0.5, 0.77, 1.0]),
+    cell=st.integers(1, 7),
+    grid=st.tuples(st.integers(1, 24), st.integers(1, 24)),
+    cut=st.tuples(st.integers(0, 6), st.integers(0, 6)),
+    kind=st.sampled_from([np.uint8, np.uint16]),
+    seed=st.integers(0, 1000),
+)
+@settings(max_examples=150, deadline=None)
+def test_the_kernel_is_its_plain_definition(
+    upscale: str,
+    shade: float,
+    cell: int,
+    grid: tuple[int, int],
+    cut: tuple[int, int],
+    kind: type,
+    seed: int,
+) -> None:
+    """At most one of 255 levels apart, and that in hardly any place; the last cells may be cut."""
+    height, width = (n * cell - min(c, cell - 1) for n, c in zip(grid, cut, strict=True))
+    source = random_frame(kind, (height, width))
+    texture = random_texture(seed, grid)
+    light = random_texture(seed + 1, grid)[..., 0].copy()
+    look = Look(upscale=upscale)
+    out = compose(texture, light, source, shade, cell=cell, look=look).astype(np.int64)
+    luma = make_view(source, *grid, 0.0).luma
+    ends = (0.1, 0.8)
+    expected = composed(texture, light, luma, source, cell, shade, upscale, ends).astype(np.int64)
+    level = 1 if kind is np.uint8 else 257
+    assert np.abs(out - expected).max() <= level
+    # In 8 bits a difference is one of rounding; in 16 OpenCV's tables for Lanczos show.
+    assert (np.abs(out - expected) > level / 8).mean() < 0.02
+
+
+@pytest.mark.parametrize("shade", [0.0, 0.5])
+def test_a_matte_or_a_blend_shows_the_same_texture(shade: float) -> None:
+    texture, source = random_texture(), random_frame()
+    whole = compose(texture, slope(), source, shade)
+    matte = compose(texture, slope(), source, shade, look=Look(upscale="cubic", matte=True))
+    assert np.array_equal(matte[..., :3], whole)
+    assert (matte[..., 3] == 255).all()
 
 
 def slope(size: tuple[int, int] = GRID) -> np.ndarray:
@@ -180,7 +229,7 @@ def test_any_size_any_shade(
     texture = random_texture(seed, grid)
     kept = texture.copy()
     light = np.random.default_rng(seed).random(grid).astype(np.float32)
-    out = compose(texture, light, source, shade)
+    out = compose(texture, light, source, shade, cell=cell)
     assert out.shape == source.shape
     assert out.dtype == kind
     # A caller's arrays are its own.

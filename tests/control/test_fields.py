@@ -78,7 +78,7 @@ def encode(path: Path, frames: list[np.ndarray], fps: float, *options: object) -
 @given(luma=hnp.arrays(np.float32, (5, 7), elements=st.floats(0, 1, width=32)))
 @settings(max_examples=50)
 def test_thirds_sum_to_one(luma: np.ndarray) -> None:
-    view = View(np.repeat(luma[..., None], 3, 2), luma, luma, 0.0)
+    view = View(np.repeat(luma[..., None], 3, 2), luma, 0.0)
     parts = [Bands.parse(third, NOWHERE).values(view) for third in ("dark", "mid", "bright")]
     np.testing.assert_allclose(sum(parts), 1, atol=1e-5)
     assert min(part.min() for part in parts) >= -1e-6
@@ -138,7 +138,7 @@ def test_hue_has_no_beginning(begin: float, end: float, turn: float) -> None:
 
     def found(shift: float) -> np.ndarray:
         row = [colorsys.hsv_to_rgb(((h + shift) % 360) / 360, 1, 1) for h in hues]
-        view = View(np.zeros((1, 12, 3)), np.zeros((1, 12), np.float32), np.zeros((1, 12)), 0.0)
+        view = View(np.zeros((1, 12, 3)), np.zeros((1, 12), np.float32), 0.0)
         view.__dict__["rgb"] = np.array([row], np.float32)
         first, last = (round((edge + shift) % 360, 3) for edge in (begin, end))
         return make(f"hue:{first}-{last}").values(view)

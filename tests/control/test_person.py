@@ -202,10 +202,7 @@ def test_a_cut_is_looked_at_at_once(views: list[View]) -> None:
     still = np.zeros((72, 88, 2), np.float32)
     motion = Motion(still, np.zeros((72, 88), bool), True, 0.04)
     empty = np.zeros_like(views[0].source)
-    assert (
-        masks(View(empty, views[0].luma * 0, views[0].full_luma * 0, 1.0, motion=motion)).max()
-        < 0.1
-    )
+    assert masks(View(empty, views[0].luma * 0, 1.0, motion=motion)).max() < 0.1
 
 
 # People in odd places and pictures
