@@ -22,7 +22,7 @@ import torch
 from rule_set import grown, one_rule
 
 from ncavideo.nca.ruleset import RuleSet
-from ncavideo.training.motion import carried, velocity
+from ncavideo.training.motion import velocity, warped
 from ncavideo.training.recipe import (
     ModelRecipe,
     MotionRecipe,
@@ -73,7 +73,7 @@ def measure(ruleset: RuleSet, rule: int, motion: MotionRecipe | None) -> tuple[f
         found.append((x / APART, y / APART))
         still.append(float(np.abs(second - first).mean()))
         before = torch.from_numpy(first).permute(2, 0, 1)[None]
-        wanted, _ = carried(before, shift, most, "wrap")
+        wanted, _ = warped(before, shift, most, "wrap")
         moved.append(float(np.abs(wanted[0].permute(1, 2, 0).numpy() - second).mean()))
     x, y = np.median(np.array(found), 0)
     return float(x), float(y), float(np.median(still)), float(np.median(moved))

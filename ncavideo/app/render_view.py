@@ -75,16 +75,16 @@ class RenderView:
         )  # fmt: skip
         add(
             "control",
-            gr.Dropdown(_choices(CONTROLS), value="luminance", label="What drives them",
+            gr.Dropdown(_choices(CONTROLS), value="luminance", label="Control that drives them",
                         allow_custom_value=True, elem_id="control"),
         )  # fmt: skip
-        add("light", _slider("Light of the clip in the texture", DEFAULT.light))
-        add("shade", _slider("Shading after the fact", DEFAULT.shade))
+        add("light", _slider("Strength of the clip's light in the texture", DEFAULT.light))
+        add("shade", _slider("Shading of the finished texture", DEFAULT.shade))
         add("opacity", _slider("Opacity", DEFAULT.opacity))
-        with gr.Accordion("Each rule its own control", open=False, elem_id="own-controls"):
+        with gr.Accordion("A control for each rule", open=False, elem_id="own-controls"):
             gr.Markdown(
-                "A rule with a control of its own lives there; the others share the rest. What is"
-                " not in a list can be typed as on the command line: `hue:20-60,weight=0.5`."
+                "A rule with its own control is active where that says; the others share the rest."
+                " Other controls can be typed as on the command line: `hue:20-60,weight=0.5`."
             )
             for index in range(MOST_RULES):
                 add(
@@ -93,16 +93,16 @@ class RenderView:
                                 allow_custom_value=True, elem_id=f"own-{index}"),
                 )  # fmt: skip
             self.mask = gr.File(
-                label="My mask: a picture or a clip, white where it is 1",
+                label="Mask: a picture or a clip; white is 1",
                 file_types=["image", *CLIPS], height=130, elem_id="mask",
             )  # fmt: skip
-            add("by_brightness", gr.Checkbox(label="Order the rules by their own brightness"))
+            add("by_brightness", gr.Checkbox(label="Order the rules by their brightness"))
             add(
                 "contrast", _number("Contrast between rules (0: automatic, 1: a plain ramp)", 0, 30)
             )
         with gr.Accordion("On top of the footage", open=False):
             add("blend", component_of(TABLE["blend"], "Blend"))
-            add("keep", component_of(TABLE["keep"], "Keep of the clip"))
+            add("keep", component_of(TABLE["keep"], "Component of the clip to keep"))
             for name, label in (
                 ("opacity_control", "Opacity follows"),
                 ("light_control", "Light follows"),
@@ -117,7 +117,7 @@ class RenderView:
                 gr.Checkbox(label="The texture alone, with alpha (ProRes, FFV1 or WebM)"),
             )
         with gr.Accordion("Motion and grid", open=False):
-            add("flow", gr.Checkbox(label="Carry the texture along with what moves"))
+            add("flow", gr.Checkbox(label="Warp the texture along the optical flow"))
             add("on_cut", component_of(TABLE["on_cut"], "At a cut"))
             add("steps", _number("Steps a frame (0: automatic)", 0, 64, 1))
             add("steps_per_second", _number("Or steps a second, at any frame rate", 0, 1000, 5))
@@ -141,9 +141,9 @@ class RenderView:
                 add("begin", gr.Number(0, label="From second", minimum=0, min_width=100))
                 add("end", gr.Number(0, label="To second (0: the end)", minimum=0, min_width=100))
             for name, label in (
-                ("before", "Hold the first frame for so many seconds"),
-                ("after", "Hold the last frame for so many seconds"),
-                ("loop", "Or a loop: seconds in which the end becomes the beginning"),
+                ("before", "Seconds to hold the first frame"),
+                ("after", "Seconds to hold the last frame"),
+                ("loop", "Or a loop: seconds of the transition from the end to the beginning"),
             ):
                 add(name, gr.Slider(0, 10, 0, step=0.1, label=label, elem_id=name))
             add(
@@ -153,14 +153,14 @@ class RenderView:
 
     def _make_stage(self) -> None:
         self.compare = gr.ImageSlider(
-            label="A moment: the clip, and what becomes of it", interactive=False,
+            label="Preview: the clip and the result", interactive=False,
             buttons=["fullscreen"], elem_id="compare", max_height=620, type="filepath",
         )  # fmt: skip
         self.time = gr.Slider(
             0, 1, 0, step=0.01, label="Moment, in seconds", elem_id="time", visible=False
         )
         self.said = gr.HTML(shown.line("Drop a clip to begin."), elem_id="said")
-        with gr.Accordion("What drives it there", open=False):
+        with gr.Accordion("Controls at this moment", open=False):
             self.drivers = gr.Gallery(
                 columns=4, height="auto", show_label=False, interactive=False, elem_id="drivers",
                 buttons=[],

@@ -102,9 +102,7 @@ FIELDS = {
         shared={"Loudness": "audio"},
     ),
     "labels": Kind("labels", "Labels", "labels:PATH[:NUMBER]"),
-    "mask": Kind(
-        "mask", "Mask", "mask:PATH", choices={"My mask": "mask"}, shared={"My mask": "mask"}
-    ),
+    "mask": Kind("mask", "Mask", "mask:PATH", choices={"Mask": "mask"}, shared={"Mask": "mask"}),
 }
 
 

@@ -222,13 +222,13 @@ def _after(
     for number, shot in shots:
         if number > done:
             yield number, shot
-        elif renderer.must_be_replayed:
+        elif renderer.needs_replay:
             renderer.condition(shot.rgb, shot.seconds, shot.span, shot.moment)
 
 
 def _condition(renderer: FrameRenderer, number: int, shot: Shot) -> Item:
     conditions = renderer.condition(shot.rgb, shot.seconds, shot.span, shot.moment)
-    keep = number % SEGMENT == 0 and not renderer.must_be_replayed
+    keep = number % SEGMENT == 0 and not renderer.needs_replay
     return Item(number, shot, conditions, renderer.memory() if keep else None, shot.rgb, None)
 
 

@@ -33,9 +33,9 @@ class Remembers:
                 part.recall(of_part)
 
     @property
-    def must_be_replayed(self) -> bool:
+    def needs_replay(self) -> bool:
         """Whether it, or a part of it, has to see all frames again."""
-        return self.replayed or any(p.must_be_replayed for n in self.parts for p in self._in(n))
+        return self.replayed or any(p.needs_replay for n in self.parts for p in self._in(n))
 
     def _in(self, name: str) -> list[Remembers]:
         held = getattr(self, name)

@@ -96,7 +96,7 @@ class TestFieldContract:
         frames = views()
         for view in frames[:3]:
             through.values(view)
-        if through.must_be_replayed:
+        if through.needs_replay:
             return  # a render replays all earlier frames, which the test above covers
         memory = through.memory()
         rest = [through.values(view).copy() for view in frames[3:]]

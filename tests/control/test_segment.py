@@ -533,7 +533,7 @@ class TestSegmenterContract:
         through, views = segmenter_maker(), self.views()
         for view in views[:2]:
             through(view)
-        assert not through.must_be_replayed
+        assert not through.needs_replay
         memory = through.memory()
         rest = [through(view).copy() for view in views[2:]]
         resumed = segmenter_maker()
