@@ -97,12 +97,15 @@ class RenderCommand(click.Command):
 
 
 def table_options(
-    *belongs: Belongs, also: Sequence[str] = (), without: Sequence[str] = ()
+    *belongs: Belongs,
+    also: Sequence[str] = (),
+    without: Sequence[str] = (),
+    options: type = RenderOptions,
 ) -> Callable[[Command], Command]:
-    """Add the options that belong to any of `belongs`, and those named in `also`."""
+    """Add those of the `options` that belong to any of `belongs`, and those named in `also`."""
 
     def add(command: Command) -> Command:
-        for name, entry in reversed([*table(RenderOptions).items()]):
+        for name, entry in reversed([*table(options).items()]):
             chosen = (entry.belongs in belongs and name not in without) or name in also
             if chosen and entry.flag is not None:
                 flags = entry.flag

@@ -10,11 +10,10 @@ import click
 
 from ncavideo.cli.common import one_sentence_errors, progress_bar, report_options, say
 from ncavideo.cli.render_options import RenderCommand, table_options
-from ncavideo.still.options import StillOptions
+from ncavideo.still.options import FRACTAL_CELL, StillOptions
 from ncavideo.util.errors import UserError
 
 SIZE = "x".join(map(str, StillOptions.size))
-FRACTAL_CELL = 1  # pixels
 
 
 @click.command("still", cls=RenderCommand)
@@ -34,37 +33,7 @@ FRACTAL_CELL = 1  # pixels
     show_default=f"{SIZE}, or the picture's own",
     help="Width and height in pixels.",
 )
-@click.option(
-    "--steps", default=StillOptions.steps, show_default=True, help="Number of steps that it grows."
-)
-@click.option(
-    "--light",
-    type=float,
-    show_default=str(StillOptions.light),
-    help="Light from 0 (dark) to 1 (bright); with --picture, as in render.",
-)
-@click.option(
-    "--cell",
-    type=int,
-    metavar="PIXELS",
-    show_default=f"{StillOptions.cell}, of a fractal {FRACTAL_CELL}",
-    help="Side of a cell in pixels.",
-)
-@click.option(
-    "--fractal",
-    default=StillOptions.fractal,
-    metavar="LEVELS",
-    help="Number of zoom levels: enlarge the grid this many times, growing it after each.",
-)
-@click.option(
-    "--scale", default=StillOptions.scale, show_default=True, help="Enlargement of a zoom level."
-)
-@click.option(
-    "--level-steps",
-    default=StillOptions.level_steps,
-    show_default=True,
-    help="Number of steps after each enlargement.",
-)
+@table_options("look", options=StillOptions)
 @click.option(
     "--zoom",
     type=click.Path(path_type=Path),
@@ -147,7 +116,7 @@ def _of_picture(
         raise UserError("the --picture says how much of each rule there is: --rules fire,moss")
     given = {
         "light": options["light"], "cell": options["cell"], "shade": shade,
-        "warmup": options["steps"],
+        "warmup": StillOptions.steps if options["steps"] is None else options["steps"],
         **{name: options[name] for name in ("ruleset", "seed", "edge", "device", "engine")},
     }  # fmt: skip
     return RenderOptions(

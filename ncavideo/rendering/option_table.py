@@ -141,8 +141,10 @@ def option(
 
 
 def table(options: type) -> Mapping[str, Option]:
-    """Return the options of a dataclass by their names, in its order."""
-    return {field.name: _option(field) for field in dataclasses.fields(options)}
+    """Return the options of a dataclass by their names, in its order; other fields are left out."""
+    return {
+        field.name: _option(field) for field in dataclasses.fields(options) if KEY in field.metadata
+    }
 
 
 def current_name(options: type, name: str) -> str:

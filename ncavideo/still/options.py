@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ncavideo.nca.grow import check_growth, check_range
-from ncavideo.rendering.option_table import table
+from ncavideo.nca.grow import check_growth
+from ncavideo.rendering.option_table import option, table
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ncavideo.nca.model import Edge
 
 MOST_PIXELS = 200_000_000
+FRACTAL_CELL = 1  # pixels, by default
+STILL = "Options"  # their heading in --help
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,27 @@ class StillOptions:
     weights: dict[str, float]
     size: tuple[int, int] = (512, 512)
     ruleset: str | None = None
-    steps: int = 600
-    light: float = 0.6
-    cell: int = 2
-    fractal: int = 0
-    scale: float = 2.0
-    level_steps: int = 64
+    steps: int = option(600, "Number of steps that it grows.", STILL, bounds=(1, 1_000_000))
+    light: float = option(
+        0.6, "Light from dark to bright; with --picture, as in render.", STILL, bounds=(0, 1)
+    )
+    cell: int = option(
+        2,
+        "Side of a cell in pixels.",
+        STILL,
+        bounds=(1, 256),
+        metavar="PIXELS",
+        automatic=f"2, of a fractal {FRACTAL_CELL}",
+    )
+    fractal: int = option(
+        0,
+        "Number of zoom levels: enlarge the grid this many times, growing it after each.",
+        STILL,
+        bounds=(0, 12),
+        metavar="LEVELS",
+    )
+    scale: float = option(2.0, "Enlargement of a zoom level.", STILL, bounds=(1.25, 8))
+    level_steps: int = option(64, "Number of steps after each enlargement.", STILL, bounds=(1, 512))
     seed: int = 0
     edge: Edge = "reflect"
     device: str = "auto"
@@ -38,12 +55,9 @@ class StillOptions:
     def __post_init__(self) -> None:
         """Raise `UserError` for a value out of range."""
         check_growth(self.weights, steps=self.steps, seed=self.seed)
-        check_range("light", self.light, 0, 1)
-        for name in ("cell", "edge"):
-            table(RenderOptions)[name].check(getattr(self, name))
-        check_range("fractal", self.fractal, 0, 12)
-        check_range("scale", self.scale, 1.25, 8)
-        check_range("level-steps", self.level_steps, 1, 512)
+        known = {**table(StillOptions), "edge": table(RenderOptions)["edge"]}
+        for name, entry in known.items():
+            entry.check(getattr(self, name))
 
 
 def parse_weights(text: str) -> dict[str, float]:

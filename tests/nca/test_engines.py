@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from engine_promises import (
+    exact,
+    of_any_memory_order,
+    random_inputs,
+    starts_grey_and_changes_nothing,
+)
 
 from ncavideo.nca import engines
 from ncavideo.nca.engines import ENGINES
@@ -20,7 +27,7 @@ from ncavideo.util import device
 from ncavideo.util.errors import UserError
 
 Make = Callable[..., RuleSet]
-# The triton engine runs on cards only, or in an interpreter: it has a file of its own.
+# The triton engine runs on GPUs only, or in an interpreter: it has a file of its own.
 NAMES = [name for name, kind in ENGINES.items() if "cpu" in kind.devices]
 DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
 
@@ -39,23 +46,6 @@ CASES = [
         )
     ),
 ]
-
-
-def exact(ruleset: RuleSet, inputs: np.ndarray, steps: int, edge: Edge, seed: int) -> np.ndarray:
-    """Return the state after `steps` steps from the seed state, computed in float64."""
-    nca = network(ruleset).double()
-    _, height, width = inputs.shape
-    state = torch.zeros(1, ruleset.channels, height, width, dtype=torch.float64)
-    given = torch.from_numpy(inputs)[None].double()
-    for step in range(steps):
-        mask = torch.from_numpy(fire_mask(seed, step, height, width, ruleset.fire_rate))
-        state = nca(state, given, mask[None, None], edge)
-    return state[0].numpy()
-
-
-def random_inputs(ruleset: RuleSet, height: int, width: int, seed: int = 0) -> np.ndarray:
-    shape = (len(ruleset.inputs), height, width)
-    return np.random.default_rng(seed).random(shape).astype(np.float32)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -191,31 +181,18 @@ def test_the_seed_decides(make_ruleset: Make, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_starts_grey_and_changes_nothing_it_was_given(make_ruleset: Make, name: str) -> None:
-    ruleset = make_ruleset(13, scale=30)
-    weights = [array.copy() for array in (ruleset.w1, ruleset.b1, ruleset.w2)]
-    inputs = random_inputs(ruleset, 5, 6)
-    given = inputs.copy()
-    engine = engines.start(name, ruleset, 5, 6, device="cpu")
-    assert np.array_equal(engine.rgb(), np.full((5, 6, 3), 0.5, np.float32))
-    engine.step(inputs, 5)
-    assert np.array_equal(inputs, given)
-    for array, before in zip((ruleset.w1, ruleset.b1, ruleset.w2), weights, strict=True):
-        assert np.array_equal(array, before)
-    shown = engine.rgb()
-    assert (shown.min(), shown.max()) == (0, 1), "out of range states are clipped"
-    shown[:] = 0.25  # a caller may draw on its picture
-    assert not np.array_equal(engine.rgb(), shown)
+    def start(*grid: Any) -> Engine:
+        return engines.start(name, *grid, device="cpu")
+
+    starts_grey_and_changes_nothing(make_ruleset(13, scale=30), start, 5)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_takes_inputs_in_any_memory_order(make_ruleset: Make, name: str) -> None:
-    ruleset = make_ruleset(14)
-    inputs = random_inputs(ruleset, 6, 8)
-    pictures = []
-    for stored in (inputs, np.asfortranarray(inputs), np.repeat(inputs, 2, 2)[:, :, ::2]):
-        engine = engines.start(name, ruleset, 6, 8, device="cpu")
-        engine.step(stored, 8)
-        pictures.append(engine.rgb())
+    def start(*grid: Any) -> Engine:
+        return engines.start(name, *grid, device="cpu")
+
+    pictures = of_any_memory_order(make_ruleset(14), start, 8)
     for picture in pictures[1:]:
         np.testing.assert_allclose(picture, pictures[0], atol=1e-6)
 
@@ -279,7 +256,7 @@ def test_an_engine_says_what_it_does_not_run_on(make_ruleset: Make) -> None:
 def test_torch_is_asked_for_a_card_where_a_driver_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """AMD's cards have no NVIDIA driver, and torch calls them cuda."""
+    """AMD's GPUs have no NVIDIA driver, and torch calls them cuda."""
     monkeypatch.setattr(device, "AMD_DRIVER", tmp_path)
     assert device._may_have_gpu()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

@@ -1,7 +1,7 @@
 """The triton engine against the step in double precision.
 
 With a CUDA device the kernel is compiled for it; without, Triton's interpreter runs it on the
-processor, which checks what it computes but not how fast. That it compiles is checked either way.
+CPU, which checks its results but not its speed. That it compiles is checked either way.
 """
 
 from __future__ import annotations
@@ -18,11 +18,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from engine_promises import (
+    exact,
+    of_any_memory_order,
+    random_inputs,
+    starts_grey_and_changes_nothing,
+)
 
 from ncavideo.nca import engines
 from ncavideo.nca.engines import check, triton_gpu
 from ncavideo.nca.engines.base import Snapshot
-from ncavideo.nca.engines.reference import network
 from ncavideo.nca.engines.triton_gpu import Precision, TritonEngine, make_plan
 from ncavideo.nca.fire_mask import fire_mask, pcg4d
 from ncavideo.nca.model import Edge
@@ -68,43 +73,13 @@ pytestmark = [
 
 @pytest.fixture(scope="module", autouse=True)
 def interpreter() -> Iterator[None]:
-    """Have Triton interpret the kernel where no card can run it: decided when it is imported."""
+    """Have Triton interpret the kernel where no GPU can run it: decided when it is imported."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delitem(sys.modules, KERNEL, raising=False)
         if DEVICE == "cpu":
             patch.setenv("TRITON_INTERPRET", "1")
         yield
         sys.modules.pop(KERNEL, None)
-
-
-def exact(
-    ruleset: RuleSet,
-    inputs: np.ndarray,
-    steps: int,
-    edge: Edge,
-    seed: int,
-    before: np.ndarray | None = None,
-    first: int = 0,
-) -> np.ndarray:
-    """Return the state after `steps` steps, computed in float64.
-
-    From the seed state at step 0, or from the state `before` at step `first`.
-    """
-    nca = network(ruleset).double()
-    _, height, width = inputs.shape
-    state = torch.zeros(1, ruleset.channels, height, width, dtype=torch.float64)
-    if before is not None:
-        state = torch.from_numpy(before)[None].double()
-    given = torch.from_numpy(inputs)[None].double()
-    for step in range(first, first + steps):
-        mask = torch.from_numpy(fire_mask(seed, step, height, width, ruleset.fire_rate))
-        state = nca(state, given, mask[None, None], edge)
-    return state[0].numpy()
-
-
-def random_inputs(ruleset: RuleSet, height: int, width: int, seed: int = 0) -> np.ndarray:
-    shape = (len(ruleset.inputs), height, width)
-    return np.random.default_rng(seed).random(shape).astype(np.float32)
 
 
 def make_case(make_ruleset: Make, case: tuple[Any, ...]) -> tuple[RuleSet, np.ndarray]:
@@ -277,30 +252,13 @@ def test_recorded_calls_are_the_same_steps(
 
 
 def test_starts_grey_and_changes_nothing_it_was_given(make_ruleset: Make) -> None:
-    ruleset = make_ruleset(13, scale=30)
-    weights = [array.copy() for array in (ruleset.w1, ruleset.b1, ruleset.w2)]
-    inputs = random_inputs(ruleset, 5, 6)
-    given = inputs.copy()
-    engine = start(ruleset, 5, 6)
-    assert np.array_equal(engine.rgb(), np.full((5, 6, 3), 0.5, np.float32))
-    engine.step(inputs, 3)
-    assert np.array_equal(inputs, given)
-    for array, before in zip((ruleset.w1, ruleset.b1, ruleset.w2), weights, strict=True):
-        assert np.array_equal(array, before)
-    shown = engine.rgb()
-    assert (shown.min(), shown.max()) == (0, 1), "out of range states are clipped"
-    shown[:] = 0.25  # a caller may draw on its picture
-    assert not np.array_equal(engine.rgb(), shown)
+    starts_grey_and_changes_nothing(make_ruleset(13, scale=30), start, 3)
 
 
 def test_takes_inputs_in_any_memory_order_but_one_shape(make_ruleset: Make) -> None:
     ruleset = make_ruleset(14)
-    inputs = random_inputs(ruleset, 6, 8)
-    pictures = []
-    for stored in (inputs, np.asfortranarray(inputs), np.repeat(inputs, 2, 2)[:, :, ::2]):
-        engine = start(ruleset, 6, 8)
-        engine.step(stored, 2)
-        pictures.append(engine.rgb())
+    inputs, engine = random_inputs(ruleset, 6, 8), start(ruleset, 6, 8)
+    pictures = of_any_memory_order(ruleset, start, 2)
     assert np.array_equal(pictures[1], pictures[0])
     assert np.array_equal(pictures[2], pictures[0])
     for wrong in (inputs[:1], inputs[:, :1], inputs[:, :, :4]):
@@ -376,9 +334,9 @@ for capability, shape, precision in json.loads(sys.argv[1]):
 
 
 def test_compiles_for_cards(tmp_path: Path) -> None:
-    """The interpreter takes what the compiler refuses, so it is compiled too; no card is needed.
+    """The interpreter takes what the compiler refuses, so it is compiled too; no GPU is needed.
 
-    Shared memory must fit the card: 163 KiB on compute capability 8.0, 227 KiB on 9.0.
+    Shared memory must fit the GPU: 163 KiB on compute capability 8.0, 227 KiB on 9.0.
     """
     preset, wide = (12, 5, 96), (256, 256, 4096)
     cases = [(90, preset, name) for name in BOUNDS]
