@@ -109,22 +109,22 @@ class ClipWriter(Writer):
 
         `later`: seconds from the clip's first frame to the output's.
         """
+        # What the encoder refuses is told of the picture's own size.
+        with contextlib.closing(open_muxer(io.BytesIO(), self._kind, options)) as unused:
+            self._encoder.open(self._encoder.add_stream(unused))
+        encoder = self._encoder.small()
 
         def add_video(output: OutputContainer) -> VideoStream:
-            stream = self._encoder.add_stream(output)
-            self._encoder.open(stream)
+            stream = encoder.add_stream(output)
+            encoder.open(stream)
             return stream
-
-        def blank() -> av.VideoFrame:
-            shape = (self._info.height, self._info.width, 4 if alpha else 3)
-            frame = self._encoder.convert(np.zeros(shape, np.uint8))
-            frame.pts, frame.time_base = 0, self._info.time_base
-            return frame
 
         with contextlib.closing(open_clip(self._source)) as source:
             video = main_video(source, self._source)
             names = names_of(source, video, self._kind, later)
-            return plan_copies(source, self._kind, options, names, add_video, blank)
+            return plan_copies(
+                source, self._kind, options, names, add_video, lambda: encoder.blank(alpha)
+            )
 
     def _open_output(self) -> None:
         """Open the output's container, its streams and its encoder."""

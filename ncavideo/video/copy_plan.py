@@ -91,6 +91,7 @@ class Trial:
     ) -> None:
         self._kind, self._options = kind, options
         self.lost: list[str] = []
+        self._looked = False  # at the source's packets; without them, only headers are written
         self._packets: dict[int, list[_Sample]] = {}
         memory = _Memory()
         output = open_muxer(memory, kind, options)
@@ -158,6 +159,8 @@ class Trial:
             for cover in covers:
                 made.add_attachment(*cover)
             made.start_encoding()
+            if not self._looked:
+                return True
             for copy, packets in samples:
                 _write(made, copy, packets)
             made.close()
@@ -186,6 +189,7 @@ class Trial:
 
     def read(self, source: InputContainer, streams: Iterable[Stream]) -> None:
         """Keep the first packets of a source's streams; they are near its beginning, or missing."""
+        self._looked = True
         wanted = {stream.index: stream.type for stream in streams if stream.type != "attachment"}
         waited_for = set(wanted)
         read = count = 0
@@ -218,10 +222,13 @@ def plan_copies(
     names: Names,
     add_video: Callable[[OutputContainer], VideoStream],
     blank: Callable[[], av.VideoFrame],
+    *,
+    look: bool = True,
 ) -> CopyPlan:
     """Return what of a source goes into a container of the kind `kind`; see `Trial`.
 
-    `options`: those of the muxer; `names`: what the output should say of itself.
+    `options`: those of the muxer; `names`: what the output should say of itself; `look`: whether
+    the source's packets may be read, which those of a pipe may not.
     """
     flags = names.muxer_flags(kind)
     plan = CopyPlan(options=options | ({"movflags": flags} if flags else {}), names=names)
@@ -236,16 +243,17 @@ def plan_copies(
         plan.notes.append(NO_TIMECODE)
     plan.notes += trial.lost
     with contextlib.closing(trial):
-        _choose(plan, trial, source, kind)
+        _choose(plan, trial, source, kind, look)
     return plan
 
 
-def _choose(plan: CopyPlan, trial: Trial, source: InputContainer, kind: str) -> None:
+def _choose(plan: CopyPlan, trial: Trial, source: InputContainer, kind: str, look: bool) -> None:
     """Write into the plan which streams of a source the muxer takes."""
     streams = [stream for stream in source.streams if _is_candidate(stream)]
     if not streams:
         return
-    trial.read(source, streams)
+    if look:
+        trial.read(source, streams)
     if kind in ATTACHES_COVERS:
         for stream in filter(_is_cover, streams):
             cover = trial.cover(stream)
