@@ -50,15 +50,8 @@ class Job:
 
     @property
     def key(self) -> str:
-        """A hash of the job; the clip is identified by path, size and modification time."""
-        try:
-            if isinstance(self.clip, Url):
-                facts = self.clip.facts()
-            else:
-                stats = [path.stat() for path in clip_files(self.clip)]
-                facts = [n for status in stats for n in (status.st_size, status.st_mtime_ns)]
-        except (OSError, UserError):
-            facts = []
+        """A hash of what the job is; the clip counts by place, size and time of change."""
+        facts = self.clip.facts() if isinstance(self.clip, Url) else _facts(self.clip)
         parts = [str(self.clip.absolute()), facts, str(self.output.absolute())]
         known = table(RenderOptions)
         asked = {n: getattr(self.options, n) for n in known if known[n].belongs != "run"}
@@ -69,6 +62,15 @@ class Job:
                 del asked[name]
         text = json.dumps([*parts, asked], default=str, sort_keys=True)
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _facts(clip: Path) -> list[Any]:
+    """Return what changes when a clip's files do; nothing if they are not there."""
+    try:
+        stats = [path.stat() for path in clip_files(clip)]
+    except (OSError, UserError):  # the render meets the same error, and tells it
+        return []
+    return [fact for status in stats for fact in (status.st_size, status.st_mtime_ns)]
 
 
 def find_jobs(
