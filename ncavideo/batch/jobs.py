@@ -20,7 +20,8 @@ from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 from ncavideo.util.fetch import hidden, is_url, is_web, said
 from ncavideo.util.read_file import read_text
-from ncavideo.video.numbered import clip_files, clip_name, is_sequence
+from ncavideo.video.clip import Clip
+from ncavideo.video.numbered import clip_name, is_sequence
 
 # Suffixes that a folder is searched for; a clip given by name may have any suffix.
 CLIPS = frozenset(
@@ -36,7 +37,6 @@ OPTIONS = {
     for name, option in table(RenderOptions).items()
     if option.belongs in ("look", "file")
 }
-ADDED = ("fields", "fps")  # options that came later than journals: not given, they change no key
 MOST_BYTES = 64 << 20  # of a list
 
 
@@ -50,27 +50,16 @@ class Job:
 
     @property
     def key(self) -> str:
-        """A hash of what the job is; the clip counts by place, size and time of change."""
-        facts = self.clip.facts() if isinstance(self.clip, Url) else _facts(self.clip)
+        """A hash of what the job is; the clip counts by its place and `Clip.identity`."""
+        try:
+            facts = self.clip.facts() if isinstance(self.clip, Url) else [Clip(self.clip).identity]
+        except UserError:  # the render meets the same error, and tells it
+            facts = []
         parts = [str(self.clip.absolute()), facts, str(self.output.absolute())]
         known = table(RenderOptions)
         asked = {n: getattr(self.options, n) for n in known if known[n].belongs != "run"}
-        # As the journals of earlier versions have it, so that a batch goes on where they stopped.
-        asked["fresh"] = False
-        for name in ADDED:
-            if asked[name] == known[name].default:
-                del asked[name]
         text = json.dumps([*parts, asked], default=str, sort_keys=True)
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _facts(clip: Path) -> list[Any]:
-    """Return what changes when a clip's files do; nothing if they are not there."""
-    try:
-        stats = [path.stat() for path in clip_files(clip)]
-    except (OSError, UserError):  # the render meets the same error, and tells it
-        return []
-    return [fact for status in stats for fact in (status.st_size, status.st_mtime_ns)]
 
 
 def find_jobs(

@@ -175,8 +175,7 @@ class Footage:
                         time = float((frame.pts or 0) * base)
                         start = time if start is None else start
                         length = float((frame.duration or 0) * base) or usual
-                        turned = orientation_of(frame).apply(extract(frame))
-                        yield time - start, turned, length
+                        yield time - start, orientation_of(frame).apply(extract(frame)), length
             except (av.error.FFmpegError, OSError):
                 return  # what can be decoded of a damaged file has been shown
 
