@@ -82,6 +82,8 @@ def fetch(url: str, folder: Path, tell: Callable[[str], None] = lambda note: Non
     # Every kind of store has errors of its own; which of them may pass cannot be told.
     except Exception as error:
         raise UnreachableError(f"{hidden(url)} cannot be fetched: {said(error)}") from error
+    # The moment of fetching is no fact about the file: `identity` would see a new one each time.
+    os.utime(path, (0, 0))
     return path
 
 

@@ -25,6 +25,7 @@ from ncavideo.rendering.look_file import load_look, save_look
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UnreachableError, UserError
 from ncavideo.util.fetch import fetch, hidden, url_path, web_facts
+from ncavideo.util.identity import identity
 from ncavideo.video.reader import VideoReader
 from tests.material import ffmpeg
 
@@ -195,6 +196,17 @@ def test_a_kind_that_fsspec_knows(tmp_path: Path) -> None:
     assert told == ["fetching memory://in/a.mp4 (0.0 MB)"]
     with pytest.raises(UserError, match=r"there is no|is a folder"):
         fetch("memory://in", tmp_path)
+
+
+def test_a_large_file_fetched_again_is_the_same(tmp_path: Path) -> None:
+    """A render that was stopped resumes although its clip was fetched anew."""
+    # 2 MB: more than is known by content alone.
+    fsspec.filesystem("memory").pipe("/large/a.mp4", bytes(range(256)) * 8192)
+    found = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        found.append(identity(fetch("memory://large/a.mp4", tmp_path / name)))
+    assert found[0] == found[1]
 
 
 def test_names_and_facts(server: Server) -> None:
