@@ -94,14 +94,14 @@ def _begin() -> None:
 
 def facts(clip: Path) -> Facts:
     """Return what a clip is, from its first frame. Raises `UserError` if it cannot be read."""
-    from ncavideo.video.reader import VideoReader
-    from ncavideo.video.survey import clip_length
+    from ncavideo.video.clip import Clip
 
-    with VideoReader(clip) as reader:
+    source = Clip(clip)
+    with source.read() as reader:
         info = reader.info
         next(iter(reader))
     rate = float(info.average_rate or 25)
-    return Facts(info.width, info.height, clip_length(clip), rate)
+    return Facts(info.width, info.height, source.length, rate)
 
 
 def moment(clip: Path, options: RenderOptions, time: float, folder: Path) -> dict[str, Path]:
@@ -112,22 +112,26 @@ def moment(clip: Path, options: RenderOptions, time: float, folder: Path) -> dic
     from ncavideo.nca.ruleset import find_ruleset
     from ncavideo.rendering.preview import look_at
     from ncavideo.rendering.rule_order import in_order
+    from ncavideo.video.clip import file_identity
 
     ruleset = find_ruleset(options.rules, options.ruleset)
     across = min(ACROSS, facts(clip).width)
-    found, _ = look_at(clip, ruleset, _levels(clip), in_order(options, ruleset), time, across)
+    found, _ = look_at(
+        clip, ruleset, _levels(clip, file_identity(clip)), in_order(options, ruleset), time, across
+    )
     return {
         name: _saved(picture, folder / f"{name}.jpg") for name, picture in found.pictures.items()
     }
 
 
 @functools.lru_cache(16)
-def _levels(clip: Path) -> Any:
+def _levels(clip: Path, identity: str) -> Any:
+    """Return a clip's levels; `identity` changes with its file, and asks for them anew."""
     from ncavideo.control.levels import clip_range
     from ncavideo.util.pixels import luminance
-    from ncavideo.video.survey import survey
+    from ncavideo.video.clip import Clip
 
-    return clip_range([luminance(rgb) for rgb in survey(clip)])
+    return clip_range([luminance(rgb) for rgb in Clip(clip).sample])
 
 
 def _saved(picture: np.ndarray, path: Path) -> Path:

@@ -18,6 +18,7 @@ from ncavideo.batch.urls import Place, Url, hidden, is_url, place, said
 from ncavideo.rendering.option_table import table
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
+from ncavideo.util.identity import identity
 from ncavideo.util.read_file import read_text
 
 # What a folder is searched for; a clip that is named is tried whatever its suffix.
@@ -47,20 +48,14 @@ class Job:
 
     @property
     def key(self) -> str:
-        """A hash of what the job is; the clip counts by place, size and time of change."""
+        """A hash of what the job is; the clip counts by its place and `util.identity`."""
         try:
-            if isinstance(self.clip, Url):
-                facts = self.clip.facts()
-            else:
-                status = self.clip.stat()
-                facts = [status.st_size, status.st_mtime_ns]
+            facts = self.clip.facts() if isinstance(self.clip, Url) else [identity(self.clip)]
         except OSError:
             facts = []
         parts = [str(self.clip.absolute()), facts, str(self.output.absolute())]
         known = table(RenderOptions)
         asked = {n: getattr(self.options, n) for n in known if known[n].belongs != "run"}
-        # As the journals of earlier versions have it, so that a batch goes on where they stopped.
-        asked["fresh"] = False
         text = json.dumps([*parts, asked], default=str, sort_keys=True)
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 

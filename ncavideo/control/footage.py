@@ -17,6 +17,7 @@ from PIL import Image
 from ncavideo.util.errors import UserError
 from ncavideo.util.pixels import luminance
 from ncavideo.util.read_image import open_picture, picture_alpha, picture_numbers, picture_rgb
+from ncavideo.video.orientation import orientation_of
 from ncavideo.video.pyav import frame_rate, time_base
 from ncavideo.video.reader import VideoReader, main_video, open_clip
 
@@ -158,7 +159,7 @@ class Footage:
                         time = float((frame.pts or 0) * base)
                         start = time if start is None else start
                         length = float((frame.duration or 0) * base) or usual
-                        yield time - start, extract(frame), length
+                        yield time - start, orientation_of(frame).apply(extract(frame)), length
             except (av.error.FFmpegError, OSError):
                 return  # what can be decoded of a damaged file has been shown
 

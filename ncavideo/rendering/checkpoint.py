@@ -29,6 +29,7 @@ from ncavideo.util.errors import BusyError, OutputError, UserError
 from ncavideo.util.lock import Lock, is_locked
 from ncavideo.util.state import Memory
 from ncavideo.version import __version__
+from ncavideo.video.clip import Clip, file_identity
 from ncavideo.video.packets import DIGEST, is_whole
 
 SEGMENT = 250  # frames: x264's longest distance between two key frames
@@ -289,8 +290,11 @@ def _is_ours(folder: Path) -> bool:
     return JOB in names or names <= {LOCK}
 
 
-def fingerprint(clip: Path, ruleset: RuleSet, options: RenderOptions) -> str:
-    """Return a hash of all that decides a render's bits: contents, options, versions."""
+def fingerprint(clip: Path | Clip, ruleset: RuleSet, options: RenderOptions) -> str:
+    """Return a hash of all that decides a render's bits: files, options, versions.
+
+    Files count as `ncavideo.util.identity` tells them apart.
+    """
     weights = hashlib.sha256()
     for array in (ruleset.w1, ruleset.b1, ruleset.w2):
         weights.update(array.tobytes())
@@ -298,21 +302,14 @@ def fingerprint(clip: Path, ruleset: RuleSet, options: RenderOptions) -> str:
     asked = {k: v for k, v in asdict(options).items() if known[k].belongs != "run"}
     controls = [*options.control, options.light_control, options.opacity_control]
     named = [path for text in controls if text for path in named_files(text)]
-    files = [(str(path), _hash(path)) for path in named]
+    files = [(str(path), file_identity(path)) for path in named]
+    identity = (clip if isinstance(clip, Clip) else Clip(clip)).identity
     parts = [
-        _hash(clip), weights.hexdigest(), list(ruleset.inputs), ruleset.fire_rate,
+        identity, weights.hexdigest(), list(ruleset.inputs), ruleset.fire_rate,
         ruleset.provenance.get("light_scale"), asked, files, SEGMENT,
         __version__, av.__version__, av.library_versions,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(parts, default=str, sort_keys=True).encode()).hexdigest()
-
-
-def _hash(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"cannot open {path}: {error.strerror}") from error
 
 
 def _without_arrays(value: Any, arrays: dict[str, np.ndarray]) -> Any:

@@ -18,8 +18,8 @@ from ncavideo.rendering.rule_order import in_order
 from ncavideo.util.errors import UserError
 from ncavideo.util.pixels import as_float, luminance, to_bytes
 from ncavideo.util.write_image import check_picture_output, save_png
+from ncavideo.video.clip import Clip
 from ncavideo.video.reader import VideoReader
-from ncavideo.video.survey import clip_length, survey
 
 TILE = 320  # pixels across
 HEAD, SIDE = 26, 56  # pixels: the row of names above, the column of times at the left
@@ -50,9 +50,10 @@ def preview(clip: Path, output: Path, options: RenderOptions, moments: int = 3) 
         raise UserError(f"--moments must lie between 1 and {MOST_MOMENTS}, not {moments}")
     ruleset = find_ruleset(options.rules, options.ruleset)
     options = in_order(options, ruleset)
-    levels = clip_range([luminance(rgb) for rgb in survey(clip)])
+    source = Clip(clip)
+    levels = clip_range([luminance(rgb) for rgb in source.sample])
     rows, notes = [], []
-    for time in _times(clip, options, moments):
+    for time in _times(source, options, moments):
         row, said = look_at(clip, ruleset, levels, options, time)
         rows.append(row)
         notes += said
@@ -122,13 +123,13 @@ def _before(clip: Path, time: float) -> VideoReader:
     return VideoReader(clip)
 
 
-def _times(clip: Path, options: RenderOptions, moments: int) -> list[float]:
+def _times(clip: Clip, options: RenderOptions, moments: int) -> list[float]:
     """Return times in the middle of as many equal parts of what would be rendered."""
     begin = options.start or 0.0
-    length = clip_length(clip) - begin
+    length = clip.length - begin
     if options.duration is not None:
         length = min(length, options.duration)
-    with VideoReader(clip, start=options.start):
+    with clip.read(options.start):
         pass  # the sentence for a clip that has nothing there
     return [begin + length * (index + 0.5) / moments for index in range(moments)]
 

@@ -24,10 +24,10 @@ from ncavideo.util.events import event
 from ncavideo.util.pixels import luminance
 from ncavideo.util.state import Memory
 from ncavideo.util.stopwatch import Stopwatch
+from ncavideo.video.clip import Clip
 from ncavideo.video.loop import looped
 from ncavideo.video.open_writer import open_writer
 from ncavideo.video.reader import ClipInfo, DecodeLoss, SourceFrame, VideoReader
-from ncavideo.video.survey import survey
 from ncavideo.video.timeline import Shot, held, shots
 
 CORES_A_COMPOSER = 4  # for each so many cores one more frame is composed at a time
@@ -120,9 +120,8 @@ def render(
     options = in_order(options, ruleset)
     report = RenderReport(output, ruleset.name, options.rules)
     with ExitStack() as stack:
-        reader = stack.enter_context(
-            VideoReader(clip, start=options.start, duration=options.duration)
-        )
+        source = Clip(clip)
+        reader = stack.enter_context(source.read(options.start, options.duration))
         info = reader.info
         # A loop begins where its transition ends; a held frame comes before the clip's own time.
         lead = options.loop or -held(info, options.before)
@@ -132,7 +131,7 @@ def render(
                 reader,
                 lead=lead,
                 alpha=options.matte and not options.show_control,
-                make_work=None if options.loop else lambda: _work(clip, output, ruleset, options),
+                make_work=None if options.loop else lambda: _work(source, output, ruleset, options),
                 codec=options.codec,
                 crf=options.crf,
                 pix_fmt=options.pix_fmt,
@@ -144,7 +143,7 @@ def render(
         assert work is None or isinstance(work, Work)
         for note in [*writer.notes, *([] if work is None else work.notes)]:
             warn(note)
-        levels = clip_range([luminance(rgb) for rgb in survey(clip)])
+        levels = clip_range([luminance(rgb) for rgb in source.sample])
         painter = Painter(ruleset, (info.width, info.height), levels, options, clip)
         stack.callback(painter.close)
         report.models = painter.models
@@ -205,9 +204,9 @@ def render(
     return report
 
 
-def _work(clip: Path, output: Path, ruleset: RuleSet, options: RenderOptions) -> Work:
+def _work(clip: Clip, output: Path, ruleset: RuleSet, options: RenderOptions) -> Work:
     """Return the checkpoint folder of this very render."""
-    about = {"clip": str(clip), "output": str(output), "options": vars(options)}
+    about = {"clip": str(clip.path), "output": str(output), "options": vars(options)}
     return Work(output, fingerprint(clip, ruleset, options), about, fresh=options.fresh)
 
 

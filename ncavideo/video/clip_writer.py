@@ -31,9 +31,8 @@ from ncavideo.video.segments import Segment, SegmentStore
 from ncavideo.video.stream_copy import Passthrough
 from ncavideo.video.writer import Writer
 
-# The samples that prepare an AAC decoder come before 0. FFmpeg 8's Matroska muxer moves the picture
-# and everything else back by them, FFmpeg 9's leaves all where it is.
-MATROSKA_MOVES = av.library_versions["libavformat"][0] < 63
+# The samples that prepare an AAC decoder come before 0. FFmpeg's Matroska muxer moves the picture
+# and everything else back by them; FFmpeg 9's only where nothing tells it how many they are.
 MATROSKA_EARLIEST = 30.0  # seconds: a block's time is 16 bits of milliseconds around its cluster's
 X265_DELAY = 2  # frames by which x265 decodes ahead: its `bframes` with a B-pyramid
 
@@ -145,8 +144,7 @@ class ClipWriter(Writer):
             self._passthrough = Passthrough(
                 self._source, self._container, self._trim, self._origin, shift, self._plan
             )
-            moves = MATROSKA_MOVES and self._kind in ("matroska", "webm")
-            if moves and self._sound_leads(float(shift)):
+            if self._kind in ("matroska", "webm") and self._sound_leads(float(shift)):
                 self._container.options["avoid_negative_ts"] = "disabled"
         try:
             self._encoder.open(self._stream)

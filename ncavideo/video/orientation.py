@@ -8,6 +8,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.sidedata.sidedata import Type
 
 MATRIX = struct.Struct("=9i")  # a b u, c d v, x y w, as in ISO/IEC 14496-12, 8.3.2
 
@@ -39,11 +40,12 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
 
     Not from `frame.rotation`, which takes a mirror for half a turn.
     """
-    side_data: Any = frame.side_data  # PyAV annotates it as a mapping
-    for data in side_data:
-        if data.type.name == "DISPLAYMATRIX":
-            a, b, _, c, d, *_ = MATRIX.unpack_from(bytes(data))
-            if abs(b) + abs(c) > abs(a) + abs(d):
-                return Orientation(True, b < 0, c < 0)
-            return Orientation(False, d < 0, a < 0)
-    return Orientation()
+    # By its key: what iterating yields, a release of PyAV changed.
+    side_data: Any = frame.side_data
+    matrix = side_data.get(Type.DISPLAYMATRIX)
+    if matrix is None:
+        return Orientation()
+    a, b, _, c, d, *_ = MATRIX.unpack_from(bytes(matrix))
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return Orientation(True, b < 0, c < 0)
+    return Orientation(False, d < 0, a < 0)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import colorsys
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import cv2
+import material
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,6 +20,7 @@ from ncavideo.control import FIELDS, make_field
 from ncavideo.control.bands import Bands
 from ncavideo.control.colour import oklab
 from ncavideo.control.field import Context, Field, Motion, View, make_view
+from ncavideo.control.footage import LABELS, Footage
 from ncavideo.control.modifiers import Shaped
 from ncavideo.control.spec import parse_control
 from ncavideo.util.errors import UserError
@@ -459,3 +462,18 @@ def test_every_field_says_how_it_is_written() -> None:
     with pytest.raises(UserError, match="luminance") as caught:
         make("sparkle")
     assert all(name in str(caught.value) for name in FIELDS)
+
+
+def test_a_clip_of_labels_is_turned_as_players_show_it(tmp_path: Path) -> None:
+    picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    picture[: HEIGHT // 2] = 255
+    encode(tmp_path / "plain.mp4", [picture] * 3, 25, "-c:v", "libx264", "-pix_fmt", "yuv420p")
+    material.orient(
+        tmp_path / "plain.mp4", tmp_path / "turned.mp4", (material.ONE, 0, 0, -material.ONE)
+    )
+    for name, upper in (("plain", 1), ("turned", 0)):
+        with closing(
+            Footage(tmp_path / f"{name}.mp4", LABELS, "labels", loop=False, rate=25)
+        ) as it:
+            labels = it.at(0)
+        assert (labels[: HEIGHT // 2 - 1] > 200).mean() == upper

@@ -17,6 +17,7 @@ from material import variable
 from ncavideo.app.preview_process import facts
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.preview import _times
+from ncavideo.video.clip import Clip
 from ncavideo.video.open_writer import open_writer
 from ncavideo.video.pyav import frame_rate, open_output, positive, time_base
 from ncavideo.video.reader import ClipInfo, VideoReader
@@ -133,7 +134,7 @@ def test_a_clip_is_as_long_as_its_last_frame_says(
     rounding = 0.3 if suffix == ".ts" else 0.05
     assert clip_length(clip) == pytest.approx(length, abs=rounding)
     assert facts(clip).seconds == pytest.approx(length, abs=rounding)
-    last = _times(clip, RenderOptions(("fire",)), 4)[-1]
+    last = _times(Clip(clip), RenderOptions(("fire",)), 4)[-1]
     assert last == pytest.approx(length * 7 / 8, abs=rounding)
 
 

@@ -1,0 +1,51 @@
+"""One object for a clip: what is asked of it more than once is found out once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ncavideo.util.errors import UserError
+from ncavideo.util.identity import identity
+from ncavideo.video.reader import VideoReader
+from ncavideo.video.survey import clip_length, survey
+
+
+class Clip:
+    """A clip's file, handed on through a render or a preview.
+
+    Its properties are found out when they are first asked for, and kept. All raise `UserError` for
+    a file that cannot be read or is no clip.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @cached_property
+    def identity(self) -> str:
+        """A text that changes with the file's content: see `ncavideo.util.identity`."""
+        return file_identity(self.path)
+
+    @cached_property
+    def sample(self) -> list[np.ndarray]:
+        """Some small RGB frames `[h, w, 3]`, uint8, from all over the clip."""
+        return survey(self.path)
+
+    @cached_property
+    def length(self) -> float:
+        """The seconds from the first frame to the end of the last."""
+        return clip_length(self.path)
+
+    def read(self, start: float | None = None, duration: float | None = None) -> VideoReader:
+        """Open the clip, or `duration` seconds of it from `start` on, for reading once."""
+        return VideoReader(self.path, start=start, duration=duration)
+
+
+def file_identity(path: Path) -> str:
+    """Return the identity of a file that a render reads. Raises `UserError` if it is not there."""
+    try:
+        return identity(path)
+    except OSError as error:
+        raise UserError(f"cannot open {path}: {error.strerror}") from error
