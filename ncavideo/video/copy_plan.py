@@ -91,6 +91,7 @@ class Trial:
     ) -> None:
         self._kind, self._options = kind, options
         self.lost: list[str] = []
+        self.empty: set[int] = set()  # streams of which the whole file has no packet
         self._looked = False  # at the source's packets; without them, only headers are written
         self._packets: dict[int, list[_Sample]] = {}
         memory = _Memory()
@@ -205,6 +206,8 @@ class Trial:
                     waited_for.discard(packet.stream_index)
                 if not waited_for or read > MOST_BYTES or count > MOST_PACKETS:
                     break
+            else:
+                self.empty = {index for index in waited_for if not self._packets.get(index)}
         # Streams that begin later, where the file says when.
         for index in waited_for:
             stream = source.streams[index]
@@ -263,12 +266,12 @@ def _choose(plan: CopyPlan, trial: Trial, source: InputContainer, kind: str, loo
                 plan.left_out.append(_left_out(stream, trial, kind, streams))
         streams = [stream for stream in streams if not _is_cover(stream)]
     known = [stream for stream in streams if _is_known(stream)]
-    if len(known) == len(streams) and trial.takes(streams):
+    if len(known) == len(streams) and not trial.empty and trial.takes(streams):
         plan.streams = tuple(stream.index for stream in streams)
         return
     taken: list[Stream] = []
     for stream in streams:
-        if stream not in known:
+        if stream not in known or stream.index in trial.empty:
             refused = True
         else:
             refused = not trial.takes([*taken, stream], tee=plan.tee)
@@ -326,11 +329,8 @@ def _left_out(stream: Stream, trial: Trial, kind: str, streams: Sequence[Stream]
     number = f" {alike.index(stream) + 1}" if len(alike) > 1 else ""
     name = getattr(stream, "name", None) or "an unknown codec"
     what = f"the {KINDS[stream.type]}{number} in {name} was left out"
-    if (
-        _is_known(stream)
-        and kind != "matroska"
-        and trial.takes([stream], kind="matroska", tee=True)
-    ):
+    known = _is_known(stream) and stream.index not in trial.empty
+    if known and kind != "matroska" and trial.takes([stream], kind="matroska", tee=True):
         return f"{what}: {kind} cannot hold it (an .mkv output can)"
     if stream.type in ("audio", "subtitle") and not trial.has_packets(stream):
         return f"{what}: the clip declares it, and has no packets of it"

@@ -85,6 +85,14 @@ def packets(path: Path, stream: str) -> tuple[str, str]:
     return found["streams"][0]["codec_name"], hashlib.sha256(digests.encode()).hexdigest()
 
 
+def streams_of(path: Path) -> list[dict[str, Any]]:
+    """Return what ffprobe says of a file's streams."""
+    command = ["ffprobe", "-v", "error", "-of", "json", "-show_streams", str(path)]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    streams: list[dict[str, Any]] = found["streams"]
+    return streams
+
+
 @pytest.mark.parametrize("suffix", CONTAINERS)
 @pytest.mark.parametrize("codec", SOUNDS)
 def test_sound_is_copied_where_the_muxer_takes_it(
@@ -122,6 +130,25 @@ def test_declared_streams_without_packets_are_left_out(
     assert len(notes) == (2 if suffix == ".webm" else 1)
     assert packets(out, "a:0")[0] == ("" if suffix == ".webm" else "aac")
     assert packets(out, "a:1") == ("", "")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_tracks_without_packets_are_left_out(suffix: str, tmp_path: Path) -> None:
+    """Its header says all of the second track, and the file holds nothing of it."""
+    clip, out = tmp_path / "clip.mkv", tmp_path / f"out{suffix}"
+    with av.open(str(clip), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        container.add_stream("aac", rate=48000)
+        for _ in range(5):
+            container.mux(video.encode(av.VideoFrame(64, 48, "yuv420p")))
+        container.mux(video.encode())
+    assert [s["codec_type"] for s in streams_of(clip)] == ["video", "audio"]
+    notes = through(clip, out)
+    assert notes == [
+        "the sound stream in aac was left out: the clip declares it, and has no packets of it"
+    ]
+    assert [s["codec_type"] for s in streams_of(out)] == ["video"]
 
 
 @pytest.mark.parametrize("codec", ["vp9", "av1"])
