@@ -30,7 +30,7 @@ from ncavideo.cli.render_options import (
     "--moments", default=3, show_default=True, help="Number of frames, spread over the clip."
 )
 @report_options
-@table_options("look", "machine", also=("start", "duration", "overwrite"))
+@table_options("look", "machine", also=("levels", "start", "duration", "overwrite"))
 def preview_command(
     clip: Path, output: Path | None, moments: int, as_json: bool, quiet: bool, **options: Any
 ) -> None:

@@ -295,7 +295,7 @@ def fingerprint(clip: Path, ruleset: RuleSet, options: RenderOptions) -> str:
     for array in (ruleset.w1, ruleset.b1, ruleset.w2):
         weights.update(array.tobytes())
     known = table(type(options))
-    asked = {k: v for k, v in asdict(options).items() if known[k].belongs != "run"}
+    asked = {k: v for k, v in asdict(options).items() if known[k].belongs not in ("pipe", "run")}
     controls = [*options.control, options.light_control, options.opacity_control]
     named = [path for text in controls if text for path in named_files(text)]
     files = [(str(path), _hash(path)) for path in named]

@@ -7,10 +7,12 @@ from dataclasses import MISSING, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ncavideo.control.levels import parse_levels
 from ncavideo.nca.engines import ENGINES
 from ncavideo.rendering.keyframes import Curve, parse_keys
 from ncavideo.rendering.option_table import option, plain, table
 from ncavideo.util.errors import UserError
+from ncavideo.video.pipes import DEFAULT, FORMATS
 
 if TYPE_CHECKING:
     from ncavideo.nca.model import Edge
@@ -19,6 +21,7 @@ STEPS, FLOW_STEPS = 8, 4  # a frame
 # The headings under which `--help` and the documentation list the options.
 RULES, LIGHT, COMPOSITING, TIME = "Rules", "Light", "Compositing", "Motion and time"
 GRID, CLIP, ENCODING, RUN = "Grid", "Part of the clip", "Encoding", "Machine and run"
+STREAMS = "Standard input and output"
 FIELD = "NAME[:ARGUMENT]"
 
 
@@ -62,6 +65,14 @@ class RenderOptions:
         bounds=(0.05, 1000),
         keyed=True,
         automatic="6 for luminance, 1 for other controls",
+    )
+    levels: str | None = option(
+        None,
+        "Darkest and brightest luminance of the clip, 0 to 1, which the control is stretched to.",
+        RULES,
+        "file",
+        metavar="DARKEST,BRIGHTEST",
+        automatic="by frames from all over the clip; on a pipe by its first second",
     )
     light: float = option(
         1.0,
@@ -226,6 +237,39 @@ class RenderOptions:
     pix_fmt: str | None = option(
         None, "Pixel format of the encoder.", ENCODING, "file", automatic="by the source"
     )
+    fps: float | None = option(
+        None,
+        "Frames per second of an input that has no times of its own (numbered pictures,"
+        " raw video).",
+        STREAMS,
+        "file",
+        bounds=(1e-3, 1000),
+        automatic="25",
+    )
+    input_size: str | None = option(
+        None,
+        "Frame size of raw video on standard input, which says that it is raw.",
+        STREAMS,
+        "pipe",
+        metavar="WIDTHxHEIGHT",
+        automatic="the input's own",
+    )
+    input_pix_fmt: str | None = option(
+        None,
+        "Pixel format of raw video on standard input, by FFmpeg's name.",
+        STREAMS,
+        "pipe",
+        metavar="FORMAT",
+        automatic="yuv420p",
+    )
+    format: str | None = option(
+        None,
+        "Container on standard output.",
+        STREAMS,
+        "pipe",
+        choices=tuple(FORMATS),
+        automatic=DEFAULT,
+    )
     device: str = option(
         "auto", "Device that the grid runs on: auto, cpu, cuda (a GPU) or mps.", RUN, "machine"
     )
@@ -254,6 +298,8 @@ class RenderOptions:
             )
         if self.matte and self.keep != "none":
             raise UserError("--matte leaves the source out, so there is nothing to --keep of it")
+        if self.levels is not None:
+            parse_levels(self.levels)
         self._check_keys()
 
     def _check_keys(self) -> None:

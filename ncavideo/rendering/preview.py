@@ -10,16 +10,17 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ncavideo.composite.false_colour import colour_of, expression_picture
-from ncavideo.control.levels import ClipRange, clip_range
+from ncavideo.control.levels import ClipRange
 from ncavideo.nca.ruleset import RuleSet, find_ruleset
+from ncavideo.rendering.clip_levels import file_levels
 from ncavideo.rendering.frame_renderer import Painter
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.rule_order import in_order
 from ncavideo.util.errors import UserError
-from ncavideo.util.pixels import as_float, luminance, to_bytes
+from ncavideo.util.pixels import as_float, to_bytes
 from ncavideo.util.write_image import check_picture_output, save_png
 from ncavideo.video.reader import VideoReader
-from ncavideo.video.survey import clip_length, survey
+from ncavideo.video.survey import clip_length
 
 TILE = 320  # pixels across
 HEAD, SIDE = 26, 56  # pixels: the row of names above, the column of times at the left
@@ -50,7 +51,7 @@ def preview(clip: Path, output: Path, options: RenderOptions, moments: int = 3) 
         raise UserError(f"--moments must lie between 1 and {MOST_MOMENTS}, not {moments}")
     ruleset = find_ruleset(options.rules, options.ruleset)
     options = in_order(options, ruleset)
-    levels = clip_range([luminance(rgb) for rgb in survey(clip)])
+    levels = file_levels(clip, options)
     rows, notes = [], []
     for time in _times(clip, options, moments):
         row, said = look_at(clip, ruleset, levels, options, time)

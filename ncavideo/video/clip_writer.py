@@ -7,6 +7,7 @@ import errno
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
@@ -17,15 +18,18 @@ from av.video.stream import VideoStream
 
 from ncavideo.util.atomic_write import NameTakenError, hidden_sibling, publish
 from ncavideo.util.errors import OutputError, UserError
-from ncavideo.video.codecs import CONTAINERS
+from ncavideo.video.codecs import CONTAINERS, RAW
 from ncavideo.video.encoder import Encoder
 from ncavideo.video.packets import PacketFile, read_packets
+from ncavideo.video.pipe_copy import copied_streams
+from ncavideo.video.pipes import TIMELESS
 from ncavideo.video.pyav import open_output, time_base
 from ncavideo.video.reader import VideoReader
 from ncavideo.video.segments import Segment, SegmentStore
 from ncavideo.video.stream_copy import Passthrough
 from ncavideo.video.writer import Writer
 
+WITHOUT_SOUND = ("gif", *TIMELESS)  # containers for a picture alone
 # The samples that prepare an AAC decoder come before 0. FFmpeg 8's Matroska muxer moves the picture
 # and everything else back by them, FFmpeg 9's leaves all where it is.
 MATROSKA_MOVES = av.library_versions["libavformat"][0] < 63
@@ -48,14 +52,15 @@ class ClipWriter(Writer):
         lead: float = 0.0,
         alpha: bool = False,
         make_work: Callable[[], SegmentStore] | None = None,
+        container: str | None = None,
     ) -> None:
         super().__init__()
-        if output.suffix.lower() not in CONTAINERS:
+        if container is None and output.suffix.lower() not in CONTAINERS:
             raise UserError(
                 f"unknown kind of output {output.suffix or output.name!r}: end its name in"
                 f" {', '.join(CONTAINERS)} or as frame_%05d.png"
             )
-        container, _ = CONTAINERS[output.suffix.lower()]
+        container = container or CONTAINERS[output.suffix.lower()][0]
         self._encoder = Encoder(
             container, source.info, codec=codec, crf=crf, pix_fmt=pix_fmt, alpha=alpha
         )
@@ -69,7 +74,7 @@ class ClipWriter(Writer):
         if lead > 0:
             trim = (source.origin if trim is None else begin) + lead, trim[1] if trim else None
         self._kind, self._begin = container, source.first_time
-        self._source, self._trim = source.path, trim
+        self._source, self._trim = source.pipe or source.path, trim
         self._container: OutputContainer | None = None
         self._passthrough: Passthrough | None = None
         self._segment: Segment | None = None
@@ -96,14 +101,17 @@ class ClipWriter(Writer):
         options = {"fflags": "+bitexact"}
         if self._kind in ("mp4", "mov"):
             options["movflags"] = "+faststart"
+        if self._encoder.name == RAW:
+            # Matroska and y4m have codes for more than 8 bits that no standard knows.
+            options["strict"] = "unofficial"
         try:
-            self._container = open_output(str(self._partial), format=self._kind, options=options)
+            self._container = open_output(self._target(), format=self._kind, options=options)
         except (av.error.FFmpegError, OSError) as error:
             raise self._failed(error) from error
         self._stream = self._encoder.add_stream(self._container)
-        if self._kind != "gif":
+        if self._kind not in WITHOUT_SOUND:
             shift = float(self._shift * self._info.time_base)
-            self._passthrough = Passthrough(self._source, self._container, self._trim, shift)
+            self._passthrough = copied_streams(self._source, self._container, self._trim, shift)
             self.notes = list(dict.fromkeys([*self.notes, *self._passthrough.notes]))
             if MATROSKA_MOVES and self._kind in ("matroska", "webm") and self._sound_leads(shift):
                 self._container.options["avoid_negative_ts"] = "disabled"
@@ -127,8 +135,20 @@ class ClipWriter(Writer):
             with contextlib.suppress(av.error.FFmpegError, OSError):
                 self._container.close()
             self._container = None
+        self._discard()
+
+    def _target(self) -> Any:
+        """Return what the container writes into: a file's name, or an object with `write`."""
+        return str(self._partial)
+
+    def _discard(self) -> None:
+        """Remove what has been written and not published."""
         with contextlib.suppress(OSError):  # an error on the way out would hide the one before it
             self._partial.unlink(missing_ok=True)
+
+    def _publish(self) -> None:
+        """Hand over what the closed container has written."""
+        publish(self._partial, self._output, self._overwrite)
 
     def _open_segment(self) -> Segment:
         """Start an encoder of its own for a segment; its packets go into a file of their own."""
@@ -224,7 +244,7 @@ class ClipWriter(Writer):
                 self._passthrough.copy_until(None)
             self._container.close()
             self._container = None
-            publish(self._partial, self._output, self._overwrite)
+            self._publish()
         except (av.error.FFmpegError, OSError) as error:
             raise self._failed(error) from error
         except NameTakenError:

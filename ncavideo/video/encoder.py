@@ -25,6 +25,7 @@ from ncavideo.video.codecs import (
 )
 from ncavideo.video.colour import RESAMPLING, RGB
 from ncavideo.video.palette import Palette
+from ncavideo.video.pipes import TIMELESS
 from ncavideo.video.reader import ClipInfo
 
 # How frames lie in memory, by channels and bytes a number.
@@ -77,7 +78,8 @@ class Encoder:
         """Add the video's stream to a container. Raises `UserError` for unusable settings."""
         codec, info, container = self._codec, self._info, self._container
         name = av.codec.Codec(codec.encoder, "w").canonical_name
-        if name not in output.supported_codecs:
+        # FFmpeg lists no codec for y4m; containers for raw frames have refused all others before.
+        if name not in output.supported_codecs and container not in TIMELESS:
             fitting = [s for s, (c, _) in CONTAINERS.items() if c != container]
             raise UserError(
                 f"{container} cannot hold {name} video: name an output that ends in"

@@ -9,6 +9,8 @@ from pathlib import Path
 from ncavideo.util.errors import UserError
 from ncavideo.video.clip_writer import ClipWriter
 from ncavideo.video.image_sequence import PictureWriter
+from ncavideo.video.pipe_out import PipeWriter
+from ncavideo.video.pipes import is_pipe
 from ncavideo.video.reader import VideoReader
 from ncavideo.video.segments import SegmentStore
 from ncavideo.video.writer import Writer
@@ -25,14 +27,23 @@ def open_writer(
     lead: float = 0.0,
     alpha: bool = False,
     make_work: Callable[[], SegmentStore] | None = None,
+    format: str | None = None,
 ) -> Writer:
     """Return the writer for an output's name: a clip, or numbered pictures (`frame_%05d.png`).
+
+    The name `-` stands for standard output, on which `format` is the container.
 
     `lead`: seconds that the output leaves out at the source's beginning, below 0 for what it adds;
     `alpha`: frames have four channels, the fourth straight alpha; `make_work` gives the
     folder from which the render can resume, where the kind of output allows it.
     Raises `UserError` when the name, its folder or the encoder cannot be used.
     """
+    if is_pipe(output):
+        return PipeWriter(
+            source, format=format, codec=codec, crf=crf, pix_fmt=pix_fmt, lead=lead, alpha=alpha
+        )
+    if format is not None:
+        raise UserError("--format is for standard output, -o -: a file's suffix says what it is")
     folder = output.absolute().parent
     if output.is_dir():
         raise UserError(f"{output} is a folder: name a file in it")
@@ -45,7 +56,7 @@ def open_writer(
             raise UserError("numbered pictures take no --codec, --crf or --pix-fmt")
         return PictureWriter(output, overwrite)
     if os.path.lexists(output):
-        if output.exists() and output.samefile(source.path):
+        if source.pipe is None and output.exists() and output.samefile(source.path):
             raise UserError(f"{output} is the input: name another output")
         if not overwrite:
             raise UserError(f"{output} exists: name another output or give --overwrite")

@@ -69,9 +69,12 @@ def frame_rate(stream: _Rated) -> Fraction | None:
     return positive(stream.average_rate) or positive(stream.guessed_rate)
 
 
-def open_input(path: str, **arguments: Any) -> InputContainer:
-    """Open a file for reading, its tags kept byte for byte. Raises as `av.open` does."""
-    container: InputContainer = av.open(path, "r", **_TAGS, **arguments)
+def open_input(file: Any, **arguments: Any) -> InputContainer:
+    """Open a file, or an object with `read`, for reading; tags are kept byte for byte.
+
+    Raises as `av.open` does.
+    """
+    container: InputContainer = av.open(file, "r", **_TAGS, **arguments)
     return container
 
 

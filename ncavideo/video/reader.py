@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import stat
+from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,6 +22,8 @@ from av.video.stream import VideoStream
 
 from ncavideo.util.errors import UserError
 from ncavideo.video.colour import RESAMPLING, Colour, colour_of, is_rgb
+from ncavideo.video.pipe_in import PipeIn
+from ncavideo.video.pipes import is_pipe
 from ncavideo.video.pyav import DEFAULT_TIME_BASE, frame_rate, open_input, positive, time_base
 
 # A clip that ends this much before its header says is a damaged one; less is rounding.
@@ -76,15 +80,21 @@ class VideoReader:
 
     `start` and `duration` in seconds cut a part out: the frames shown from `start` on. `origin`:
     the timestamp, in seconds, at which the whole clip begins; `first_time`: that of the first frame
-    to come. A damaged clip yields what can be decoded and then tells its `loss`. Raises `UserError`
-    when there is nothing to decode.
+    to come. `pipe`: standard input, already open, in place of the file. A damaged clip yields what
+    can be decoded and then tells its `loss`. Raises `UserError` when there is nothing to decode.
     """
 
     def __init__(
-        self, path: Path, *, start: float | None = None, duration: float | None = None
+        self,
+        path: Path,
+        *,
+        start: float | None = None,
+        duration: float | None = None,
+        pipe: PipeIn | None = None,
     ) -> None:
-        self.path = path
-        self._container = open_clip(path)
+        self.path, self.pipe = path, pipe
+        self._container = open_clip(path) if pipe is None else pipe.container
+        self._ahead: deque[av.VideoFrame] = deque()
         try:
             self._stream = main_video(self._container, path)
             self._stream.thread_type = "AUTO"
@@ -99,7 +109,7 @@ class VideoReader:
             self._until = None if duration is None else (self._from or self.origin) + duration
             # Nothing below may ask the container again: it can be closed before its loss is told.
             self._expected = self._expected_end()
-            if self._from is not None and start:
+            if self._from is not None and start and pipe is None:
                 with contextlib.suppress(av.error.FFmpegError, OSError):
                     self._container.seek(
                         int(self._from / self._time_base), stream=self._stream, backward=True
@@ -118,8 +128,12 @@ class VideoReader:
 
     @property
     def trim(self) -> tuple[float, float | None] | None:
-        """The part that was asked for, as container times in seconds, or None for all of it."""
-        if self._from is None and self._until is None:
+        """The part that was asked for, as container times in seconds, or None for all of it.
+
+        A pipe's begins wherever its first packet does.
+        """
+        begins_late = self.pipe is not None and self.origin != 0
+        if self._from is None and self._until is None and not begins_late:
             return None
         return (self._from if self._from is not None else self.origin), self._until
 
@@ -149,6 +163,7 @@ class VideoReader:
         # A decode in progress must not go on in a container that is closed.
         self._decoded.close()
         self._first = None
+        self._ahead.clear()
         self._container.close()
 
     def __iter__(self) -> Iterator[SourceFrame]:
@@ -158,6 +173,8 @@ class VideoReader:
         with B-frames at a variable rate FFmpeg's MP4 demuxer gives each packet the gap to the next
         packet in decoding order.
         """
+        if self.pipe is not None:
+            self.pipe.begin()
         step = self._typical_duration()
         timed = self._with_times(step)
         now = next(timed, None)
@@ -187,11 +204,22 @@ class VideoReader:
                 pts = last + 1
             yield frame, pts
             last = pts
-            frame = next(self._decoded, None)
+            frame = self._ahead.popleft() if self._ahead else next(self._decoded, None)
+
+    def look_ahead(self, frames: int, most_bytes: int) -> list[av.VideoFrame]:
+        """Return the first frames before they are read, which keeps them; 1 at least.
+
+        `frames`: how many at most, `most_bytes`: of memory for them.
+        """
+        first = self._first
+        assert first is not None
+        room = min(frames, most_bytes // max(sum(plane.buffer_size for plane in first.planes), 1))
+        self._ahead.extend(itertools.islice(self._decoded, max(room - 1, 0)))
+        return [first, *self._ahead]
 
     def _decode(self) -> Generator[av.VideoFrame, None, None]:
         """Yield the decoded frames within the trim; count what fails instead of raising."""
-        packets = self._container.demux(self._stream)
+        packets = (self.pipe or self._container).demux(self._stream)
         while True:
             try:
                 packet = next(packets)
@@ -300,6 +328,11 @@ class VideoReader:
 
 def open_clip(path: Path) -> InputContainer:
     """Open a clip. Raises `UserError` with one sentence when that cannot be done."""
+    if is_pipe(path):
+        raise UserError(
+            "standard input can be read once only, and only `render` reads a clip from it: save it"
+            " in a file first for a preview, a mask or the audio control"
+        )
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):

@@ -38,7 +38,7 @@ class Passthrough:
     ) -> None:
         self.notes: list[str] = []
         self._trim, self._shift = trim, shift
-        self._container: InputContainer | None = open_clip(source)
+        self._container: InputContainer | None = self._open(source)
         self._output = output
         self._streams: dict[int, Stream] = {}
         for stream in self._container.streams:
@@ -47,6 +47,9 @@ class Passthrough:
         self._copy_names()
         self._packets = self._read()
         self._next: Packet[Any] | None = None
+
+    def _open(self, source: Path) -> InputContainer:
+        return open_clip(source)
 
     def _add(self, stream: Stream) -> None:
         context = stream.codec_context
@@ -85,7 +88,7 @@ class Passthrough:
         if chapters and self._trim is None and not self._shift:
             self._output.set_chapters(chapters)
 
-    def _read(self) -> Iterator[Packet[Any]]:
+    def _read(self) -> Iterator[Packet[Any] | None]:
         assert self._container is not None
         wanted = [self._container.streams[index] for index in self._streams]
         if not wanted:

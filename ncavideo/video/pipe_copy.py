@@ -1,0 +1,76 @@
+"""Sound, subtitles and names of a clip on standard input, copied as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+
+from ncavideo.video.pipe_in import PipeIn
+from ncavideo.video.pipes import PIPE
+from ncavideo.video.stream_copy import Passthrough
+
+LATE = 1.0  # seconds by which sound may lie behind its picture in a stream
+
+
+def copied_streams(
+    source: Path | PipeIn,
+    output: OutputContainer,
+    trim: tuple[float, float | None] | None,
+    shift: float,
+) -> Passthrough:
+    """Return what copies a source's other streams; see `Passthrough`."""
+    if isinstance(source, PipeIn):
+        return PipedStreams(source, output, trim, shift)
+    return Passthrough(source, output, trim, shift)
+
+
+class PipedStreams(Passthrough):
+    """Copies the packets that were demuxed on the way to the picture's.
+
+    A stream can be read only once: what has not come by the time that its picture is written
+    follows later, and the muxer puts it into its place.
+    """
+
+    def __init__(
+        self,
+        pipe: PipeIn,
+        output: OutputContainer,
+        trim: tuple[float, float | None] | None,
+        shift: float,
+    ) -> None:
+        self._pipe = pipe
+        super().__init__(PIPE, output, trim, shift)
+        pipe.want(set(self._streams))
+
+    def _open(self, source: Path) -> InputContainer:
+        return self._pipe.container
+
+    def _is_within(self, packet: Packet[Any]) -> bool:
+        """Return whether a packet lies in the part that was asked for."""
+        begin, end = self._trim or (None, None)
+        if packet.size == 0 or packet.pts is None:
+            return False
+        time = self._time(packet)
+        return (begin is None or time >= begin - 5e-4) and (end is None or time < end - 5e-4)
+
+    def _read(self) -> Iterator[Packet[Any] | None]:
+        # None is no end: more comes while the picture is decoded.
+        while True:
+            packet = self._pipe.take()
+            if packet is None or self._is_within(packet):
+                yield packet
+
+    def copy_until(self, time: float | None) -> None:
+        """Copy all packets that belong before `time`, in output seconds; None for the rest."""
+        end = None if self._trim is None else self._trim[1]
+        if time is None and end is not None and self._streams:
+            # The picture has been read as far as it goes, its sound perhaps not.
+            self._pipe.read_on(end + LATE)
+        super().copy_until(time)
+
+    def close(self) -> None:
+        """Leave the source open: its picture may be read on."""
