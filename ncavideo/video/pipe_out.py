@@ -72,7 +72,10 @@ class PipeWriter(ClipWriter):
             container=container,
         )
         assert self._container is not None
+        self._container.options["flush_packets"] = "1"  # whoever watches wants each frame at once
         if container in TIMELESS:
+            if source.has_sound:
+                self.notes.append(f"the sound was left out: --format {format} cannot hold any")
             self._stream.time_base = 1 / self._rate
         try:
             # Into memory: what the muxer refuses, it refuses now.

@@ -138,6 +138,11 @@ class VideoReader:
         return (self._from if self._from is not None else self.origin), self._until
 
     @property
+    def has_sound(self) -> bool:
+        """Whether there is sound beside the picture, before `close`."""
+        return bool(self._container.streams.audio)
+
+    @property
     def loss(self) -> DecodeLoss | None:
         """After the last frame: what could not be decoded, or None."""
         expected = self._expected

@@ -97,7 +97,7 @@ def test_frames_between_two_ffmpegs_are_those_of_files(clips: Path, tmp_path: Pa
     for format in ("nut", "y4m"):
         words = ["-o", "-", "--format", format, *QUICK, *LEVELS, "--quiet"]
         codes, data, said = through([*RENDER, str(clip), *words], cwd=tmp_path)
-        assert (codes, said) == ([0], "")
+        assert codes == [0] and said == "", said
         (tmp_path / format).write_bytes(data)
         assert decoded(tmp_path / format) == frames
 
