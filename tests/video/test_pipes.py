@@ -161,6 +161,43 @@ def test_raw_video_goes_in_and_out(clips: Path, tmp_path: Path) -> None:
     assert decoded(tmp_path / "back.mkv") == as_file(clip, tmp_path)
 
 
+def test_a_pause_is_filled_where_frames_have_no_times(clips: Path, tmp_path: Path) -> None:
+    vfr = ["-vf", "select='not(between(n,3,8))'", "-vsync", "vfr", "-c:v", "ffv1", "vfr.mkv"]
+    subprocess.run([*FFMPEG, "-i", str(clips / "plain.mkv"), *vfr], check=True, cwd=tmp_path)
+    words = ["vfr.mkv", "-o", "-", "--format", "y4m", *QUICK, "--quiet"]
+    codes, data, said = through([*RENDER, *words], cwd=tmp_path)
+    assert codes == [0], said
+    (tmp_path / "out.y4m").write_bytes(data)
+    hashes = [line.split(",")[-1] for line in decoded(tmp_path / "out.y4m")]
+    assert len(decoded(tmp_path / "vfr.mkv")) == 6
+    assert len(hashes) == 12 and len(set(hashes[2:9])) == 1 and len(set(hashes)) == 6
+
+
+def test_pictures_in_a_row_have_the_rate_that_is_given(clips: Path, tmp_path: Path) -> None:
+    pictures = ["-i", str(clips / "plain.mkv"), "-frames:v", "4", "f%d.png"]
+    subprocess.run([*FFMPEG, *pictures], check=True, cwd=tmp_path)
+    codes, _, said = through(
+        ["cat", "f1.png", "f2.png", "f3.png", "f4.png"],
+        [*RENDER, "-", "-o", "out.mkv", "--fps", "5", *QUICK],
+        cwd=tmp_path,
+    )
+    assert codes == [0, 0], said
+    words = ["ffprobe", "-v", "error", "-show_entries", "packet=pts_time", "-of", "csv=p=0"]
+    shown = subprocess.run([*words, "out.mkv"], check=True, capture_output=True, cwd=tmp_path)
+    assert sorted(map(float, shown.stdout.split())) == [0, 0.2, 0.4, 0.6]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
+def test_a_full_disk_behind_stdout_is_one_sentence(clips: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*RENDER, str(clips / "plain.mkv"), "-o", "-", *QUICK, "--quiet"],
+            stdout=full, stderr=subprocess.PIPE,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == b"ncavideo: the disk is full: standard output was not written\n"
+
+
 def test_a_stream_becomes_a_file_that_begins_at_0(clips: Path, tmp_path: Path) -> None:
     # MPEG-TS begins at 1.4 seconds. A part of it is cut without a seek, with its sound.
     out = tmp_path / "out.mkv"
@@ -248,9 +285,11 @@ def test_options_that_a_pipe_cannot_have_are_one_sentence(clips: Path, tmp_path:
     assert codes == [2] and data == b"" and "--format y4m cannot hold rawvideo video in rgb" in said
 
 
-@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a terminal")
 def test_a_terminal_is_no_place_for_a_stream(clips: Path) -> None:
-    terminal, inner = os.openpty()
+    try:
+        terminal, inner = os.openpty()
+    except OSError as error:
+        pytest.skip(f"there are no terminals here: {error}")
     for words, streams in (
         ([str(clips / "plain.mkv"), "-o", "-"], {"stdout": inner}),
         (["-", "-o", "out.mkv"], {"stdin": inner}),
