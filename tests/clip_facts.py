@@ -4,7 +4,7 @@
     python tests/clip_facts.py read FOLDER > JSON  read each, copy it to MP4 and MKV, read those
     python tests/clip_facts.py compare JSON JSON   exit 1 if anything differs, and say what
 
-Equal must be: frames, their times, sizes, rotation and pixels as read; in the copies times of
+Equal must be: frames, their times, sizes, orientation and pixels as read; in the copies times of
 frames, sound packets bit for bit and their times, tags, chapters and notes. Encoded bytes need not,
 and times may differ by a millisecond: FFmpeg 8 counts where an MP4 begins in these, FFmpeg 9 finer.
 """
@@ -67,7 +67,8 @@ def _clip(clip: Path, outputs: Path) -> dict[str, Any]:
             facts |= {
                 "size": (info.width, info.height), "aspect": info.sample_aspect_ratio,
                 "time base": info.time_base, "rate": info.average_rate,
-                "rotation": info.rotation, "bits": info.bit_depth, "colour": info.colour,
+                "orientation": vars(info.orientation), "bits": info.bit_depth,
+                "colour": info.colour,
                 "times": times, "pixels": pixels.hexdigest(), "loss": reader.loss,
             }  # fmt: skip
     except (UserError, OutputError) as error:

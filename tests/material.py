@@ -62,10 +62,17 @@ def turn(clip: Path, out: Path, degrees: int) -> None:
 
     ffmpeg 5 does so by `-metadata rotate`, which ffmpeg 7 ignores.
     """
+    orient(clip, out, TURNS[degrees])
+    with av.open(str(out)) as container:
+        assert next(container.decode(video=0)).rotation % 360 == -degrees % 360
+
+
+def orient(clip: Path, out: Path, upper_left: tuple[int, int, int, int]) -> None:
+    """Write a copy of an MP4 with a display matrix, whose upper left part is given by rows."""
     data = bytearray(clip.read_bytes())
     place = data.index(b"tkhd")
     assert data[place + 4] == 0  # the box's version
-    a, b, c, d = TURNS[degrees]
+    a, b, c, d = upper_left
     width, height = (v / ONE for v in struct.unpack_from(">II", data, place + MATRIX + 36))
     # What is turned away from the origin is moved back.
     x = (height if c < 0 else 0) + (width if a < 0 else 0)
@@ -73,8 +80,6 @@ def turn(clip: Path, out: Path, degrees: int) -> None:
     matrix = struct.pack(">9i", a, b, 0, c, d, 0, int(x * ONE), int(y * ONE), 1 << 30)
     data[place + MATRIX : place + MATRIX + 36] = matrix
     out.write_bytes(data)
-    with av.open(str(out)) as container:
-        assert next(container.decode(video=0)).rotation % 360 == -degrees % 360
 
 
 def variable(out: Path, ticks: Sequence[int], *, tick: Fraction = Fraction(1, 25)) -> None:

@@ -82,7 +82,7 @@ def look_at(
         guide = frame = None
         try:
             for coming in reader:
-                seconds = coming.time - reader.origin
+                seconds = coming.time
                 if frame is not None and seconds > time + 1e-3:
                     break  # the one before is still shown
                 frame = coming
@@ -101,7 +101,7 @@ def look_at(
     if ruleset.has_light:
         pictures["light"] = _small(np.repeat(guide.light[..., None], 3, 2), size)
     pictures["result"] = _small(result, size)
-    return Moment(frame.time - reader.origin, pictures), said
+    return Moment(frame.time, pictures), said
 
 
 def _before(clip: Path, time: float) -> VideoReader:
@@ -117,7 +117,7 @@ def _before(clip: Path, time: float) -> VideoReader:
             reader = VideoReader(clip, start=begin)
         except UserError:
             continue  # no frame comes after that
-        if reader.first_time - reader.origin <= time + 1e-3:
+        if reader.first_time <= time + 1e-3:
             return reader
         reader.close()
     return VideoReader(clip)

@@ -170,7 +170,6 @@ def render(
         timeline = shots(
             _decoded(reader, watch),
             info,
-            reader.origin,
             before=options.before,
             after=options.after,
         )
@@ -217,7 +216,7 @@ def render(
         with watch("encode"):
             writer.close()
         report.stages = watch.seconds
-        report.notes = [*writer.notes, *painter.notes()]
+        report.notes = [*reader.notes, *writer.notes, *painter.notes()]
         if writer.unwanted:
             report.notes.append(f"nobody read standard output after frame {report.frames}")
         else:

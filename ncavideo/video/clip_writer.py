@@ -6,6 +6,7 @@ import contextlib
 import errno
 import io
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ncavideo.util.atomic_write import NameTakenError, hidden_sibling, publish
 from ncavideo.util.errors import OutputError, UserError
 from ncavideo.video.codecs import CONTAINERS, RAW
 from ncavideo.video.encoder import Encoder
+from ncavideo.video.gif_rate import GifRate
 from ncavideo.video.packets import PacketFile, read_packets
 from ncavideo.video.pipe_copy import copied_streams
 from ncavideo.video.pipes import TIMELESS
@@ -69,15 +71,15 @@ class ClipWriter(Writer):
         self._overwrite = overwrite
         self._durations: dict[int, int] = {}
         trim = source.trim
-        begin = 0.0 if trim is None else trim[0]
-        self._shift = round((begin + lead) / source.info.time_base)
+        self._shift = round((source.begin + lead) / source.info.time_base)
         if lead > 0:
-            trim = (source.origin if trim is None else begin) + lead, trim[1] if trim else None
+            trim = source.begin + lead, trim[1] if trim else None
         self._kind, self._begin = container, source.first_time
-        self._source, self._trim = source.pipe or source.path, trim
+        self._source, self._origin, self._trim = source.pipe or source.path, source.origin, trim
         self._container: OutputContainer | None = None
         self._passthrough: Passthrough | None = None
         self._segment: Segment | None = None
+        self._gif = GifRate(source.info.time_base) if container == "gif" else None
         self._encoded = 0  # frames given to the encoder at work: a segment's or the clip's
         self._last_dts: int | None = None
         try:
@@ -110,10 +112,13 @@ class ClipWriter(Writer):
             raise self._failed(error) from error
         self._stream = self._encoder.add_stream(self._container)
         if self._kind not in WITHOUT_SOUND:
-            shift = float(self._shift * self._info.time_base)
-            self._passthrough = copied_streams(self._source, self._container, self._trim, shift)
+            shift = self._shift * self._info.time_base
+            self._passthrough = copied_streams(
+                self._source, self._container, self._trim, self._origin, shift
+            )
             self.notes = list(dict.fromkeys([*self.notes, *self._passthrough.notes]))
-            if MATROSKA_MOVES and self._kind in ("matroska", "webm") and self._sound_leads(shift):
+            moves = MATROSKA_MOVES and self._kind in ("matroska", "webm")
+            if moves and self._sound_leads(float(shift)):
                 self._container.options["avoid_negative_ts"] = "disabled"
         try:
             self._encoder.open(self._stream)
@@ -161,6 +166,12 @@ class ClipWriter(Writer):
 
     def write(self, rgb: np.ndarray, pts: int, duration: int | None = None) -> None:
         """Encode a frame."""
+        if self._gif is None:
+            self._write(rgb, pts, duration)
+        elif (ready := self._gif.take(rgb, pts, duration)) is not None:
+            self._write(*ready)
+
+    def _write(self, rgb: np.ndarray, pts: int, duration: int | None) -> None:
         frame = self._encoder.convert(rgb)
         frame.pts, frame.time_base = pts - self._shift, self._info.time_base
         if duration:
@@ -199,7 +210,7 @@ class ClipWriter(Writer):
         assert self._container is not None
         if self._passthrough is not None:
             stamp = packet.dts if packet.dts is not None else packet.pts
-            self._passthrough.copy_until(float((stamp or 0) * (time_base(packet) or 0)))
+            self._passthrough.copy_until((stamp or 0) * (time_base(packet) or Fraction(0)))
         self._container.mux_one(packet)
 
     def end_segment(self, save: Callable[[int], None] | None = None) -> None:
@@ -238,6 +249,7 @@ class ClipWriter(Writer):
             elif self._container is None:
                 return
             else:
+                self._write_rest()
                 self._encode(None)
             assert self._container is not None
             if self._passthrough is not None:
@@ -254,6 +266,14 @@ class ClipWriter(Writer):
             self._let_go_of_work()
         finally:
             self.abort()
+
+    def _write_rest(self) -> None:
+        if self._gif is None:
+            return
+        if (last := self._gif.rest()) is not None:
+            self._write(*last)
+        if note := self._gif.note():
+            self.notes.append(note)
 
     def _let_go_of_work(self) -> None:
         if self.work is not None:

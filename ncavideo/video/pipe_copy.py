@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
+from ncavideo.video.cut import ROUNDING, time_of
+from ncavideo.video.frames import move
 from ncavideo.video.pipe_in import PipeIn
 from ncavideo.video.pipes import PIPE
 from ncavideo.video.stream_copy import Passthrough
 
-LATE = 1.0  # seconds by which sound may lie behind its picture in a stream
+LATE = 1  # second by which sound may lie behind its picture in a stream
 
 
 def copied_streams(
     source: Path | PipeIn,
     output: OutputContainer,
     trim: tuple[float, float | None] | None,
-    shift: float,
+    origin: Fraction,
+    shift: Fraction,
 ) -> Passthrough:
     """Return what copies a source's other streams; see `Passthrough`."""
     if isinstance(source, PipeIn):
-        return PipedStreams(source, output, trim, shift)
-    return Passthrough(source, output, trim, shift)
+        return PipedStreams(source, output, trim, origin, shift)
+    return Passthrough(source, output, trim, origin, shift)
 
 
 class PipedStreams(Passthrough):
@@ -40,36 +44,37 @@ class PipedStreams(Passthrough):
         pipe: PipeIn,
         output: OutputContainer,
         trim: tuple[float, float | None] | None,
-        shift: float,
+        origin: Fraction,
+        shift: Fraction,
     ) -> None:
         self._pipe = pipe
-        super().__init__(PIPE, output, trim, shift)
+        super().__init__(PIPE, output, trim, origin, shift)
         pipe.want(set(self._streams))
 
     def _open(self, source: Path) -> InputContainer:
         return self._pipe.container
 
-    def _is_within(self, packet: Packet[Any]) -> bool:
-        """Return whether a packet lies in the part that was asked for."""
-        begin, end = self._trim or (None, None)
-        if packet.size == 0 or packet.pts is None:
-            return False
-        time = self._time(packet)
-        return (begin is None or time >= begin - 5e-4) and (end is None or time < end - 5e-4)
-
     def _read(self) -> Iterator[Packet[Any] | None]:
-        # None is no end: more comes while the picture is decoded.
+        begin, end = self._trim or (None, None)
         while True:
             packet = self._pipe.take()
-            if packet is None or self._is_within(packet):
-                yield packet
+            if packet is None:
+                yield None  # no end: more comes while the picture is decoded
+            elif packet.size and packet.pts is not None:
+                move(packet, -self._origin)
+                time = time_of(packet)
+                early = begin is not None and time < Fraction(begin) - ROUNDING
+                late = end is not None and time >= Fraction(end) - ROUNDING
+                if not early and not late:
+                    move(packet, -self._shift)
+                    yield packet
 
-    def copy_until(self, time: float | None) -> None:
+    def copy_until(self, time: Fraction | None) -> None:
         """Copy all packets that belong before `time`, in output seconds; None for the rest."""
         end = None if self._trim is None else self._trim[1]
         if time is None and end is not None and self._streams:
             # The picture has been read as far as it goes, its sound perhaps not.
-            self._pipe.read_on(end + LATE)
+            self._pipe.read_on(self._origin + Fraction(end) + LATE)
         super().copy_until(time)
 
     def close(self) -> None:

@@ -195,7 +195,7 @@ class PipeIn:
                 return packet
         return None
 
-    def read_on(self, until: float) -> None:
+    def read_on(self, until: Fraction) -> None:
         """Demux on for sound and subtitles, up to `until` in the container's seconds.
 
         Only when nobody decodes the picture any more.

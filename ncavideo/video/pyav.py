@@ -16,6 +16,10 @@ from av.container import InputContainer, OutputContainer
 
 # FFmpeg counts in this where a file has no clock of its own (MPEG's 90 kHz).
 DEFAULT_TIME_BASE = Fraction(1, 90000)
+# Ticks a second; a rate as high as its own clock, and higher than this, is that clock.
+LEAST_CLOCK = 500
+# Flags of kinds of files (avformat.h: AVFMT_NOTIMESTAMPS, AVFMT_TS_DISCONT).
+NO_TIMESTAMPS, TS_DISCONT = 0x0080, 0x0200
 
 # Tags are bytes to FFmpeg and mostly UTF-8. Those that are not become surrogates (PEP 383) and go
 # out as the bytes that they were. PyAV 19 does so by itself and has no argument for it.
@@ -47,6 +51,8 @@ class _Rated(Protocol):
     def average_rate(self) -> Any: ...
     @property
     def guessed_rate(self) -> Any: ...
+    @property
+    def time_base(self) -> Any: ...
 
 
 def positive(value: Rational | None) -> Fraction | None:
@@ -64,9 +70,37 @@ def time_base(thing: _Timed) -> Fraction | None:
     return positive(thing.time_base)
 
 
-def frame_rate(stream: _Rated) -> Fraction | None:
-    """Return a video stream's frames a second: the file's average, else FFmpeg's guess."""
-    return positive(stream.average_rate) or positive(stream.guessed_rate)
+def frame_rate(stream: _Rated, *, counted: bool = False) -> Fraction | None:
+    """Return a video stream's frames a second: the file's average, else FFmpeg's guess.
+
+    `counted`: whether the file has no times (see `has_no_times`): then only the guess, which is the
+    codec's own rate, comes from the file. None where the rate is not known.
+    """
+    average, guess = positive(stream.average_rate), positive(stream.guessed_rate)
+    ticks = time_base(stream)
+    # Some demuxers report their clock (DV and NUT count in 60,000ths, WebM in milliseconds).
+    if ticks is not None and 1 / ticks >= LEAST_CLOCK:
+        average, guess = (None if rate == 1 / ticks else rate for rate in (average, guess))
+    return (guess or average) if counted else (average or guess)
+
+
+def has_no_times(container: InputContainer) -> bool:
+    """Return whether a file is an elementary stream: one frame after the other, without times."""
+    return bool(container.format.flags & NO_TIMESTAMPS)
+
+
+def counts_frames(container: InputContainer) -> bool:
+    """Return whether a file has no times but the order of its packets: those of AVI.
+
+    The presentation times that FFmpeg makes up for B-frames there are wrong.
+    """
+    return container.format.name == "avi"
+
+
+def clock_may_jump(container: InputContainer) -> bool:
+    """Return whether a kind of file is one whose clock may begin anew: MPEG's, Ogg, FLV."""
+    jumps = container.format.flags & TS_DISCONT
+    return bool(jumps) or container.format.name == "flv"
 
 
 def open_input(file: Any, **arguments: Any) -> InputContainer:

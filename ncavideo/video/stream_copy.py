@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
-import av.error
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from ncavideo.video.copy_clock import copied_packets
+from ncavideo.video.cut import cut_chapters, cut_packets, time_of
+from ncavideo.video.frames import move
 from ncavideo.video.pyav import DEFAULT_TIME_BASE, time_base
-from ncavideo.video.reader import open_clip
+from ncavideo.video.reader import main_video, open_clip
 
 # Facts about the source file that would be untrue of the output.
 OWN_METADATA = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
@@ -25,8 +26,9 @@ class Passthrough:
     """Copies packets from the source into the output, a little ahead of the video.
 
     Reads the source a second time, so that nothing has to be kept in memory between a sound's
-    place in the file and the video it belongs to. `trim`: the part to copy, in the source's
-    seconds, with `shift` seconds subtracted from all timestamps.
+    place in the file and the video it belongs to. `trim`: the part to copy, in seconds on the
+    clip's timeline, whose 0 is `origin` in the source; `shift` seconds of it are subtracted from
+    all timestamps.
     """
 
     def __init__(
@@ -34,10 +36,12 @@ class Passthrough:
         source: Path,
         output: OutputContainer,
         trim: tuple[float, float | None] | None,
-        shift: float,
+        origin: Fraction,
+        shift: Fraction,
     ) -> None:
         self.notes: list[str] = []
-        self._trim, self._shift = trim, shift
+        self._source = source
+        self._trim, self._origin, self._shift = trim, origin, shift
         self._container: InputContainer | None = self._open(source)
         self._output = output
         self._streams: dict[int, Stream] = {}
@@ -73,7 +77,11 @@ class Passthrough:
         """When the first copied stream begins, in output seconds; 0 without one."""
         assert self._container is not None
         begins = [
-            float(stream.start_time * (time_base(stream) or DEFAULT_TIME_BASE)) - self._shift
+            float(
+                stream.start_time * (time_base(stream) or DEFAULT_TIME_BASE)
+                - self._origin
+                - self._shift
+            )
             for stream in (self._container.streams[index] for index in self._streams)
             if stream.start_time is not None
         ]
@@ -84,8 +92,8 @@ class Passthrough:
         for key, value in self._container.metadata.items():
             if key.lower() not in OWN_METADATA:
                 self._output.metadata[key] = value
-        chapters = self._container.chapters()
-        if chapters and self._trim is None and not self._shift:
+        chapters = cut_chapters(self._container.chapters(), self._origin, self._shift, self._trim)
+        if chapters:
             self._output.set_chapters(chapters)
 
     def _read(self) -> Iterator[Packet[Any] | None]:
@@ -94,30 +102,13 @@ class Passthrough:
         if not wanted:
             return
         begin, end = self._trim or (None, None)
-        if begin:
-            with contextlib.suppress(av.error.FFmpegError, OSError):
-                self._container.seek(int(begin * av.time_base), backward=True)
-        packets = self._container.demux(wanted)
-        while True:
-            try:
-                packet = next(packets)
-            except (StopIteration, av.error.FFmpegError, OSError, ValueError):
-                return
-            if packet.size == 0 or packet.pts is None:
-                continue
-            time = self._time(packet)
-            if begin is not None and time < begin - 5e-4:
-                continue
-            if end is not None and time >= end - 5e-4:
-                continue
+        picture = main_video(self._container, self._source)
+        packets = copied_packets(self._container, picture, wanted, self._origin, begin)
+        for packet in cut_packets(packets, begin, end):
+            move(packet, -self._shift)
             yield packet
 
-    @staticmethod
-    def _time(packet: Packet[Any]) -> float:
-        stamp = packet.dts if packet.dts is not None else packet.pts
-        return float((stamp or 0) * (time_base(packet) or DEFAULT_TIME_BASE))
-
-    def copy_until(self, time: float | None) -> None:
+    def copy_until(self, time: Fraction | None) -> None:
         """Copy all packets that belong before `time`, in output seconds; None for the rest."""
         while True:
             if self._next is None:
@@ -125,13 +116,9 @@ class Passthrough:
             packet = self._next
             if packet is None:
                 return
-            if time is not None and self._time(packet) - self._shift > time:
+            if time is not None and time_of(packet) > time:
                 return
             self._next = None
-            if self._shift:
-                ticks = round(self._shift / (time_base(packet) or DEFAULT_TIME_BASE))
-                packet.pts = None if packet.pts is None else packet.pts - ticks
-                packet.dts = None if packet.dts is None else packet.dts - ticks
             packet.stream = self._streams[packet.stream.index]
             self._output.mux_one(packet)
 

@@ -13,7 +13,15 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from ncavideo.video.pyav import DEFAULT_TIME_BASE, frame_rate, time_base
+from ncavideo.video.clock import PictureClock
+from ncavideo.video.frames import place_picture
+from ncavideo.video.pyav import (
+    DEFAULT_TIME_BASE,
+    clock_may_jump,
+    frame_rate,
+    has_no_times,
+    time_base,
+)
 from ncavideo.video.reader import main_video, open_clip
 
 FRAMES = 16
@@ -21,6 +29,7 @@ LEAST = 4  # with fewer key frames than this, ordinary frames are looked at too
 DECODED = 240  # how many of those are decoded at most
 BEGINNING = 20  # packets among which the first frame shown is: B-frames come later than decoded
 BEYOND = 1e9  # seconds: after the end of every clip
+MOST_READ = 1 << 30  # bytes of a file that is read for nothing but its length
 LONGEST_SIDE = 160  # pixels: enough for levels
 
 
@@ -78,10 +87,15 @@ def clip_length(path: Path) -> float:
 
     From the last packets' own times. A header is no help: a live recording has none, and FFmpeg
     sums up an MP4's in decoding order, so that a pause before the last frames is left out. Where
-    packets have no times, from how many there are. Raises `UserError` if the clip cannot be opened.
+    packets have no times, from how many there are; where clocks may begin anew, from all packets,
+    unless the file is too long to be read for that. Raises `UserError` if the clip cannot be
+    opened.
     """
     with contextlib.closing(open_clip(path)) as container:
         stream = main_video(container, path)
+        counted = has_no_times(container)
+        if counted or (clock_may_jump(container) and path.stat().st_size <= MOST_READ):
+            return _length_of_all(container, stream, counted)
         first = _span(container, stream, packets=BEGINNING)
         last = _Span()
         with contextlib.suppress(av.error.FFmpegError, OSError):
@@ -97,6 +111,23 @@ def clip_length(path: Path) -> float:
         if whole.begin is None or whole.end is None:
             return float(whole.packets / (frame_rate(stream) or 25))
         return float(whole.end - whole.begin)
+
+
+def _length_of_all(container: InputContainer, stream: VideoStream, counted: bool) -> float:
+    rate = frame_rate(stream, counted=counted) or Fraction(25)
+    clock = PictureClock(1 / rate, jumps=True)
+    packets = 0
+    sounds = [] if counted else container.streams.audio
+    with contextlib.suppress(av.error.FFmpegError, OSError):
+        for packet in container.demux(stream, *sounds):
+            if packet.stream.index == stream.index:
+                packets += packet.size > 0
+                place_picture(clock, packet)
+            elif packet.pts is not None:
+                clock.hear(packet.pts * (time_base(packet) or DEFAULT_TIME_BASE))
+    if counted or clock.latest is None:
+        return float(packets / rate)
+    return float(clock.end - clock.begins[0])
 
 
 @dataclass

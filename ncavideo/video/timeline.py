@@ -31,15 +31,14 @@ class Shot:
 def shots(
     frames: Iterable[SourceFrame],
     info: ClipInfo,
-    origin: float,
     *,
     before: float = 0.0,
     after: float = 0.0,
 ) -> Generator[Shot, None, None]:
     """Yield the frames of a clip, the first held for `before` seconds, the last for `after`.
 
-    `origin`: the timestamp in seconds at which the clip begins. Held frames follow each other at
-    the clip's average rate. Those before the first have earlier timestamps: see `held_ticks`.
+    Held frames follow each other at the clip's average rate. Those before the first have earlier
+    timestamps: see `held`.
     """
     tick = info.time_base
     step = frame_ticks(info)
@@ -48,9 +47,7 @@ def shots(
     for frame in frames:
         span = float((frame.duration or step) * tick)
         begin = frame.time if begin is None else begin
-        shot = Shot(
-            frame.rgb, frame.time - origin, frame.time - begin, span, frame.pts, frame.duration
-        )
+        shot = Shot(frame.rgb, frame.time, frame.time - begin, span, frame.pts, frame.duration)
         if last is None:
             for back in range(round(before / float(step * tick)), 0, -1):
                 early = -back * float(step * tick)

@@ -82,7 +82,7 @@ def test_held_frames_come_at_their_times(gaps: list[int], before: float, after: 
         SourceFrame(picture + index, stamp, None, float(stamp * info.time_base), index)
         for index, stamp in enumerate(stamps)
     ]
-    found = list(shots(frames, info, 0.0, before=before, after=after))
+    found = list(shots(frames, info, before=before, after=after))
     held = round(before * 25)
     assert len(found) == held + len(frames) + round(after * 25)
     assert [s.pts for s in found[held : held + len(frames)]] == stamps

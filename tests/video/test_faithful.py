@@ -15,7 +15,7 @@ from typing import Any
 import material
 import numpy as np
 import pytest
-from material import ODD, QUICK, TONE, ffmpeg
+from material import ODD, QUICK, SMALL, TONE, ffmpeg
 
 from ncavideo.util.errors import UserError
 from ncavideo.video.open_writer import open_writer
@@ -78,9 +78,10 @@ def test_times_and_sound_are_kept(case: str, clips: Path, tmp_path: Path) -> Non
     before, after = times(clip), times(out)
     tick = float(Fraction(video(out)["time_base"]))
     assert len(after) == len(before)
-    assert after == pytest.approx(before, abs=tick + 1e-6)
+    late = before[0] if case == "late start" else 0  # a clip's own time begins at 0
+    assert after == pytest.approx([time - late for time in before], abs=tick + 1e-6)
     lengths = [float(probe(p, "-show_format")["format"]["duration"]) for p in (clip, out)]
-    assert lengths[1] == pytest.approx(lengths[0], abs=max(2 * tick, 5e-3))
+    assert lengths[1] == pytest.approx(lengths[0] - late, abs=max(2 * tick, 5e-3))
     streams = [s for s in probe(clip, "-show_streams")["streams"] if s["codec_type"] == "audio"]
     for index, stream in enumerate(streams):
         assert sound(clip, index) == sound(out, index)
@@ -110,6 +111,69 @@ def test_rotation_is_applied(turn: int, clips: Path, tmp_path: Path) -> None:
     assert "side_data_list" not in video(out)
     # ffmpeg turns the picture by itself as a player does.
     assert np.abs(as_rgb(clip, width, height) - as_rgb(out, width, height)).mean() < 3
+
+
+ONE = material.ONE
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        (ONE, 0, 0, ONE), (-ONE, 0, 0, ONE), (ONE, 0, 0, -ONE), (-ONE, 0, 0, -ONE),
+        (0, ONE, ONE, 0), (0, -ONE, ONE, 0), (0, ONE, -ONE, 0), (0, -ONE, -ONE, 0),
+    ],
+)  # fmt: skip
+def test_every_orientation_is_applied(
+    matrix: tuple[int, int, int, int], clips: Path, tmp_path: Path
+) -> None:
+    clip, plain = tmp_path / "oriented.mp4", clips / "plain.mp4"
+    material.orient(plain, clip, matrix)
+    a, b, c, d = (value // ONE for value in matrix)
+    with VideoReader(plain) as reader:
+        stored = next(iter(reader)).rgb
+    # A pixel at (x, y) is shown at (a x + c y, b x + d y), moved back into the frame.
+    y, x = np.indices(stored.shape[:2])
+    columns, rows = a * x + c * y, b * x + d * y
+    columns, rows = columns - columns.min(), rows - rows.min()
+    expected = np.zeros((rows.max() + 1, columns.max() + 1, 3), np.uint8)
+    expected[rows, columns] = stored
+    with VideoReader(clip) as reader:
+        assert (reader.info.width, reader.info.height) == (expected.shape[1], expected.shape[0])
+        assert (next(iter(reader)).rgb == expected).all()
+    width, height = expected.shape[1], expected.shape[0]
+    assert np.abs(as_rgb(clip, width, height)[0] - expected).mean() < 3
+
+
+def test_the_default_video_stream_is_rendered(clips: Path, tmp_path: Path) -> None:
+    for default, words in ((1, "number 2, the default one,"), (0, "the first")):
+        clip = tmp_path / f"{default}.mkv"
+        ffmpeg(*SMALL, "-f", "lavfi", "-i", "color=red:size=64x48:rate=25:duration=0.8", "-map", 0,
+               "-map", 1, *QUICK, "-disposition:v", 0, f"-disposition:v:{default}", "default",
+               clip)  # fmt: skip
+        reader, _ = through(clip, tmp_path / "out.mp4", overwrite=True)
+        assert reader.info.width == (64 if default else 192)
+        assert reader.notes == [f"the clip has 2 video streams: {words} is rendered, and no other"]
+    with VideoReader(clips / "plain.mp4") as reader:
+        assert reader.notes == []
+
+
+@pytest.mark.parametrize("rate", [30, 60, 120])
+def test_a_gif_lasts_as_long_as_its_clip(rate: int, tmp_path: Path) -> None:
+    clip, out = tmp_path / "in.mp4", tmp_path / "out.gif"
+    ffmpeg("-f", "lavfi", "-i", f"testsrc2=size=64x48:rate={rate}:duration=1", *QUICK, clip)
+    _, writer = through(clip, out)
+    data = out.read_bytes()
+    # The delays of its Graphic Control Extensions; browsers slow down those of less than 2.
+    places = [n for n in range(len(data)) if data[n : n + 3] == b"\x21\xf9\x04"]
+    delays = [int.from_bytes(data[n + 4 : n + 6], "little") for n in places]
+    assert min(delays) >= 2
+    assert sum(delays) == pytest.approx(100, abs=1)
+    dropped = rate - len(delays)
+    assert writer.notes == (
+        [f"a GIF shows at most 50 frames a second: {dropped} of {rate} were left out"]
+        if rate > 50
+        else []
+    )
 
 
 @pytest.mark.parametrize("matrix", ["bt601", "bt709", "bt2020"])

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import av
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from material import variable
 
@@ -48,18 +48,41 @@ def test_a_rate_times_a_time_base_is_exact(a: int, b: int, c: int, d: int) -> No
     # av.AVRational's own product is rounded to 32 bits, in extreme cases to 0.
     make = getattr(av, "AVRational", Fraction)
     stream = SimpleNamespace(average_rate=make(a, b), guessed_rate=None, time_base=make(c, d))
+    assume(Fraction(a, b) != Fraction(d, c))
     rate, base = frame_rate(stream), time_base(stream)
     assert rate is not None and base is not None
     assert rate * base == Fraction(a * c, b * d)
 
 
 def test_a_guess_stands_in_for_a_missing_average() -> None:
-    stream = SimpleNamespace(average_rate=None, guessed_rate=Fraction(24))
+    tick = Fraction(1, 1000)
+    stream = SimpleNamespace(average_rate=None, guessed_rate=Fraction(24), time_base=tick)
     assert frame_rate(stream) == 24
     stream = SimpleNamespace(
-        average_rate=SimpleNamespace(numerator=0, denominator=0), guessed_rate=None
+        average_rate=SimpleNamespace(numerator=0, denominator=0), guessed_rate=None, time_base=tick
     )
     assert frame_rate(stream) is None
+
+
+def test_a_clock_is_no_rate() -> None:
+    # As of DV, which counts in 60,000ths, and of WebM from a browser.
+    for average, guess, found in ((60000, 30, 30), (60000, 60000, None), (25, 60000, 25)):
+        stream = SimpleNamespace(
+            average_rate=Fraction(average), guessed_rate=Fraction(guess),
+            time_base=Fraction(1, 60000),
+        )  # fmt: skip
+        assert frame_rate(stream) == found
+    # FFmpeg's average of a file without times is its default, not the codec's rate.
+    stream = SimpleNamespace(
+        average_rate=Fraction(25),
+        guessed_rate=Fraction(30000, 1001),
+        time_base=Fraction(1, 1200000),
+    )  # fmt: skip
+    assert frame_rate(stream, counted=True) == Fraction(30000, 1001)
+    slow = SimpleNamespace(
+        average_rate=Fraction(25), guessed_rate=Fraction(25), time_base=Fraction(1, 25)
+    )
+    assert frame_rate(slow) == 25
 
 
 def test_a_clip_is_told_in_fractions(tmp_path: Path) -> None:
