@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,14 +30,21 @@ create table if not exists jobs (
     reason text not null default '',
     frames integer not null default 0,
     seconds real not null default 0,
-    changed real not null
+    changed real not null,
+    notes text not null default '[]'
 )
 """
+# What earlier versions' journals lack.
+NOTES = "alter table jobs add column notes text not null default '[]'"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """How a job stands. `reason`: why it failed or was skipped; `seconds`: what it took."""
+    """How a job stands.
+
+    `reason`: why it failed or was skipped; `seconds`: what it took; `notes`: what should be known
+    of its output, such as a sound stream that was left out.
+    """
 
     key: str
     clip: str
@@ -46,6 +54,7 @@ class Entry:
     reason: str
     frames: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 class Journal:
@@ -65,6 +74,9 @@ class Journal:
             # Not a write-ahead log: it cannot lie in a folder that several machines share.
             self._base.execute("pragma journal_mode=delete")
             self._base.execute(SCHEMA)
+            columns = {row[1] for row in self._base.execute("pragma table_info(jobs)")}
+            if "notes" not in columns:
+                self._base.execute(NOTES)
             self._base.commit()
         except sqlite3.Error as error:
             raise UserError(f"the journal {path} cannot be used ({error})") from error
@@ -111,13 +123,17 @@ class Journal:
         """Return how a job stands."""
         with self._transaction() as base:
             row = base.execute(
-                "select key, clip, output, state, attempts, reason, frames, seconds from jobs"
-                " where key = ?",
+                "select key, clip, output, state, attempts, reason, frames, seconds, notes"
+                " from jobs where key = ?",
                 (key,),
             ).fetchone()
         if row is None:
             raise OutputError(f"the journal {self._path} has lost a clip: remove it and run again")
-        return Entry(*row)
+        try:
+            notes = tuple(str(note) for note in json.loads(row[-1]))
+        except (ValueError, TypeError):
+            notes = ()
+        return Entry(*(*row[:-1], notes))
 
     def done_since(self, key: str, when: float) -> bool:
         """Return whether a job was done at `when` (seconds since the epoch) or later."""
@@ -132,10 +148,16 @@ class Journal:
         self._set(key, RUNNING, "", attempt=True)
 
     def finish(
-        self, key: str, state: str, reason: str = "", frames: int = 0, seconds: float = 0.0
+        self,
+        key: str,
+        state: str,
+        reason: str = "",
+        frames: int = 0,
+        seconds: float = 0.0,
+        notes: Sequence[str] = (),
     ) -> None:
         """Note how a try ended."""
-        self._set(key, state, reason, frames, seconds)
+        self._set(key, state, reason, frames, seconds, notes)
 
     def _set(
         self,
@@ -144,14 +166,16 @@ class Journal:
         reason: str,
         frames: int = 0,
         seconds: float = 0.0,
+        notes: Sequence[str] = (),
         attempt: bool = False,
     ) -> None:
         with self._transaction() as base:
             base.execute(
-                "update jobs set state = ?, reason = ?, frames = ?, seconds = ?, changed = ?,"
-                " attempts = attempts + ? where key = ?",
-                (state, reason, frames, seconds, time.time(), int(attempt), key),
-            )
+                "update jobs set state = ?, reason = ?, frames = ?, seconds = ?, notes = ?,"
+                " changed = ?, attempts = attempts + ? where key = ?",
+                (state, reason, frames, seconds, json.dumps(list(notes)), time.time(),
+                 int(attempt), key),
+            )  # fmt: skip
 
     def close(self) -> None:
         """Close the file."""

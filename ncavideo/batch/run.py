@@ -332,7 +332,8 @@ class _Worker(threading.Thread):
                 f"the clip is damaged: {lost['frames']} frames ({lost['seconds']:.2f} s) are"
                 " missing from the output"
             )
-        self._journal.finish(job.key, state, reason, last["frames"], last["seconds"])
+        frames, seconds, notes = last["frames"], last["seconds"], last["notes"]
+        self._journal.finish(job.key, state, reason, frames, seconds, notes)
         return False
 
     def leave(self) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ncavideo.batch.urls import local
-from ncavideo.util.errors import BusyError, OutputError, UserError
+from ncavideo.util.errors import BusyError, OutputError, RefusedError, UserError
 from ncavideo.util.parent import leave_with_parent
 from ncavideo.util.tested import blame
 
@@ -69,7 +69,8 @@ def main() -> int:
         say(kind="failed", reason=str(error), may_pass=False)
     except (OutputError, MemoryError) as error:
         refused("render.failed", reason=str(error))
-        say(kind="failed", reason=str(error) or "there is not enough memory", may_pass=True)
+        reason = str(error) or "there is not enough memory"
+        say(kind="failed", reason=reason, may_pass=not isinstance(error, RefusedError))
     except KeyboardInterrupt:
         say(kind="failed", reason="interrupted", may_pass=False)
     except Exception as error:

@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     "--report", type=click.Path(path_type=Path), metavar="FILE", help="Report to write (.json)."
 )
 @report_options
-@table_options("look", "file", "machine", also=("overwrite",))
+@table_options("look", "file", "machine", also=("overwrite", "strict_streams"))
 def batch_command(
     sources: tuple[str, ...],
     out_dir: str,
@@ -199,6 +199,7 @@ def _table(report: BatchReport) -> str:
     for entry in report.entries:
         tail = plain(entry.reason) or f"{entry.frames} frames, {entry.seconds:.1f} s"
         lines.append(f"  {entry.state:<8}{plain(Path(entry.output).name)}: {tail}")
+        lines += [f"          note: {plain(note)}" for note in entry.notes]
     return "\n".join(lines)
 
 

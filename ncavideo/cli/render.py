@@ -65,7 +65,10 @@ def render_command(
         if save_look is not None:
             look_file.save_look(save_look, asked, asked.overwrite)
 
+        told: list[str] = []
+
         def warn(note: str) -> None:
+            told.append(note)
             if not quiet:
                 say(f"note: {note}", err=True)
 
@@ -100,7 +103,7 @@ def render_command(
         fps = report.frames / max(report.seconds, 1e-9)
         say(f"{where}: {report.frames} frames, {fps:.1f} fps", err=True)
     if not quiet:
-        for note in report.notes:
+        for note in [note for note in report.notes if note not in told]:
             say(f"note: {note}", err=True)
     if report.loss is not None:
         fail(

@@ -277,6 +277,12 @@ class RenderOptions:
         "auto", f"Implementation of the step: auto, {', '.join(ENGINES)}.", RUN, "machine"
     )
     overwrite: bool = option(False, "Replace an existing output.", RUN, "run")
+    strict_streams: bool = option(
+        False,
+        "Refuse a clip of which the output cannot hold every stream, before it is rendered.",
+        RUN,
+        "run",
+    )
     fresh: bool = option(False, "Start over instead of resuming from a checkpoint.", RUN, "run")
 
     def __post_init__(self) -> None:

@@ -149,13 +149,14 @@ def render(
                 pix_fmt=options.pix_fmt,
                 overwrite=options.overwrite,
                 format=options.format,
+                strict=options.strict_streams,
             )
         )
         if pipe is not None:
             pipe.is_over = lambda: writer.unwanted
         work = writer.work
         assert work is None or isinstance(work, Work)
-        for note in [] if work is None else work.notes:
+        for note in [*writer.notes, *([] if work is None else work.notes)]:
             warn(note)
         levels = find_levels(clip, reader, options, warn)
         painter = Painter(ruleset, (info.width, info.height), levels, options, clip)
@@ -177,7 +178,7 @@ def render(
         event(
             "render.begin", clip=clip, output=output, ruleset=ruleset.name, options=asdict(options),
             width=info.width, height=info.height, cells=painter.cells, frames=expected,
-            resumed=done,
+            resumed=done, notes=writer.notes,
         )  # fmt: skip
         if work and done:
             state = work.state()

@@ -12,6 +12,10 @@ class OutputError(Exception):
     """Something failed while running, such as a full disk: one clear sentence. Exit code 1."""
 
 
+class RefusedError(OutputError):
+    """A library refuses what it is given, such as a muxer its packets: another try ends alike."""
+
+
 class BusyError(UserError):
     """Somebody else is at work on the same output; it may be free later."""
 

@@ -8,7 +8,6 @@ import io
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import av.error
@@ -18,15 +17,19 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ncavideo.util.atomic_write import NameTakenError, hidden_sibling, publish
-from ncavideo.util.errors import OutputError, UserError
+from ncavideo.util.errors import OutputError, RefusedError, UserError
 from ncavideo.video.codecs import CONTAINERS, RAW
+from ncavideo.video.copy_plan import CopyPlan, plan_copies
 from ncavideo.video.encoder import Encoder
 from ncavideo.video.gif_rate import GifRate
+from ncavideo.video.muxing import open_muxer
+from ncavideo.video.names import names_of
 from ncavideo.video.packets import PacketFile, read_packets
 from ncavideo.video.pipe_copy import copied_streams
+from ncavideo.video.pipe_in import PipeIn
 from ncavideo.video.pipes import TIMELESS
 from ncavideo.video.pyav import open_output, time_base
-from ncavideo.video.reader import VideoReader
+from ncavideo.video.reader import VideoReader, main_video, open_clip
 from ncavideo.video.segments import Segment, SegmentStore
 from ncavideo.video.stream_copy import Passthrough
 from ncavideo.video.writer import Writer
@@ -53,6 +56,7 @@ class ClipWriter(Writer):
         overwrite: bool = False,
         lead: float = 0.0,
         alpha: bool = False,
+        strict: bool = False,
         make_work: Callable[[], SegmentStore] | None = None,
         container: str | None = None,
     ) -> None:
@@ -72,16 +76,29 @@ class ClipWriter(Writer):
         self._durations: dict[int, int] = {}
         trim = source.trim
         self._shift = round((source.begin + lead) / source.info.time_base)
+        later = source.begin + lead
         if lead > 0:
             trim = source.begin + lead, trim[1] if trim else None
         self._kind, self._begin = container, source.first_time
-        self._source, self._origin, self._trim = source.pipe or source.path, source.origin, trim
+        self._source, self._path = source.pipe or source.path, source.path
+        self._origin, self._trim = source.origin, trim
         self._container: OutputContainer | None = None
         self._passthrough: Passthrough | None = None
         self._segment: Segment | None = None
         self._gif = GifRate(source.info.time_base) if container == "gif" else None
         self._encoded = 0  # frames given to the encoder at work: a segment's or the clip's
         self._last_dts: int | None = None
+        # No dates and no version strings: the same input gives the same file.
+        options = {"fflags": "+bitexact"}
+        if self._encoder.name == RAW:
+            # Matroska and y4m have codes for more than 8 bits that no standard knows.
+            options["strict"] = "unofficial"
+        self._plan = CopyPlan(options=options)
+        if container not in WITHOUT_SOUND:
+            self._plan = self._ask_muxer(options, alpha, later)
+        if strict and self._plan.left_out:
+            raise UserError(f"{self._plan.left_out[0]}, which --strict-streams does not allow")
+        self.notes += [*self._plan.left_out, *self._plan.notes]
         try:
             # An output that cannot be written is refused now, before any frame is rendered.
             self._open_output()
@@ -97,32 +114,59 @@ class ClipWriter(Writer):
             self.abort()
             raise
 
+    def _ask_muxer(self, options: dict[str, str], alpha: bool, later: float) -> CopyPlan:
+        """Return what goes into the output, before any frame is rendered.
+
+        `later`: seconds from the clip's first frame to the output's.
+        """
+
+        def add_video(output: OutputContainer) -> VideoStream:
+            stream = self._encoder.add_stream(output)
+            self._encoder.open(stream)
+            return stream
+
+        def blank() -> av.VideoFrame:
+            shape = (self._info.height, self._info.width, 4 if alpha else 3)
+            frame = self._encoder.convert(np.zeros(shape, np.uint8))
+            frame.pts, frame.time_base = 0, self._info.time_base
+            return frame
+
+        pipe = self._source if isinstance(self._source, PipeIn) else None
+        with contextlib.ExitStack() as stack:
+            if pipe is not None:
+                source = pipe.container
+            else:
+                source = stack.enter_context(contextlib.closing(open_clip(self._path)))
+            video = main_video(source, self._path)
+            names = names_of(source, video, self._kind, later)
+            return plan_copies(
+                source, self._kind, options, names, add_video, blank, once=pipe is not None
+            )
+
     def _open_output(self) -> None:
         """Open the output's container, its streams and its encoder."""
-        # No dates and no version strings: the same input gives the same file.
-        options = {"fflags": "+bitexact"}
+        options = dict(self._plan.options)
         if self._kind in ("mp4", "mov"):
-            options["movflags"] = "+faststart"
-        if self._encoder.name == RAW:
-            # Matroska and y4m have codes for more than 8 bits that no standard knows.
-            options["strict"] = "unofficial"
+            options["movflags"] = "+faststart" + options.get("movflags", "")
         try:
-            self._container = open_output(self._target(), format=self._kind, options=options)
+            self._container = self._open_muxer(options)
         except (av.error.FFmpegError, OSError) as error:
             raise self._failed(error) from error
         self._stream = self._encoder.add_stream(self._container)
+        self._stream.metadata.update(self._plan.names.picture)
         if self._kind not in WITHOUT_SOUND:
             shift = self._shift * self._info.time_base
             self._passthrough = copied_streams(
-                self._source, self._container, self._trim, self._origin, shift
+                self._source, self._container, self._trim, self._origin, shift, self._plan
             )
-            self.notes = list(dict.fromkeys([*self.notes, *self._passthrough.notes]))
             moves = MATROSKA_MOVES and self._kind in ("matroska", "webm")
             if moves and self._sound_leads(float(shift)):
                 self._container.options["avoid_negative_ts"] = "disabled"
         try:
             self._encoder.open(self._stream)
-        except OSError as error:
+            if self._passthrough is not None:
+                self._passthrough.copy_covers()
+        except (av.error.FFmpegError, OSError) as error:
             raise self._failed(error) from error
 
     def _sound_leads(self, shift: float) -> bool:
@@ -142,9 +186,9 @@ class ClipWriter(Writer):
             self._container = None
         self._discard()
 
-    def _target(self) -> Any:
-        """Return what the container writes into: a file's name, or an object with `write`."""
-        return str(self._partial)
+    def _open_muxer(self, options: dict[str, str]) -> OutputContainer:
+        """Open the container that is written into."""
+        return open_muxer(self._partial.absolute(), self._kind, options, tee=self._plan.tee)
 
     def _discard(self) -> None:
         """Remove what has been written and not published."""
@@ -294,4 +338,6 @@ class ClipWriter(Writer):
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             return OutputError(f"the disk is full: {self._output} was not written")
         reason = getattr(error, "strerror", None) or error
-        return OutputError(f"{self._output} could not be written ({reason})")
+        # The system's errors may pass; FFmpeg's own, and its "invalid argument", do not.
+        kind = OutputError if isinstance(error, OSError | MemoryError) else RefusedError
+        return kind(f"{self._output} could not be written ({reason})")

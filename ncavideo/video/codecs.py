@@ -211,6 +211,15 @@ def find_codec(name: str | None, container: str) -> Codec:
     return codec
 
 
+def cannot_hold(kind: str, codec: str) -> str:
+    """Return the sentence about video that a container cannot hold."""
+    fitting = [suffix for suffix, (other, _) in CONTAINERS.items() if other != kind]
+    return (
+        f"{kind} cannot hold {codec} video: name an output that ends in"
+        f" {' or '.join(fitting[-3:])}, or choose another --codec"
+    )
+
+
 # The codec that a container gets for pictures with alpha.
 ALPHA_CODECS = {"mov": "prores", "matroska": "vp9", "webm": "vp9"}
 

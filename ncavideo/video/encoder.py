@@ -16,16 +16,17 @@ from av.video.stream import VideoStream
 
 from ncavideo.util.errors import UserError
 from ncavideo.video.codecs import (
-    CONTAINERS,
     HARDWARE,
     WithAlpha,
     alpha_codec,
+    cannot_hold,
     choose_pixel_format,
     find_codec,
 )
 from ncavideo.video.colour import RESAMPLING, RGB
+from ncavideo.video.hdr import encoder_options
+from ncavideo.video.muxing import share_headers
 from ncavideo.video.palette import Palette
-from ncavideo.video.pipes import TIMELESS
 from ncavideo.video.reader import ClipInfo
 
 # How frames lie in memory, by channels and bytes a number.
@@ -66,6 +67,7 @@ class Encoder:
         self._container, self._info = container, info
         self._crf, self._pix_fmt = crf, pix_fmt
         self._deep = info.bit_depth > 8
+        self._too_deep = False  # for this build of the encoder
         self._reformatter = VideoReformatter()
         self._palette = Palette() if container == "gif" else None
 
@@ -78,15 +80,10 @@ class Encoder:
         """Add the video's stream to a container. Raises `UserError` for unusable settings."""
         codec, info, container = self._codec, self._info, self._container
         name = av.codec.Codec(codec.encoder, "w").canonical_name
-        # FFmpeg lists no codec for y4m; containers for raw frames have refused all others before.
-        if name not in output.supported_codecs and container not in TIMELESS:
-            fitting = [s for s, (c, _) in CONTAINERS.items() if c != container]
-            raise UserError(
-                f"{container} cannot hold {name} video: name an output that ends in"
-                f" {' or '.join(fitting[-3:])}, or choose another --codec"
-            )
         with_alpha = self._with_alpha
         options = codec.options | (with_alpha.options if with_alpha else {})
+        for name, value in (encoder_options(codec.encoder, info.hdr) or {}).items():
+            options[name] = ":".join(part for part in (options.get(name), value) if part)
         quality = codec.crf if self._crf is None else self._crf
         if quality is not None:
             if codec.crf is None:
@@ -95,9 +92,13 @@ class Encoder:
         rate = info.average_rate or Fraction(25)
         # An encoder's idea of the rate is a hint for its rate control; the timestamps rule.
         rate = max(Fraction(1, 10), min(rate, Fraction(1000))).limit_denominator(1001000)
-        stream = output.add_stream(codec.encoder, rate=rate, options=options)
+        try:
+            stream = output.add_stream(codec.encoder, rate=rate, options=options)
+        except ValueError as error:
+            raise UserError(cannot_hold(container, name)) from error
         assert isinstance(stream, VideoStream)
         context, colour = stream.codec_context, info.colour
+        share_headers(stream, output)
         context.thread_count = codec.threads(info.height)
         if codec.most_threads is not None:
             context.thread_type = "FRAME"  # slices would cost bits
@@ -106,6 +107,11 @@ class Encoder:
             own = with_alpha.deep if self._deep else with_alpha.pix_fmt
         else:
             own = choose_pixel_format(codec, info.width, info.height, self._deep)
+            # Many builds of libvpx have no more than 8 bits.
+            formats = av.codec.Codec(codec.encoder, "w").video_formats or ()
+            self._too_deep = bool(formats) and own not in {known.name for known in formats}
+            if self._too_deep:
+                own = choose_pixel_format(codec, info.width, info.height, False)
         wanted = self._pix_fmt or own
         try:
             context.pix_fmt = av.VideoFormat(wanted, info.width, info.height).name
@@ -142,10 +148,26 @@ class Encoder:
                 f"the {info.bit_depth}-bit source becomes 8-bit H.264, which every player shows:"
                 " --codec h265 keeps 10 bits"
             )
+        if self._deep and self._too_deep and not self._pix_fmt:
+            notes.append(
+                f"the {info.bit_depth}-bit source becomes 8-bit, since {codec.encoder} here has no"
+                " deeper format: --codec h265, av1 and prores have"
+            )
         if self._deep and self._with_alpha and self.is_vp9:
             notes.append(
                 f"the {info.bit_depth}-bit source becomes 8-bit VP9, which has no deeper alpha:"
                 " -o out.mov keeps 10 bits"
+            )
+        hdr = info.hdr
+        if (hdr.display or hdr.light) and encoder_options(codec.encoder, hdr) is None:
+            notes.append(
+                f"the mastering display and light level were left out: {codec.encoder} cannot"
+                " write them (--codec h264, h265 and av1 can)"
+            )
+        if hdr.dynamic:
+            notes.append(
+                f"the {' and '.join(hdr.dynamic)} metadata were left out: they describe the pixels"
+                " of the source's frames"
             )
         return notes
 

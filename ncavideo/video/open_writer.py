@@ -26,6 +26,7 @@ def open_writer(
     overwrite: bool = False,
     lead: float = 0.0,
     alpha: bool = False,
+    strict: bool = False,
     make_work: Callable[[], SegmentStore] | None = None,
     format: str | None = None,
 ) -> Writer:
@@ -34,13 +35,22 @@ def open_writer(
     The name `-` stands for standard output, on which `format` is the container.
 
     `lead`: seconds that the output leaves out at the source's beginning, below 0 for what it adds;
-    `alpha`: frames have four channels, the fourth straight alpha; `make_work` gives the
-    folder from which the render can resume, where the kind of output allows it.
-    Raises `UserError` when the name, its folder or the encoder cannot be used.
+    `alpha`: frames have four channels, the fourth straight alpha; `strict`: a stream of the source
+    that the output cannot hold is an error, not a note; `make_work` gives the folder from which the
+    render can resume, where the kind of output allows it.
+    Raises `UserError` when the name, its folder, the encoder or, with `strict`, a stream cannot be
+    used.
     """
     if is_pipe(output):
         return PipeWriter(
-            source, format=format, codec=codec, crf=crf, pix_fmt=pix_fmt, lead=lead, alpha=alpha
+            source,
+            format=format,
+            codec=codec,
+            crf=crf,
+            pix_fmt=pix_fmt,
+            lead=lead,
+            alpha=alpha,
+            strict=strict,
         )
     if format is not None:
         raise UserError("--format is for standard output, -o -: a file's suffix says what it is")
@@ -69,5 +79,6 @@ def open_writer(
         overwrite=overwrite,
         lead=lead,
         alpha=alpha,
+        strict=strict,
         make_work=make_work,
     )

@@ -10,6 +10,7 @@ from typing import Any
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
+from ncavideo.video.copy_plan import CopyPlan
 from ncavideo.video.cut import ROUNDING, time_of
 from ncavideo.video.frames import move
 from ncavideo.video.pipe_in import PipeIn
@@ -25,11 +26,12 @@ def copied_streams(
     trim: tuple[float, float | None] | None,
     origin: Fraction,
     shift: Fraction,
+    plan: CopyPlan,
 ) -> Passthrough:
     """Return what copies a source's other streams; see `Passthrough`."""
     if isinstance(source, PipeIn):
-        return PipedStreams(source, output, trim, origin, shift)
-    return Passthrough(source, output, trim, origin, shift)
+        return PipedStreams(source, output, trim, origin, shift, plan)
+    return Passthrough(source, output, trim, origin, shift, plan)
 
 
 class PipedStreams(Passthrough):
@@ -46,9 +48,10 @@ class PipedStreams(Passthrough):
         trim: tuple[float, float | None] | None,
         origin: Fraction,
         shift: Fraction,
+        plan: CopyPlan,
     ) -> None:
         self._pipe = pipe
-        super().__init__(PIPE, output, trim, origin, shift)
+        super().__init__(PIPE, output, trim, origin, shift, plan)
         pipe.want(set(self._streams))
 
     def _open(self, source: Path) -> InputContainer:

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import av.error
 import numpy as np
+from av.container import OutputContainer
 
 from ncavideo.util.errors import UserError
 from ncavideo.video.clip_writer import ClipWriter
 from ncavideo.video.codecs import RAW
+from ncavideo.video.muxing import open_muxer
 from ncavideo.video.pipes import DEFAULT, FORMATS, STDOUT, TIMELESS, stream_descriptor
 from ncavideo.video.reader import VideoReader
 
@@ -28,6 +30,9 @@ class _Waiting(io.BytesIO):
     def seekable(self) -> bool:
         """Return False: FFmpeg asks for no seek then."""
         return False
+
+    def close(self) -> None:
+        """Do nothing: what FFmpeg has closed is yet to be sent."""
 
     def clear(self) -> None:
         """Drop what is waiting."""
@@ -52,6 +57,7 @@ class PipeWriter(ClipWriter):
         pix_fmt: str | None,
         lead: float = 0.0,
         alpha: bool = False,
+        strict: bool = False,
     ) -> None:
         container = FORMATS[format or DEFAULT]
         if container in TIMELESS and codec not in (None, RAW):
@@ -69,13 +75,18 @@ class PipeWriter(ClipWriter):
             pix_fmt=pix_fmt,
             lead=lead,
             alpha=alpha,
+            strict=strict,
             container=container,
         )
         assert self._container is not None
         self._container.options["flush_packets"] = "1"  # whoever watches wants each frame at once
         if container in TIMELESS:
             if source.has_sound:
-                self.notes.append(f"the sound was left out: --format {format} cannot hold any")
+                lost = f"the sound was left out: --format {format} cannot hold any"
+                if strict:
+                    self.abort()
+                    raise UserError(f"{lost}, which --strict-streams does not allow")
+                self.notes.append(lost)
             self._stream.time_base = 1 / self._rate
         try:
             # Into memory: what the muxer refuses, it refuses now.
@@ -103,8 +114,10 @@ class PipeWriter(ClipWriter):
             self._gone = any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
         return self._gone
 
-    def _target(self) -> _Waiting:
-        return self._waiting
+    def _open_muxer(self, options: dict[str, str]) -> OutputContainer:
+        if not self._plan.tee:
+            return open_muxer(self._waiting, self._kind, options)
+        return open_muxer("-", self._kind, options, tee=True, io_open=lambda *_: self._waiting)
 
     def _discard(self) -> None:
         self._waiting.clear()

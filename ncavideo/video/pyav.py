@@ -104,10 +104,7 @@ def clock_may_jump(container: InputContainer) -> bool:
 
 
 def open_input(file: Any, **arguments: Any) -> InputContainer:
-    """Open a file, or an object with `read`, for reading; tags are kept byte for byte.
-
-    Raises as `av.open` does.
-    """
+    """Open a path or a file for reading, its tags kept byte for byte. Raises as `av.open` does."""
     container: InputContainer = av.open(file, "r", **_TAGS, **arguments)
     return container
 

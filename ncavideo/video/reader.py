@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from ncavideo.util.errors import UserError
 from ncavideo.video.colour import RESAMPLING, Colour, colour_of, is_rgb
 from ncavideo.video.frames import TimedFrames
+from ncavideo.video.hdr import Hdr, hdr_of
 from ncavideo.video.orientation import Orientation, orientation_of
 from ncavideo.video.pipe_in import PipeIn
 from ncavideo.video.pipes import is_pipe
@@ -35,7 +36,8 @@ class ClipInfo:
 
     `width`, `height`: as displayed, after `orientation`, in stored pixels (`sample_aspect_ratio` is
     a pixel's width over its height); `frames`, `duration` (seconds): estimates, after trimming;
-    `orientation`: how the frames have been turned and mirrored; `bit_depth`: 8 or what is above.
+    `orientation`: how the frames have been turned and mirrored; `bit_depth`: 8 or what is above;
+    `hdr`: that of its first frame.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class ClipInfo:
     orientation: Orientation
     bit_depth: int
     colour: Colour
+    hdr: Hdr = field(default_factory=Hdr)
 
 
 @dataclass(frozen=True)
@@ -265,6 +268,7 @@ class VideoReader:
             orientation,
             max(component.bits for component in frame.format.components),
             colour_of(frame),
+            hdr_of(frame),
         )
 
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av.error
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
 from ncavideo.video.copy_clock import copied_packets
+from ncavideo.video.copy_plan import CopyPlan
 from ncavideo.video.cut import cut_chapters, cut_packets, time_of
 from ncavideo.video.frames import move
+from ncavideo.video.muxing import add_copy, known_duration
 from ncavideo.video.pyav import DEFAULT_TIME_BASE, time_base
 from ncavideo.video.reader import main_video, open_clip
 
-# Facts about the source file that would be untrue of the output.
-OWN_METADATA = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
-COPIED = ("audio", "subtitle")
+# Streams whose packets have a place in time. An attachment is whole in the header.
+TIMED = ("audio", "subtitle", "data")
 
 
 class Passthrough:
@@ -28,7 +31,7 @@ class Passthrough:
     Reads the source a second time, so that nothing has to be kept in memory between a sound's
     place in the file and the video it belongs to. `trim`: the part to copy, in seconds on the
     clip's timeline, whose 0 is `origin` in the source; `shift` seconds of it are subtracted from
-    all timestamps.
+    all timestamps. `plan`: which streams.
     """
 
     def __init__(
@@ -38,39 +41,25 @@ class Passthrough:
         trim: tuple[float, float | None] | None,
         origin: Fraction,
         shift: Fraction,
+        plan: CopyPlan,
     ) -> None:
-        self.notes: list[str] = []
-        self._source = source
         self._trim, self._origin, self._shift = trim, origin, shift
         self._container: InputContainer | None = self._open(source)
-        self._output = output
+        self._source, self._output = source, output
+        self._names = plan.names
+        self._last: dict[int, int] = {}
         self._streams: dict[int, Stream] = {}
         for stream in self._container.streams:
-            if stream.type in COPIED:
-                self._add(stream)
+            if stream.index in plan.streams:
+                self._streams[stream.index] = add_copy(output, stream)
+        for cover in plan.covers:
+            output.add_attachment(*cover)
         self._copy_names()
         self._packets = self._read()
         self._next: Packet[Any] | None = None
 
     def _open(self, source: Path) -> InputContainer:
         return open_clip(source)
-
-    def _add(self, stream: Stream) -> None:
-        context = stream.codec_context
-        name = context.name if context is not None else "unknown"
-        kind = "sound" if stream.type == "audio" else "subtitle"
-        codec = context.codec.canonical_name if context is not None else None
-        if codec is None or codec not in self._output.supported_codecs:
-            self.notes.append(
-                f"the {kind} stream in {name} was left out: {self._output.format.name} cannot hold"
-                " it (an .mkv output can)"
-            )
-            return
-        copy = self._output.add_stream_from_template(stream)
-        copy.time_base = stream.time_base
-        copy.metadata.update({k: v for k, v in stream.metadata.items() if k != "DURATION"})
-        copy.disposition = stream.disposition
-        self._streams[stream.index] = copy
 
     @property
     def begin(self) -> float:
@@ -82,23 +71,44 @@ class Passthrough:
                 - self._origin
                 - self._shift
             )
-            for stream in (self._container.streams[index] for index in self._streams)
-            if stream.start_time is not None
+            for stream in self._sources()
+            if stream.start_time is not None and stream.type in TIMED
         ]
         return min(begins, default=0.0)
 
+    def _sources(self) -> list[Stream]:
+        assert self._container is not None
+        return [self._container.streams[index] for index in self._streams]
+
+    def copy_covers(self) -> None:
+        """Copy the cover pictures. They have no place in time and go first."""
+        covers = {stream.index for stream in self._sources() if stream.type == "video"}
+        if not covers:
+            return
+        with (
+            contextlib.closing(open_clip(self._source)) as container,
+            contextlib.suppress(av.error.FFmpegError, OSError),
+        ):
+            # Demuxers give them out before everything else.
+            for packet in container.demux([container.streams[index] for index in covers]):
+                if packet.size and packet.stream.index in covers:
+                    covers.remove(packet.stream.index)
+                    packet.pts = packet.dts = 0
+                    packet.stream = self._streams[packet.stream.index]
+                    self._output.mux_one(packet)
+                if not covers:
+                    return
+
     def _copy_names(self) -> None:
         assert self._container is not None
-        for key, value in self._container.metadata.items():
-            if key.lower() not in OWN_METADATA:
-                self._output.metadata[key] = value
+        self._output.metadata.update(self._names.clip)
         chapters = cut_chapters(self._container.chapters(), self._origin, self._shift, self._trim)
         if chapters:
             self._output.set_chapters(chapters)
 
     def _read(self) -> Iterator[Packet[Any] | None]:
         assert self._container is not None
-        wanted = [self._container.streams[index] for index in self._streams]
+        wanted = [stream for stream in self._sources() if stream.type in TIMED]
         if not wanted:
             return
         begin, end = self._trim or (None, None)
@@ -119,8 +129,22 @@ class Passthrough:
             if time is not None and time_of(packet) > time:
                 return
             self._next = None
+            packet.duration = known_duration(packet)
+            self._rise(packet)
             packet.stream = self._streams[packet.stream.index]
             self._output.mux_one(packet)
+
+    def _rise(self, packet: Packet[Any]) -> None:
+        """Let no packet be decoded before the one that came before it: see DVB's subtitles."""
+        index, stamp = packet.stream.index, packet.dts if packet.dts is not None else packet.pts
+        last = self._last.get(index)
+        if stamp is None or packet.stream.type == "audio":
+            return
+        if last is not None and stamp <= last:
+            late = last + 1 - stamp
+            packet.dts, packet.pts = stamp + late, (packet.pts or stamp) + late
+            stamp += late
+        self._last[index] = stamp
 
     def close(self) -> None:
         """Close the source."""

@@ -446,3 +446,43 @@ def test_the_journal_survives_a_crash(clip: Path, tmp_path: Path) -> None:
     (tmp_path / "x" / NAME).write_bytes(b"not a journal, but long enough to be looked at" * 9)
     with pytest.raises(UserError, match="journal"):
         Journal(tmp_path / "x" / NAME)
+
+
+def test_what_was_left_out_is_told_of_every_clip(tmp_path: Path) -> None:
+    clip, out = tmp_path / "in.mkv", tmp_path / "out"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=0.2",
+         "-f", "lavfi", "-i", "sine=duration=0.2", "-c:a", "libopus", str(clip)],
+        check=True,
+    )  # fmt: skip
+    said = run("batch", clip, "--out-dir", out, *QUICK, "--template", "{stem}.mov").output
+    assert "note: the sound stream in opus was left out" in said
+    # The journal has it, for a batch that finds all done.
+    again = json.loads(
+        run("batch", clip, "--out-dir", out, *QUICK, "--template", "{stem}.mov", "--json",
+            "--quiet").stdout
+    )  # fmt: skip
+    assert (again["jobs"][0]["state"], again["jobs"][0]["attempts"]) == ("done", 1)
+    assert "opus was left out" in again["jobs"][0]["notes"][0]
+
+
+def test_what_the_muxer_refuses_is_not_tried_again(clip: Path, tmp_path: Path) -> None:
+    job = Job(clip, tmp_path / "out" / "o.mov", RenderOptions(**ASKED, codec="vp9"))
+    (entry,) = run_batch([job], tmp_path / "out", workers=1, retries=2).entries
+    assert (entry.state, entry.attempts) == ("failed", 1)
+    assert "mov cannot hold vp9 video" in entry.reason
+
+
+def test_a_journal_of_an_earlier_version_is_read(clip: Path, tmp_path: Path) -> None:
+    """It has no notes."""
+    path, job = tmp_path / "j.sqlite", Job(clip, tmp_path / "o.mp4", RenderOptions(**ASKED))
+    with contextlib.closing(Journal(path)) as journal:
+        journal.enter(job)
+        journal.finish(job.key, "done", frames=5)
+    with contextlib.closing(sqlite3.connect(path)) as base:
+        base.execute("alter table jobs drop column notes")
+        base.commit()
+    with contextlib.closing(Journal(path)) as journal:
+        assert (journal.entry(job.key).frames, journal.entry(job.key).notes) == (5, ())
+        journal.finish(job.key, "done", notes=["a note"])
+        assert journal.entry(job.key).notes == ("a note",)
