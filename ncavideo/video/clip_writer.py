@@ -119,17 +119,15 @@ class ClipWriter(Writer):
 
         `later`: seconds from the clip's first frame to the output's.
         """
+        # What the encoder refuses is told of the picture's own size.
+        with contextlib.closing(open_muxer(io.BytesIO(), self._kind, options)) as unused:
+            self._encoder.open(self._encoder.add_stream(unused))
+        encoder = self._encoder.small()
 
         def add_video(output: OutputContainer) -> VideoStream:
-            stream = self._encoder.add_stream(output)
-            self._encoder.open(stream)
+            stream = encoder.add_stream(output)
+            encoder.open(stream)
             return stream
-
-        def blank() -> av.VideoFrame:
-            shape = (self._info.height, self._info.width, 4 if alpha else 3)
-            frame = self._encoder.convert(np.zeros(shape, np.uint8))
-            frame.pts, frame.time_base = 0, self._info.time_base
-            return frame
 
         pipe = self._source if isinstance(self._source, PipeIn) else None
         with contextlib.ExitStack() as stack:
@@ -140,7 +138,13 @@ class ClipWriter(Writer):
             video = main_video(source, self._path)
             names = names_of(source, video, self._kind, later)
             return plan_copies(
-                source, self._kind, options, names, add_video, blank, once=pipe is not None
+                source,
+                self._kind,
+                options,
+                names,
+                add_video,
+                lambda: encoder.blank(alpha),
+                look=pipe is None,
             )
 
     def _open_output(self) -> None:

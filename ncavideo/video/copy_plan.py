@@ -92,8 +92,8 @@ class Trial:
     ) -> None:
         self._kind, self._options = kind, options
         self.lost: list[str] = []
+        self.looked = False  # at the source's packets; without them, only headers are written
         self._packets: dict[int, list[_Sample]] = {}
-        self.has_read = False  # whether the source has been looked into
         memory = _Memory()
         output = open_muxer(memory, kind, options)
         video = add_video(output)
@@ -160,6 +160,8 @@ class Trial:
             for cover in covers:
                 made.add_attachment(*cover)
             made.start_encoding()
+            if not self.looked:
+                return True
             for copy, packets in samples:
                 _write(made, copy, packets)
             made.close()
@@ -188,7 +190,7 @@ class Trial:
 
     def read(self, source: InputContainer, streams: Iterable[Stream]) -> None:
         """Keep the first packets of a source's streams; they are near its beginning, or missing."""
-        self.has_read = True
+        self.looked = True
         wanted = {stream.index: stream.type for stream in streams if stream.type != "attachment"}
         waited_for = set(wanted)
         read = count = 0
@@ -222,12 +224,12 @@ def plan_copies(
     add_video: Callable[[OutputContainer], VideoStream],
     blank: Callable[[], av.VideoFrame],
     *,
-    once: bool = False,
+    look: bool = True,
 ) -> CopyPlan:
     """Return what of a source goes into a container of the kind `kind`; see `Trial`.
 
-    `options`: those of the muxer; `names`: what the output should say of itself; `once`: the source
-    can be read only once, so that the muxer is asked without its first packets.
+    `options`: those of the muxer; `names`: what the output should say of itself; `look`: whether
+    the source's packets may be read, which those of a pipe may not.
     """
     flags = names.muxer_flags(kind)
     plan = CopyPlan(options=options | ({"movflags": flags} if flags else {}), names=names)
@@ -242,18 +244,18 @@ def plan_copies(
         plan.notes.append(NO_TIMECODE)
     plan.notes += trial.lost
     with contextlib.closing(trial):
-        _choose(plan, trial, source, kind, once)
+        _choose(plan, trial, source, kind, look)
     return plan
 
 
-def _choose(plan: CopyPlan, trial: Trial, source: InputContainer, kind: str, once: bool) -> None:
+def _choose(plan: CopyPlan, trial: Trial, source: InputContainer, kind: str, look: bool) -> None:
     """Write into the plan which streams of a source the muxer takes."""
     streams = [stream for stream in source.streams if _is_candidate(stream)]
-    if once:
+    if not look:
         streams = [stream for stream in streams if stream.type in PIPED]
     if not streams:
         return
-    if not once:
+    if look:
         trial.read(source, streams)
     if kind in ATTACHES_COVERS:
         for stream in filter(_is_cover, streams):
@@ -333,7 +335,7 @@ def _left_out(stream: Stream, trial: Trial, kind: str, streams: Sequence[Stream]
         and trial.takes([stream], kind="matroska", tee=True)
     ):
         return f"{what}: {kind} cannot hold it (an .mkv output can)"
-    declared = stream.type in ("audio", "subtitle") and trial.has_read
+    declared = stream.type in ("audio", "subtitle") and trial.looked
     if declared and not trial.has_packets(stream):
         return f"{what}: the clip declares it, and has no packets of it"
     return f"{what}: {kind} cannot hold it"

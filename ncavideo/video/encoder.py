@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import av
@@ -29,6 +30,7 @@ from ncavideo.video.muxing import share_headers
 from ncavideo.video.palette import Palette
 from ncavideo.video.reader import ClipInfo
 
+SMALL = 256  # pixels a side
 # How frames lie in memory, by channels and bytes a number.
 LAYOUTS = {(3, 1): "rgb24", (3, 2): "rgb48le", (4, 1): "rgba", (4, 2): "rgba64le"}
 
@@ -75,6 +77,24 @@ class Encoder:
     def is_vp9(self) -> bool:
         """Whether it encodes VP9."""
         return "vp9" in self.name
+
+    def small(self) -> Encoder:
+        """Return an encoder of the same settings for a small picture, which costs little to try."""
+        other = copy.copy(self)
+        width, height = (
+            side if side <= SMALL else SMALL + side % 2
+            for side in (self._info.width, self._info.height)
+        )
+        other._info = replace(self._info, width=width, height=height)
+        other._reformatter = VideoReformatter()
+        return other
+
+    def blank(self, alpha: bool) -> av.VideoFrame:
+        """Return a black frame at 0 in the pixels that are stored; see `add_stream`."""
+        shape = (self._info.height, self._info.width, 4 if alpha else 3)
+        frame = self.convert(np.zeros(shape, np.uint8))
+        frame.pts, frame.time_base = 0, self._info.time_base
+        return frame
 
     def add_stream(self, output: OutputContainer) -> VideoStream:
         """Add the video's stream to a container. Raises `UserError` for unusable settings."""
