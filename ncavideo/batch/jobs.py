@@ -37,6 +37,7 @@ OPTIONS = {
     for name, option in table(RenderOptions).items()
     if option.belongs in ("look", "file")
 }
+ADDED = ("levels", "fps")  # options that came later than journals: not given, they change no key
 MOST_BYTES = 64 << 20  # of a list
 
 
@@ -57,7 +58,9 @@ class Job:
             facts = []
         parts = [str(self.clip.absolute()), facts, str(self.output.absolute())]
         known = table(RenderOptions)
-        asked = {n: getattr(self.options, n) for n in known if known[n].belongs != "run"}
+        asked = {
+            n: getattr(self.options, n) for n in known if known[n].belongs not in ("pipe", "run")
+        }
         text = json.dumps([*parts, asked], default=str, sort_keys=True)
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 

@@ -30,7 +30,9 @@ from ncavideo.cli.render_options import (
     "--moments", default=3, show_default=True, help="Number of frames, spread over the clip."
 )
 @report_options
-@table_options("look", "machine", also=("start", "duration", "fields", "fps", "overwrite"))
+@table_options(
+    "look", "machine", also=("levels", "start", "duration", "fields", "fps", "overwrite")
+)
 def preview_command(
     clip: str, output: Path | None, moments: int, as_json: bool, quiet: bool, **options: Any
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ncavideo.cli.render_options import (
     table_options,
 )
 from ncavideo.util.fetch import hidden
+from ncavideo.video.pipes import STDIN, STDOUT, is_pipe, nothing_but_the_stream
 
 
 @click.command("render", cls=RenderCommand)
@@ -31,7 +33,7 @@ from ncavideo.util.fetch import hidden
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="Output; by default CLIP.RULES.mp4 in this folder.",
+    help="Output, - for standard output; by default CLIP.RULES.mp4 in this folder.",
 )
 @look_option
 @click.option(
@@ -41,7 +43,7 @@ from ncavideo.util.fetch import hidden
     help="Write the options of the look to this file (.toml).",
 )
 @report_options
-@table_options("look", "file", "machine", "run")
+@table_options("look", "file", "pipe", "machine", "run")
 def render_command(
     clip: str,
     output: Path | None,
@@ -50,8 +52,12 @@ def render_command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Render CLIP as living texture: its light and regions drive the rules."""
-    with one_sentence_errors():
+    """Render CLIP as living texture: its light and regions drive the rules.
+
+    `-` as CLIP is standard input, and `-o -` standard output.
+    """
+    piped = output is not None and is_pipe(output)
+    with one_sentence_errors(), nothing_but_the_stream() if piped else nullcontext():
         from ncavideo.rendering import look_file
         from ncavideo.rendering.local_inputs import input_name, local_inputs
         from ncavideo.rendering.render import default_output, render
@@ -73,6 +79,7 @@ def render_command(
             progress_bar("render", "frame", quiet) as bar,
         ):
             report = render(source, target, local, lambda news: bar(news.done, news.frames), warn)
+    where = STDOUT if piped else report.output
     lost = None
     if report.loss is not None:
         lost = {"frames": report.loss.frames, "seconds": report.loss.seconds}
@@ -94,17 +101,18 @@ def render_command(
                     "models": list(report.models),
                     "lost": lost,
                 }
-            )
+            ),
+            err=piped,
         )
     elif not quiet:
         fps = report.frames / max(report.seconds, 1e-9)
-        say(f"{report.output}: {report.frames} frames, {fps:.1f} fps", err=True)
+        say(f"{where}: {report.frames} frames, {fps:.1f} fps", err=True)
     if not quiet:
         for note in [note for note in report.notes if note not in told]:
             say(f"note: {note}", err=True)
     if report.loss is not None:
         fail(
-            f"{hidden(clip)} is damaged: {report.loss.frames} frames ({report.loss.seconds:.2f} s)"
-            f" could not be decoded and are missing from {report.output}",
+            f"{STDIN if is_pipe(clip) else hidden(clip)} is damaged: {report.loss.frames} frames"
+            f" ({report.loss.seconds:.2f} s) could not be decoded and are missing from {where}",
             EXIT_FAILED,
         )

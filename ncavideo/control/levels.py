@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ncavideo.control.clahe import clahe
+from ncavideo.util.errors import UserError
 from ncavideo.util.state import Remembers
 
 CLIP_LIMIT = 3.0  # the most by which CLAHE may raise a flat region's contrast
@@ -49,6 +50,17 @@ def clip_range(lumas: list[np.ndarray]) -> ClipRange:
     values = np.concatenate([luma.ravel() for luma in lumas])
     low, high = np.quantile(values, EXTREMES)
     return ClipRange(float(low), float(high))
+
+
+def parse_levels(text: str) -> ClipRange:
+    """Parse `DARKEST,BRIGHTEST`, both 0..1. Raises `UserError`."""
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        low, high = 1.0, 0.0
+    if not 0 <= low < high <= 1:
+        raise UserError(f"--levels {text!r} is not DARKEST,BRIGHTEST, each 0 to 1, as 0.05,0.9")
+    return ClipRange(low, high)
 
 
 def local_contrast(luma: np.ndarray) -> np.ndarray:

@@ -77,7 +77,7 @@ def paint(
     from ncavideo.rendering.rule_order import in_order
 
     for name, option in table(RenderOptions).items():
-        if name in options and (option.belongs in ("file", "run") or option.needs_file):
+        if name in options and (option.belongs in ("file", "pipe", "run") or option.needs_file):
             raise UserError(f"paint() has no {name!r}: that concerns files, see render()")
     if output not in ("torch", "numpy"):
         raise UserError(f"output must be 'torch' or 'numpy', not {output!r}")

@@ -299,7 +299,7 @@ def fingerprint(clip: Path | Clip, ruleset: RuleSet, options: RenderOptions) -> 
     for array in (ruleset.w1, ruleset.b1, ruleset.w2):
         weights.update(array.tobytes())
     known = table(type(options))
-    asked = {k: v for k, v in asdict(options).items() if known[k].belongs != "run"}
+    asked = {k: v for k, v in asdict(options).items() if known[k].belongs not in ("pipe", "run")}
     controls = [*options.control, options.light_control, options.opacity_control]
     named = [path for text in controls if text for path in named_files(text)]
     files = [file_identity(path) for path in named]

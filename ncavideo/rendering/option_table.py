@@ -13,8 +13,9 @@ from ncavideo.util.former_names import notice
 
 Kind = Literal["bool", "int", "float", "text", "texts"]
 # A look is the same for any clip and on any machine; `file` is about one clip and its output;
-# `machine` is where it is calculated; `run` decides nothing in the output.
-Belongs = Literal["look", "file", "machine", "run"]
+# `pipe` about standard input and output, which are never resumed or put into a batch; `machine`
+# is where it is calculated; `run` decides nothing in the output.
+Belongs = Literal["look", "file", "pipe", "machine", "run"]
 T = TypeVar("T")
 KEY = "option"  # in a field's metadata
 WORDS = {
@@ -83,7 +84,8 @@ class Option:
                 raise UserError(
                     f"{called} must lie between {plain(low)} and {plain(high)}, not {plain(value)}"
                 )
-        if self.choices and value not in self.choices:
+        allowed = self.choices if self.default is not None else (*self.choices, None)
+        if self.choices and value not in allowed:
             raise UserError(f"{called} must be {' or '.join(self.choices)}, not {value!r}")
 
     def read(self, value: Any, key: str, path: object) -> Any:

@@ -7,11 +7,13 @@ from dataclasses import MISSING, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ncavideo.control.levels import parse_levels
 from ncavideo.nca.engines import ENGINES
 from ncavideo.rendering.keyframes import Curve, parse_keyframes, with_current_names
 from ncavideo.rendering.option_table import option, plain, table, takes_former_names
 from ncavideo.util.errors import UserError
 from ncavideo.video.deinterlace import DEINTERLACE, FIELDS
+from ncavideo.video.pipes import DEFAULT, FORMATS
 
 if TYPE_CHECKING:
     from ncavideo.nca.model import Edge
@@ -65,6 +67,14 @@ class RenderOptions:
         bounds=(0.05, 1000),
         keyed=True,
         automatic="6 for luminance, 1 for other controls",
+    )
+    levels: str | None = option(
+        None,
+        "Darkest and brightest luminance of the clip, 0 to 1, which the control is stretched to.",
+        RULES,
+        "file",
+        metavar="DARKEST,BRIGHTEST",
+        automatic="by frames from all over the clip; on a pipe by its first second",
     )
     light: float = option(
         1.0,
@@ -246,6 +256,30 @@ class RenderOptions:
         bounds=(1e-3, 1000),
         automatic="25",
     )
+    input_size: str | None = option(
+        None,
+        "Frame size of raw video on standard input, which says that it is raw.",
+        STREAMS,
+        "pipe",
+        metavar="WIDTHxHEIGHT",
+        automatic="the input's own",
+    )
+    input_pix_fmt: str | None = option(
+        None,
+        "Pixel format of raw video on standard input, by FFmpeg's name.",
+        STREAMS,
+        "pipe",
+        metavar="FORMAT",
+        automatic="yuv420p",
+    )
+    format: str | None = option(
+        None,
+        "Container on standard output.",
+        STREAMS,
+        "pipe",
+        choices=tuple(FORMATS),
+        automatic=DEFAULT,
+    )
     device: str = option(
         "auto", "Device that the grid runs on: auto, cpu, cuda (a GPU) or mps.", RUN, "machine"
     )
@@ -282,6 +316,8 @@ class RenderOptions:
             )
         if self.matte and self.keep != "none":
             raise UserError("--matte leaves the source out, so there is nothing to --keep of it")
+        if self.levels is not None:
+            parse_levels(self.levels)
         self._check_keyframes()
 
     def _check_keyframes(self) -> None:

@@ -11,13 +11,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ncavideo.composite.false_colour import colour_of, expression_picture
 from ncavideo.composite.mask_picture import mask_picture, segmented
-from ncavideo.control.levels import ClipRange, clip_range
+from ncavideo.control.levels import ClipRange
 from ncavideo.nca.ruleset import RuleSet, find_ruleset
+from ncavideo.rendering.clip_levels import file_levels
 from ncavideo.rendering.frame_renderer import FrameRenderer
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.rule_order import in_order
 from ncavideo.util.errors import UserError
-from ncavideo.util.pixels import as_float, luminance, to_bytes
+from ncavideo.util.pixels import as_float, to_bytes
 from ncavideo.util.write_image import check_picture_output, save_png
 from ncavideo.video.clip import Clip
 from ncavideo.video.numbered import with_rate
@@ -58,7 +59,7 @@ def preview(clip: Path, output: Path, options: RenderOptions, moments: int = 3) 
     ruleset = find_ruleset(options.rules, options.ruleset)
     options = in_order(options, ruleset)
     source = Clip(clip)
-    levels = clip_range([luminance(rgb) for rgb in source.sample])
+    levels = file_levels(source, options)
     rows, notes = [], []
     for time in _times(source, options, moments):
         row, said = preview_frame(clip, ruleset, levels, options, time)

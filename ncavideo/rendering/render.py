@@ -11,23 +11,24 @@ from pathlib import Path
 
 import numpy as np
 
-from ncavideo.control.levels import clip_range
 from ncavideo.nca.ruleset import RuleSet, find_ruleset
 from ncavideo.rendering import memory_estimate as memory
 from ncavideo.rendering.checkpoint import SEGMENT, State, Work, fingerprint
+from ncavideo.rendering.clip_levels import find_levels
 from ncavideo.rendering.frame_renderer import FrameConditions, FrameRenderer
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.pipeline import Stage, overlap
 from ncavideo.rendering.rule_order import in_order
 from ncavideo.util.device import cores
 from ncavideo.util.events import event
-from ncavideo.util.pixels import luminance
 from ncavideo.util.state import Memory
 from ncavideo.util.stopwatch import Stopwatch
 from ncavideo.video.clip import Clip
 from ncavideo.video.loop import looped
 from ncavideo.video.numbered import clip_name, is_sequence, with_rate
 from ncavideo.video.open_writer import open_writer
+from ncavideo.video.pipe_in import open_pipe
+from ncavideo.video.pipes import is_pipe
 from ncavideo.video.reader import ClipInfo, DecodeLoss, SourceFrame, VideoReader
 from ncavideo.video.timeline import Shot, held, shots
 
@@ -98,7 +99,8 @@ def default_output(clip: Path, options: RenderOptions) -> Path:
     suffix = clip.suffix if kept else ".mp4"
     if options.matte:
         suffix = ".mov"  # an .mp4 cannot hold alpha
-    return Path(f"{clip_name(clip)}.{'-'.join(options.rules)}{suffix}")
+    name = "stdin" if is_pipe(clip) else clip_name(clip)
+    return Path(f"{name}.{'-'.join(options.rules)}{suffix}")
 
 
 # Containers that a source's name may pass on to the output's.
@@ -114,8 +116,9 @@ def render(
 ) -> RenderReport:
     """Render `clip` to `output` and report; `warn` is told what should be known before it begins.
 
-    Raises `UserError` for unusable input or options, `OutputError` when writing fails. Nothing
-    appears under the output's name unless the whole file is there.
+    The name `-` stands for standard input and for standard output. Raises `UserError` for unusable
+    input or options, `OutputError` when writing fails. Nothing appears under the output's name
+    unless the whole file is there.
     """
     started = time.perf_counter()
     clip = with_rate(clip, options.fps)
@@ -123,30 +126,39 @@ def render(
     options = in_order(options, ruleset)
     report = RenderReport(output, ruleset.name, options.rules)
     with ExitStack() as stack:
+        pipe = open_pipe(clip, options.input_size, options.input_pix_fmt, options.fps)
+        if pipe is not None:
+            stack.callback(pipe.close)
         source = Clip(clip)
-        reader = stack.enter_context(source.read(options.start, options.duration, options.fields))
+        reader = stack.enter_context(
+            source.read(options.start, options.duration, options.fields, pipe)
+        )
         info = reader.info
         # A loop begins where its transition ends; a held frame comes before the clip's own time.
         lead = options.loop or -held(info, options.before)
+        make_work = partial(_work, source, output, ruleset, options)
         writer = stack.enter_context(
             open_writer(
                 output,
                 reader,
                 lead=lead,
                 alpha=options.matte and not options.show_control,
-                make_work=None if options.loop else lambda: _work(source, output, ruleset, options),
+                make_work=make_work if pipe is None and options.loop is None else None,
                 codec=options.codec,
                 crf=options.crf,
                 pix_fmt=options.pix_fmt,
                 overwrite=options.overwrite,
+                format=options.format,
                 strict=options.strict_streams,
             )
         )
+        if pipe is not None:
+            pipe.is_over = lambda: writer.unwanted
         work = writer.work
         assert work is None or isinstance(work, Work)
         for note in [*writer.notes, *([] if work is None else work.notes)]:
             warn(note)
-        levels = clip_range([luminance(rgb) for rgb in source.sample])
+        levels = find_levels(source, reader, options, warn)
         renderer = FrameRenderer(ruleset, (info.width, info.height), levels, options, clip)
         stack.callback(renderer.close)
         report.models = renderer.models
@@ -185,12 +197,16 @@ def render(
         stack.enter_context(closing(rendered))
         # Whoever leaves early does not wait for all the steps of a frame, or of the warm-up.
         stack.callback(renderer.stop)
+        if pipe is not None:
+            stack.callback(pipe.stop)
         finished = ((item.shot, item.out, item.state) for item in rendered)
         if options.loop is not None:
             pairs = ((shot, out) for shot, out, _ in finished)
             finished = ((shot, out, None) for shot, out in looped(pairs, options.loop))
         report.frames = done
         for shot, out, state_then in finished:
+            if writer.unwanted:
+                break
             with watch("encode"):
                 writer.write(out, shot.pts, shot.duration)
                 if state_then is not None:
@@ -202,7 +218,10 @@ def render(
             writer.close()
         report.stages = watch.seconds
         report.notes = [*reader.notes, *writer.notes, *renderer.notes()]
-        report.loss = reader.loss
+        if writer.unwanted:
+            report.notes.append(f"nobody read standard output after frame {report.frames}")
+        else:
+            report.loss = reader.loss
     report.seconds = time.perf_counter() - started
     event("render.done", **asdict(report))
     return report

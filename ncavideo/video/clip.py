@@ -11,6 +11,7 @@ from ncavideo.util.errors import UserError
 from ncavideo.util.identity import identity
 from ncavideo.video.deinterlace import DEINTERLACE
 from ncavideo.video.numbered import clip_files, is_sequence
+from ncavideo.video.pipe_in import PipeIn
 from ncavideo.video.reader import VideoReader
 from ncavideo.video.survey import clip_length, survey
 
@@ -46,9 +47,14 @@ class Clip:
         start: float | None = None,
         duration: float | None = None,
         fields: str = DEINTERLACE,
+        pipe: PipeIn | None = None,
     ) -> VideoReader:
-        """Open the clip, or `duration` seconds of it from `start` on, for reading once."""
-        return VideoReader(self.path, start=start, duration=duration, fields=fields)
+        """Open the clip, or `duration` seconds of it from `start` on, for reading once.
+
+        `fields`: see `video.deinterlace`; `pipe`: standard input, in place of the file.
+        """
+        path = self.path if pipe is None else pipe.path
+        return VideoReader(path, start=start, duration=duration, fields=fields, pipe=pipe)
 
 
 def file_identity(path: Path) -> str:

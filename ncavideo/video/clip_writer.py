@@ -18,19 +18,23 @@ from av.video.stream import VideoStream
 
 from ncavideo.util.atomic_write import NameTakenError, hidden_sibling, publish
 from ncavideo.util.errors import OutputError, RefusedError, UserError
-from ncavideo.video.codecs import CONTAINERS
+from ncavideo.video.codecs import CONTAINERS, RAW
 from ncavideo.video.copy_plan import CopyPlan, plan_copies
 from ncavideo.video.encoder import Encoder
 from ncavideo.video.gif_rate import GifRate
 from ncavideo.video.muxing import open_muxer
 from ncavideo.video.names import names_of
 from ncavideo.video.packets import PacketFile, read_packets
+from ncavideo.video.pipe_copy import copied_streams
+from ncavideo.video.pipe_in import PipeIn
+from ncavideo.video.pipes import TIMELESS
 from ncavideo.video.pyav import open_output, time_base
 from ncavideo.video.reader import VideoReader, main_video, open_clip
 from ncavideo.video.segments import Segment, SegmentStore
 from ncavideo.video.stream_copy import Passthrough
 from ncavideo.video.writer import Writer
 
+WITHOUT_SOUND = ("gif", *TIMELESS)  # containers for a picture alone
 # The samples that prepare an AAC decoder come before 0. FFmpeg's Matroska muxer moves the picture
 # and everything else back by them; FFmpeg 9's only where nothing tells it how many they are.
 MATROSKA_EARLIEST = 30.0  # seconds: a block's time is 16 bits of milliseconds around its cluster's
@@ -53,14 +57,15 @@ class ClipWriter(Writer):
         alpha: bool = False,
         strict: bool = False,
         make_work: Callable[[], SegmentStore] | None = None,
+        container: str | None = None,
     ) -> None:
         super().__init__()
-        if output.suffix.lower() not in CONTAINERS:
+        if container is None and output.suffix.lower() not in CONTAINERS:
             raise UserError(
                 f"unknown kind of output {output.suffix or output.name!r}: end its name in"
                 f" {', '.join(CONTAINERS)} or as frame_%05d.png"
             )
-        container, _ = CONTAINERS[output.suffix.lower()]
+        container = container or CONTAINERS[output.suffix.lower()][0]
         self._encoder = Encoder(
             container, source.info, codec=codec, crf=crf, pix_fmt=pix_fmt, alpha=alpha
         )
@@ -73,7 +78,8 @@ class ClipWriter(Writer):
         if lead > 0:
             trim = source.begin + lead, trim[1] if trim else None
         self._kind, self._begin = container, source.first_time
-        self._source, self._origin, self._trim = source.path, source.origin, trim
+        self._source, self._path = source.pipe or source.path, source.path
+        self._origin, self._trim = source.origin, trim
         self._container: OutputContainer | None = None
         self._passthrough: Passthrough | None = None
         self._segment: Segment | None = None
@@ -82,8 +88,11 @@ class ClipWriter(Writer):
         self._last_dts: int | None = None
         # No dates and no version strings: the same input gives the same file.
         options = {"fflags": "+bitexact"}
+        if self._encoder.name == RAW:
+            # Matroska and y4m have codes for more than 8 bits that no standard knows.
+            options["strict"] = "unofficial"
         self._plan = CopyPlan(options=options)
-        if container != "gif":
+        if container not in WITHOUT_SOUND:
             self._plan = self._ask_muxer(options, alpha, source.begin + lead)
         if strict and self._plan.left_out:
             raise UserError(f"{self._plan.left_out[0]}, which --strict-streams does not allow")
@@ -118,11 +127,22 @@ class ClipWriter(Writer):
             encoder.open(stream)
             return stream
 
-        with contextlib.closing(open_clip(self._source)) as source:
-            video = main_video(source, self._source)
+        pipe = self._source if isinstance(self._source, PipeIn) else None
+        with contextlib.ExitStack() as stack:
+            if pipe is not None:
+                source = pipe.container
+            else:
+                source = stack.enter_context(contextlib.closing(open_clip(self._path)))
+            video = main_video(source, self._path)
             names = names_of(source, video, self._kind, later)
             return plan_copies(
-                source, self._kind, options, names, add_video, lambda: encoder.blank(alpha)
+                source,
+                self._kind,
+                options,
+                names,
+                add_video,
+                lambda: encoder.blank(alpha),
+                look=pipe is None,
             )
 
     def _open_output(self) -> None:
@@ -131,16 +151,14 @@ class ClipWriter(Writer):
         if self._kind in ("mp4", "mov"):
             options["movflags"] = "+faststart" + options.get("movflags", "")
         try:
-            self._container = open_muxer(
-                self._partial.absolute(), self._kind, options, tee=self._plan.tee
-            )
+            self._container = self._open_muxer(options)
         except (av.error.FFmpegError, OSError) as error:
             raise self._failed(error) from error
         self._stream = self._encoder.add_stream(self._container)
         self._stream.metadata.update(self._plan.names.picture)
-        if self._kind != "gif":
+        if self._kind not in WITHOUT_SOUND:
             shift = self._shift * self._info.time_base
-            self._passthrough = Passthrough(
+            self._passthrough = copied_streams(
                 self._source, self._container, self._trim, self._origin, shift, self._plan
             )
             if self._kind in ("matroska", "webm") and self._sound_leads(float(shift)):
@@ -167,8 +185,20 @@ class ClipWriter(Writer):
             with contextlib.suppress(av.error.FFmpegError, OSError):
                 self._container.close()
             self._container = None
+        self._discard()
+
+    def _open_muxer(self, options: dict[str, str]) -> OutputContainer:
+        """Open the container that is written into."""
+        return open_muxer(self._partial.absolute(), self._kind, options, tee=self._plan.tee)
+
+    def _discard(self) -> None:
+        """Remove what has been written and not published."""
         with contextlib.suppress(OSError):  # an error on the way out would hide the one before it
             self._partial.unlink(missing_ok=True)
+
+    def _publish(self) -> None:
+        """Hand over what the closed container has written."""
+        publish(self._partial, self._output, self._overwrite)
 
     def _open_segment(self) -> Segment:
         """Start an encoder of its own for a segment; its packets go into a file of their own."""
@@ -271,7 +301,7 @@ class ClipWriter(Writer):
                 self._passthrough.copy_until(None)
             self._container.close()
             self._container = None
-            publish(self._partial, self._output, self._overwrite)
+            self._publish()
         except (av.error.FFmpegError, OSError) as error:
             raise self._failed(error) from error
         except NameTakenError:

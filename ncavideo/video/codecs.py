@@ -162,10 +162,20 @@ CODECS = {
         "hvc1",
         "cq",
     ),
+    # For the next program in a pipe.
+    "rawvideo": Codec(
+        "rawvideo",
+        "yuv420p",
+        "yuv420p10le",
+        "yuv444p",
+        "yuv444p10le",
+        with_alpha=WithAlpha("rgba", "rgba64le", ("matroska", "nut", "rawvideo")),
+    ),
     "gif": Codec("gif", "pal8", "pal8", "pal8", "pal8"),
 }
 # Suffixes of the encoders that are part of a GPU or CPU.
 HARDWARE = ("_nvenc", "_qsv", "_amf", "_vaapi", "_videotoolbox", "_mf", "_v4l2m2m", "_vulkan")
+RAW = "rawvideo"
 ALIASES = {"hevc": "h265", "x264": "h264", "x265": "h265", "avc": "h264"}
 
 # File suffix: FFmpeg's name of the container and the codec it gets by default.
@@ -184,7 +194,7 @@ def find_codec(name: str | None, container: str) -> Codec:
 
     Raises `UserError` if this installation has no such encoder.
     """
-    default = next(codec for short, codec in CONTAINERS.values() if short == container)
+    default = next((codec for short, codec in CONTAINERS.values() if short == container), RAW)
     wanted = ALIASES.get(name or default, name or default)
     codec = CODECS.get(wanted)
     if codec is None:

@@ -35,6 +35,7 @@ KINDS = {
     "attachment": "attachment",
     "video": "cover picture",
 }
+PIPED = ("audio", "subtitle", "attachment")  # what is copied of a source that is read once
 # Matroska's cover is an attachment. FFmpeg's muxer would make a track of the source's.
 ATTACHES_COVERS = ("matroska",)
 Cover = tuple[str, str, bytes]  # name, MIME type and content
@@ -92,7 +93,7 @@ class Trial:
         self._kind, self._options = kind, options
         self.lost: list[str] = []
         self.empty: set[int] = set()  # streams of which the whole file has no packet
-        self._looked = False  # at the source's packets; without them, only headers are written
+        self.looked = False  # at the source's packets; without them, only headers are written
         self._packets: dict[int, list[_Sample]] = {}
         memory = _Memory()
         output = open_muxer(memory, kind, options)
@@ -160,7 +161,7 @@ class Trial:
             for cover in covers:
                 made.add_attachment(*cover)
             made.start_encoding()
-            if not self._looked:
+            if not self.looked:
                 return True
             for copy, packets in samples:
                 _write(made, copy, packets)
@@ -190,7 +191,7 @@ class Trial:
 
     def read(self, source: InputContainer, streams: Iterable[Stream]) -> None:
         """Keep the first packets of a source's streams; they are near its beginning, or missing."""
-        self._looked = True
+        self.looked = True
         wanted = {stream.index: stream.type for stream in streams if stream.type != "attachment"}
         waited_for = set(wanted)
         read = count = 0
@@ -253,6 +254,8 @@ def plan_copies(
 def _choose(plan: CopyPlan, trial: Trial, source: InputContainer, kind: str, look: bool) -> None:
     """Write into the plan which streams of a source the muxer takes."""
     streams = [stream for stream in source.streams if _is_candidate(stream)]
+    if not look:
+        streams = [stream for stream in streams if stream.type in PIPED]
     if not streams:
         return
     if look:
@@ -332,7 +335,8 @@ def _left_out(stream: Stream, trial: Trial, kind: str, streams: Sequence[Stream]
     known = _is_known(stream) and stream.index not in trial.empty
     if known and kind != "matroska" and trial.takes([stream], kind="matroska", tee=True):
         return f"{what}: {kind} cannot hold it (an .mkv output can)"
-    if stream.type in ("audio", "subtitle") and not trial.has_packets(stream):
+    declared = stream.type in ("audio", "subtitle") and trial.looked
+    if declared and not trial.has_packets(stream):
         return f"{what}: the clip declares it, and has no packets of it"
     return f"{what}: {kind} cannot hold it"
 

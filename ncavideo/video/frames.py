@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from ncavideo.video.clock import PictureClock, beginning
 from ncavideo.video.deinterlace import DEINTERLACE, Deinterlacer
+from ncavideo.video.pipe_in import PipeIn
 from ncavideo.video.pyav import (
     DEFAULT_TIME_BASE,
     clock_may_jump,
@@ -39,21 +40,29 @@ class TimedFrames:
     `origin`: the file's time, in seconds, that is 0 on the timeline; `rate`: frames a second, if
     known; `step`: how many ticks a frame usually lasts; `first`: the first frame and its time, None
     if nothing can be decoded; `errors`: how many packets could not be. `fields`: what becomes of
-    interlaced frames, see `video.deinterlace`.
+    interlaced frames, see `video.deinterlace`; `pipe`: what demuxes in the container's place, where
+    that is standard input.
     """
 
     def __init__(
-        self, container: InputContainer, stream: VideoStream, fields: str = DEINTERLACE
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        fields: str = DEINTERLACE,
+        pipe: PipeIn | None = None,
     ) -> None:
         self._container, self._stream, self._fields = container, stream, fields
+        self._pipe = pipe
         self._deinterlacer = Deinterlacer(stream.codec_context.name, fields)
         self.time_base = time_base(stream) or DEFAULT_TIME_BASE
         self._counted, self._ordered = has_no_times(container), counts_frames(container)
-        self._jumps = clock_may_jump(container) and not self._counted
+        # Sound that comes through a pipe is copied by one clock; so the picture has but one, too.
+        self._jumps = clock_may_jump(container) and not self._counted and pipe is None
         # They tell a pause of the picture from a jump of the clock.
         self._sounds = list(container.streams.audio) if self._jumps else []
         self.errors = 0
         self._ahead: deque[Packet[Any]] = deque()
+        self._looked_at: deque[Timed] = deque()
         self._demuxed = self._demux()
         self.rate = frame_rate(stream, counted=self._counted) or self._measured()
         self.step = max(1, round(1 / ((self.rate or Fraction(25)) * self.time_base)))
@@ -118,7 +127,7 @@ class TimedFrames:
 
         Frames without times are counted from the beginning, and so are joined clocks.
         """
-        if self._counted or self._jumps:
+        if self._counted or self._jumps or self._pipe is not None:
             return False
         return not (self._ordered and self._stream.codec_context.has_b_frames)
 
@@ -127,6 +136,15 @@ class TimedFrames:
         # A decode in progress must not go on in a container that is closed.
         self._timed.close()
         self.first = None
+        self._looked_at.clear()
+
+    def look_ahead(self, frames: int, most_bytes: int) -> list[av.VideoFrame]:
+        """Return the first frames before any is taken; see `VideoReader.look_ahead`."""
+        assert self.first is not None
+        first = self.first[0]
+        room = min(frames, most_bytes // max(sum(plane.buffer_size for plane in first.planes), 1))
+        self._looked_at.extend(itertools.islice(self._timed, max(room - 1, 0)))
+        return [first, *(frame for frame, _ in self._looked_at)]
 
     def __iter__(self) -> Iterator[Timed]:
         """Yield the frames of the part, in order, with strictly increasing times. Once."""
@@ -136,7 +154,7 @@ class TimedFrames:
             timed = self._next()
 
     def _next(self) -> Timed | None:
-        timed = next(self._timed, None)
+        timed = self._looked_at.popleft() if self._looked_at else next(self._timed, None)
         return None if timed is None else (timed[0], timed[1] - self._zero)
 
     def _is_before(self, ticks: int) -> bool:
@@ -217,7 +235,8 @@ class TimedFrames:
             yield packet
 
     def _demux(self) -> Generator[Packet[Any], None, None]:
-        packets = self._container.demux(self._stream, *self._sounds)
+        source = self._container if self._pipe is None else self._pipe
+        packets = source.demux(self._stream, *self._sounds)
         while True:
             try:
                 packet = next(packets)

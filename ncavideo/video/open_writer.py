@@ -10,6 +10,8 @@ from ncavideo.util.errors import UserError
 from ncavideo.video.clip_writer import ClipWriter
 from ncavideo.video.image_sequence import PictureWriter
 from ncavideo.video.numbered import is_same
+from ncavideo.video.pipe_out import PipeWriter
+from ncavideo.video.pipes import is_pipe
 from ncavideo.video.reader import VideoReader
 from ncavideo.video.segments import SegmentStore
 from ncavideo.video.writer import Writer
@@ -27,8 +29,11 @@ def open_writer(
     alpha: bool = False,
     strict: bool = False,
     make_work: Callable[[], SegmentStore] | None = None,
+    format: str | None = None,
 ) -> Writer:
     """Return the writer for an output's name: a clip, or numbered pictures (`frame_%05d.png`).
+
+    The name `-` stands for standard output, on which `format` is the container.
 
     `lead`: seconds that the output leaves out at the source's beginning, below 0 for what it adds;
     `alpha`: frames have four channels, the fourth straight alpha; `strict`: a stream of the source
@@ -37,6 +42,19 @@ def open_writer(
     Raises `UserError` when the name, its folder, the encoder or, with `strict`, a stream cannot be
     used.
     """
+    if is_pipe(output):
+        return PipeWriter(
+            source,
+            format=format,
+            codec=codec,
+            crf=crf,
+            pix_fmt=pix_fmt,
+            lead=lead,
+            alpha=alpha,
+            strict=strict,
+        )
+    if format is not None:
+        raise UserError("--format is for standard output, -o -: a file's suffix says what it is")
     folder = output.absolute().parent
     if output.is_dir():
         raise UserError(f"{output} is a folder: name a file in it")

@@ -24,6 +24,8 @@ from ncavideo.video.frames import TimedFrames
 from ncavideo.video.hdr import Hdr, hdr_of
 from ncavideo.video.orientation import Orientation, orientation_of
 from ncavideo.video.picture_clip import moving_streams, open_pictures
+from ncavideo.video.pipe_in import PipeIn
+from ncavideo.video.pipes import is_pipe
 from ncavideo.video.pyav import open_input, positive
 
 # A clip that ends this much before its header says is a damaged one; less is rounding.
@@ -82,8 +84,9 @@ class VideoReader:
     Times are seconds on the clip's own timeline, which begins at 0 (see `ncavideo.video.clock`).
     `start` and `duration` in seconds cut a part out: the frames shown from `start` on. `origin`:
     the file's time that is 0 on the timeline; `first_time`: that of the first frame to come;
-    `fields`: what becomes of interlaced frames, see `video.deinterlace`. A damaged clip yields what
-    can be decoded and then tells its `loss`. Raises `UserError` when there is nothing to decode.
+    `fields`: what becomes of interlaced frames, see `video.deinterlace`; `pipe`: standard input,
+    already open, in place of the file. A damaged clip yields what can be decoded and then tells its
+    `loss`. Raises `UserError` when there is nothing to decode.
     """
 
     def __init__(
@@ -93,9 +96,10 @@ class VideoReader:
         start: float | None = None,
         duration: float | None = None,
         fields: str = DEINTERLACE,
+        pipe: PipeIn | None = None,
     ) -> None:
-        self.path = path
-        self._container = open_clip(path)
+        self.path, self.pipe = path, pipe
+        self._container = open_clip(path) if pipe is None else pipe.container
         try:
             self._stream = main_video(self._container, path)
             self._not_read = _others(video_streams(self._container), self._stream)
@@ -106,7 +110,7 @@ class VideoReader:
             self._start = start
             self._until = None if duration is None else (start or 0.0) + duration
             self._end: float | None = None
-            self._frames = TimedFrames(self._container, self._stream, fields)
+            self._frames = TimedFrames(self._container, self._stream, fields, pipe)
             self._time_base, self._rate = self._frames.time_base, self._frames.rate
             self.origin = self._frames.origin
             # Nothing below may ask the container again: it can be closed before its loss is told.
@@ -133,6 +137,18 @@ class VideoReader:
         if self._start is None and self._until is None:
             return None
         return self.begin, self._until
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether there is sound beside the picture, before `close`."""
+        return bool(self._container.streams.audio)
+
+    def look_ahead(self, frames: int, most_bytes: int) -> list[av.VideoFrame]:
+        """Return the first frames before they are read, which keeps them; 1 at least.
+
+        `frames`: how many at most, `most_bytes`: of memory for them.
+        """
+        return self._frames.look_ahead(frames, most_bytes)
 
     @property
     def loss(self) -> DecodeLoss | None:
@@ -174,6 +190,8 @@ class VideoReader:
         with B-frames at a variable rate FFmpeg's MP4 demuxer gives each packet the gap to the next
         packet in decoding order.
         """
+        if self.pipe is not None:
+            self.pipe.begin()
         timed = iter(self._frames)
         now = next(timed, None)
         while now is not None:
@@ -264,6 +282,11 @@ class VideoReader:
 
 def open_clip(path: Path) -> InputContainer:
     """Open a clip. Raises `UserError` with one sentence when that cannot be done."""
+    if is_pipe(path):
+        raise UserError(
+            "standard input can be read once only, and only `render` reads a clip from it: save it"
+            " in a file first for a preview, a mask or the audio control"
+        )
     pictures = open_pictures(path)
     if pictures is not None:
         return pictures

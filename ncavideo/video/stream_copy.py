@@ -44,7 +44,7 @@ class Passthrough:
         plan: CopyPlan,
     ) -> None:
         self._trim, self._origin, self._shift = trim, origin, shift
-        self._container: InputContainer | None = open_clip(source)
+        self._container: InputContainer | None = self._open(source)
         self._source, self._output = source, output
         self._names = plan.names
         self._last: dict[int, int] = {}
@@ -57,6 +57,9 @@ class Passthrough:
         self._copy_names()
         self._packets = self._read()
         self._next: Packet[Any] | None = None
+
+    def _open(self, source: Path) -> InputContainer:
+        return open_clip(source)
 
     @property
     def begin(self) -> float:
@@ -103,7 +106,7 @@ class Passthrough:
         if chapters:
             self._output.set_chapters(chapters)
 
-    def _read(self) -> Iterator[Packet[Any]]:
+    def _read(self) -> Iterator[Packet[Any] | None]:
         assert self._container is not None
         wanted = [stream for stream in self._sources() if stream.type in TIMED]
         if not wanted:

@@ -57,7 +57,7 @@ def _key_frames(path: Path) -> list[np.ndarray]:
                 frame = next(container.decode(stream))
                 if frame.pts not in seen:
                     seen.add(frame.pts)
-                    frames.append(_small(frame))
+                    frames.append(small(frame))
     return frames
 
 
@@ -71,11 +71,12 @@ def _first_frames(path: Path) -> list[np.ndarray]:
                 if index >= DECODED:
                     break
                 if index % (DECODED // FRAMES) == 0:
-                    frames.append(_small(frame))
+                    frames.append(small(frame))
     return frames
 
 
-def _small(frame: av.VideoFrame) -> np.ndarray:
+def small(frame: av.VideoFrame) -> np.ndarray:
+    """Return a decoded frame as RGB `[h, w, 3]`, uint8, as small as levels allow."""
     scale = min(1.0, LONGEST_SIDE / max(frame.width, frame.height))
     size = (max(1, round(frame.width * scale)), max(1, round(frame.height * scale)))
     return frame.reformat(*size, "rgb24").to_ndarray()

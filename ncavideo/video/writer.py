@@ -20,6 +20,11 @@ class Writer(ABC):
         self.notes: list[str] = []
         self.work: SegmentStore | None = None
 
+    @property
+    def unwanted(self) -> bool:
+        """Whether nobody takes any further frames, which a closed pipe can tell."""
+        return False
+
     def end_segment(self, save: Callable[[int], None] | None = None) -> None:  # noqa: B027
         """Close the segment that the last frame belongs to, if there are segments.
 

@@ -35,7 +35,13 @@ def commands(page: Path) -> list[str]:
     """Every line of a page's code that begins with `ncavideo`, continued lines joined."""
     text = page.read_text("utf-8").replace("\\\n", " ")
     lines = re.findall(r"^(?: {4,6}|\| !\[\]\(\S+\) \| `)?(ncavideo [^`\n]+)", text, re.M)
-    return [line.split(" #")[0].rstrip("`| ") for line in lines]
+    return [line.split(" #")[0].rstrip("`| ") for line in lines if " | " not in line.rstrip("| ")]
+
+
+def pipelines(page: Path) -> list[str]:
+    """Every line of a page's code that has `ncavideo` in a pipe."""
+    lines = re.findall(r"^ {4}(\S.*)", page.read_text("utf-8"), re.M)
+    return [line for line in lines if " | " in line and re.search(r"(^|\| )ncavideo ", line)]
 
 
 # What is run by other tests, since it needs a cluster, a server for files, a hub or a browser; and
@@ -124,6 +130,35 @@ def test_a_documented_command_runs(
     assert made
     if "-o" in words and "%" not in line:
         assert here / words[words.index("-o") + 1] in made
+
+
+@pytest.mark.parametrize("line", [line for page in PAGES for line in pipelines(page)])
+def test_a_documented_pipeline_runs(line: str, world: Path, tmp_path: Path) -> None:
+    here, programs = tmp_path / "here", tmp_path / "bin"
+    shutil.copytree(world, here, symlinks=True)
+    programs.mkdir()
+    (programs / "ncavideo").write_text(f'#!/bin/sh\nexec {sys.executable} -m ncavideo "$@"\n')
+    (programs / "ncavideo").chmod(0o755)
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line],
+        cwd=here,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0 and done.stdout == "", done.stderr
+    made = next(path for path in here.iterdir() if path.stem == "out")
+    frames = ["ffprobe", "-v", "error", "-count_frames", "-select_streams", "v", "-of", "csv=p=0"]
+    counted = subprocess.run(
+        [*frames, "-show_entries", "stream=nb_read_frames", str(made)],
+        capture_output=True, check=True, text=True,
+    )  # fmt: skip
+    assert counted.stdout.strip() == "24"
+
+
+def test_there_are_pipelines_to_check() -> None:
+    assert len(pipelines(ROOT / "docs" / "pipes.md")) == 4
 
 
 def parsed(line: str) -> None:
