@@ -236,6 +236,8 @@ def _job(path: Path, where: str, values: Mapping[str, Any]) -> tuple[Place, dict
         if name in ("clip", "output"):
             if not isinstance(value, str) or not value:
                 raise UserError(f"{key} of {where} in the list {path} must be a text")
+            if "\0" in value:
+                raise UserError(f"{key} of {where} in the list {path} holds a zero byte")
             options[name] = value
         elif name in OPTIONS:
             options[name] = OPTIONS[name].read(value, key, path)

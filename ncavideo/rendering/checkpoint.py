@@ -38,6 +38,7 @@ JOB, LOCK = "job.json", "lock"
 ARRAY = "$array"
 FOLDER = re.compile(rf"\..*\.[0-9a-f]{{12}}{re.escape(SUFFIX)}", re.S)
 FULL = (errno.ENOSPC, errno.EDQUOT)
+MOST_TRIES = 100  # times that a folder may go away between its making and its locking
 PATIENCE = 1.0  # seconds for `doctor`, which holds a folder only to look or to clean up
 
 
@@ -80,7 +81,7 @@ class Work:
 
     def _locked(self, busy: str) -> Lock:
         """Make the folder and lock it. Whoever held it may remove it in between: then once more."""
-        while True:
+        for _ in range(MOST_TRIES):
             try:
                 self.folder.mkdir(exist_ok=True)
                 # What is in it is removed sooner or later: never in a folder of somebody's own.
@@ -94,6 +95,8 @@ class Work:
                 with contextlib.suppress(OSError):
                     self.folder.rmdir()  # it may be all that the disk had room for
                 raise self._unusable(error) from error
+        # No other render is as fast: /proc and its like have folders that take no others.
+        raise UserError(f"the folder {self.folder} cannot be made")
 
     def _unusable(self, error: OSError) -> UserError | OutputError:
         if error.errno in FULL:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -195,5 +196,7 @@ def _kind(hint: Any) -> Kind:
 
 def plain(number: float) -> str:
     """Return a number without an exponent where it is whole, as 4294967295."""
-    whole = float(number).is_integer() and abs(number) < 1e15
+    if abs(number) > sys.float_info.max:  # a whole number may be; no more than this is said of it
+        return "inf" if number > 0 else "-inf"
+    whole = abs(number) < 1e15 and float(number).is_integer()
     return str(int(number)) if whole else f"{number:g}"

@@ -37,6 +37,7 @@ from ncavideo.util.device import choose_device
 from ncavideo.util.errors import OutputError, UserError, ran_out
 from ncavideo.util.events import event
 from ncavideo.util.lock import Lock
+from ncavideo.util.read_file import check_file
 from ncavideo.version import __version__
 
 CHECKPOINT = "checkpoint.pt"
@@ -360,6 +361,7 @@ def to_ruleset(trainer: Trainer) -> RuleSet:
 
 def _restore(trainer: Trainer, path: Path) -> None:
     """Go on from a checkpoint. Raises `UserError` if it is damaged or another recipe's."""
+    check_file(path, "checkpoint")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         trainer.load_state_dict(state)

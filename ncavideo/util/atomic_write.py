@@ -65,10 +65,12 @@ def replacing(path: Path, overwrite: bool = True) -> Iterator[Path]:
 def hidden_sibling(path: Path, ending: str) -> Path:
     """Return a hidden name beside `path` that no other process and no other call gets.
 
-    A long name is cut, so that the hidden one is no longer than file systems take.
+    A long name is cut, so that the hidden one is no longer than file systems take. The path is
+    absolute: libav takes what stands before a relative one's colon for a protocol.
     """
     tail = f".{os.getpid()}.{secrets.token_hex(3)}{ending}"
-    return path.with_name(f".{cut_name(path.name, MOST_NAME - len(tail.encode()) - 1)}{tail}")
+    name = cut_name(path.name, MOST_NAME - len(tail.encode()) - 1)
+    return path.absolute().with_name(f".{name}{tail}")
 
 
 def cut_name(name: str, room: int) -> str:
