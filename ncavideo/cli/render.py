@@ -82,6 +82,7 @@ def render_command(
     where = STDOUT if piped else report.output
     lost = None
     if report.loss is not None:
+        named = STDIN if is_pipe(Path(clip)) else hidden(clip)
         lost = {"frames": report.loss.frames, "seconds": report.loss.seconds}
     if as_json:
         click.echo(
@@ -111,8 +112,9 @@ def render_command(
         for note in [note for note in report.notes if note not in told]:
             say(f"note: {note}", err=True)
     if report.loss is not None:
+        named = STDIN if is_pipe(Path(clip)) else hidden(clip)
         fail(
-            f"{STDIN if is_pipe(clip) else hidden(clip)} is damaged: {report.loss.frames} frames"
+            f"{named} is damaged: {report.loss.frames} frames"
             f" ({report.loss.seconds:.2f} s) could not be decoded and are missing from {where}",
             EXIT_FAILED,
         )

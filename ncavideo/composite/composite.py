@@ -103,10 +103,11 @@ class Composite:
             kind(self.cell) for kind in (phases.linear, phases.cubic, phases.lanczos)
         )
         scale = np.float32(1 / np.iinfo(source.dtype).max)
+        frame = np.ascontiguousarray(source)  # a decoder may pad its rows
 
         def fill(top: int, white: np.float32, out: np.ndarray) -> None:
             compose(
-                planes, crisp, limits, shading, source, scale, np.float32(shade),
+                planes, crisp, limits, shading, frame, scale, np.float32(shade),
                 linear.first, linear.weights, cubic.first, cubic.weights,
                 lanczos.first, lanczos.weights, top, white, out,
             )  # fmt: skip

@@ -12,7 +12,7 @@ from ncavideo.nca.engines import ENGINES
 from ncavideo.rendering.keyframes import Curve, parse_keyframes, with_current_names
 from ncavideo.rendering.option_table import option, plain, table, takes_former_names
 from ncavideo.util.errors import UserError
-from ncavideo.video.deinterlace import DEINTERLACE, FIELDS
+from ncavideo.video.fields import DEINTERLACE, FIELDS
 from ncavideo.video.pipes import DEFAULT, FORMATS
 
 if TYPE_CHECKING:

@@ -52,8 +52,7 @@ def reduced(image: Image.Image, *, numbers: bool = False) -> Image.Image:
         return image
     direct = numbers or image.mode.startswith(NUMBERS)
     small = (_picked if direct else _averaged)(image, factor)
-    if "exif" in image.info:  # it says how the picture lies
-        small.info["exif"] = image.info["exif"]
+    small.info["exif"] = image.info.get("exif", b"")  # it says how the picture lies
     return small
 
 

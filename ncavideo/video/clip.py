@@ -9,7 +9,7 @@ import numpy as np
 
 from ncavideo.util.errors import UserError
 from ncavideo.util.identity import identity
-from ncavideo.video.deinterlace import DEINTERLACE
+from ncavideo.video.fields import DEINTERLACE
 from ncavideo.video.numbered import clip_files, is_sequence
 from ncavideo.video.pipe_in import PipeIn
 from ncavideo.video.reader import VideoReader

@@ -10,8 +10,8 @@ from typing import Any
 import av
 import av.filter
 
-KEEP, DEINTERLACE = "keep", "deinterlace"
-FIELDS = (DEINTERLACE, KEEP)
+from ncavideo.video.fields import DEINTERLACE
+
 # FFmpeg's decoder of PNG calls a picture interlaced that is stored in Adam7's seven passes.
 NOT_FIELDS = ("png", "apng")
 

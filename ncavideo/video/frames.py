@@ -16,7 +16,8 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ncavideo.video.clock import PictureClock, beginning
-from ncavideo.video.deinterlace import DEINTERLACE, Deinterlacer
+from ncavideo.video.deinterlace import Deinterlacer
+from ncavideo.video.fields import DEINTERLACE
 from ncavideo.video.pipe_in import PipeIn
 from ncavideo.video.pyav import (
     DEFAULT_TIME_BASE,

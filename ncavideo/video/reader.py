@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 
 from ncavideo.util.errors import UserError
 from ncavideo.video.colour import RESAMPLING, Colour, colour_of, is_rgb
-from ncavideo.video.deinterlace import DEINTERLACE
+from ncavideo.video.fields import DEINTERLACE
 from ncavideo.video.frames import TimedFrames
 from ncavideo.video.hdr import Hdr, hdr_of
 from ncavideo.video.orientation import Orientation, orientation_of

@@ -45,6 +45,16 @@ def compose(
     )
 
 
+def test_rows_may_be_padded() -> None:
+    """As decoders hand out frames whose width is not a multiple of their vectors'."""
+    texture, padded = random_texture(), random_frame(size=(FRAME[0], FRAME[1] + 5))
+    source = padded[:, : FRAME[1]]
+    assert not source.flags.c_contiguous
+    np.testing.assert_array_equal(
+        compose(texture, slope(), source), compose(texture, slope(), source.copy())
+    )
+
+
 @given(
     upscale=st.sampled_from(["cubic", "sharp", "auto"]),
     shade=st.sampled_from([0.0, 0.2, 0.5, 0.77, 1.0]),

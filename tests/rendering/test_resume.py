@@ -167,7 +167,7 @@ def test_a_renderer_resumes_bit_for_bit(
     one, other = renderer(), renderer()
     work = Work(tmp_path / "o.mp4", "0" * 64, {}, fresh=False)
     for index, frame in enumerate(frames):
-        whole = one.paint(frame, index / 25)
+        whole = one.render(frame, index / 25)
         if index == 14:
             work.save(0, State(one.grid(), one.memory()))
             work.segment(0).touch()
@@ -175,7 +175,7 @@ def test_a_renderer_resumes_bit_for_bit(
             state = work.state()
             other.resume(state.grid, state.memory)
         if index > 14:
-            np.testing.assert_array_equal(other.paint(frame, index / 25), whole)
+            np.testing.assert_array_equal(other.render(frame, index / 25), whole)
     assert one.notes() == other.notes()
     work.release(done=True)
     assert not work.folder.exists()
