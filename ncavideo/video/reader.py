@@ -224,7 +224,8 @@ class VideoReader:
             dst_color_range=ColorRange.JPEG,
             interpolation=RESAMPLING,
         )
-        rgb: np.ndarray = converted.to_ndarray()
+        # A frame of RGB that needs no conversion keeps the gaps between its rows.
+        rgb: np.ndarray = np.ascontiguousarray(converted.to_ndarray())
         return info.orientation.apply(rgb)
 
     def _stream_end(self) -> float | None:

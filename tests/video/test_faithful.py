@@ -352,3 +352,14 @@ def test_the_number_of_cores_changes_no_bit(codec: str, suffix: str, tmp_path: P
         subprocess.run([*command, str(out), codec, cores], check=True)
         files.append(out.read_bytes())
     assert files[0] == files[1]
+
+
+def test_frames_of_rgb_with_gaps_between_their_rows_are_contiguous(tmp_path: Path) -> None:
+    # FFmpeg's PNG decoder aligns rows; the compiled loops take none with gaps.
+    clip = tmp_path / "clip.mov"
+    words = ["-f", "lavfi", "-i", "testsrc2=s=170x90:r=5:d=1", "-c:v", "png", "-pix_fmt", "rgb24"]
+    subprocess.run(["ffmpeg", "-v", "error", *words, str(clip)], check=True)
+    with VideoReader(clip) as reader:
+        frames = list(reader)
+    assert len(frames) == 5
+    assert all(frame.rgb.flags.c_contiguous for frame in frames)
