@@ -82,7 +82,6 @@ def render_command(
     where = STDOUT if piped else report.output
     lost = None
     if report.loss is not None:
-        named = STDIN if is_pipe(Path(clip)) else hidden(clip)
         lost = {"frames": report.loss.frames, "seconds": report.loss.seconds}
     if as_json:
         click.echo(
