@@ -42,7 +42,7 @@ PLAIN = tuple(name for name, default in _DEFAULTS.items() if default is not None
 ENDS = tuple(
     name
     for name, option in _TABLE.items()
-    if option.heading == CLIP and name not in ("start", "duration")
+    if option.heading == CLIP and option.kind == "float" and name not in ("start", "duration")
 )
 
 

@@ -261,10 +261,11 @@ def test_a_training_can_be_stopped_at_any_moment(when: str, tmp_path: Path) -> N
         if when == "at once" or (when == "starting" and news.state == "starting"):
             threading.Timer(0.05 if when == "at once" else 1.5, training.stop).start()
         if when == "twice while training" and news.done > 3:
-            assert training._process is not None
+            process = training._worker._process
+            assert process is not None
             training.stop()
             for _ in range(5):
-                training._process.terminate()
+                process.terminate()
                 time.sleep(0.05)
     assert states[-1] == "stopped", states
     assert output.exists() == (when == "twice while training")

@@ -418,14 +418,6 @@ def test_what_cannot_be_asked_for(folder: Path, tmp_path: Path) -> None:
     assert run("batch", folder, "--out-dir", tmp_path / "file", *QUICK).exit_code == 2
 
 
-def test_options_that_came_later_leave_the_keys_of_journals_alone() -> None:
-    places = (Path("/nowhere/in.mp4"), Path("/nowhere/o.mp4"))
-    # As a journal has it that was written before there were `levels`, `fps` and pipes.
-    known = "0932d5c8517d2a137e311a1b5d9d118db1ee583b4fe773e6d6808e966827f598"
-    assert Job(*places, RenderOptions(**ASKED)).key == known
-    assert Job(*places, RenderOptions(**ASKED, levels="0,0.5")).key != known
-
-
 def test_the_journal_survives_a_crash(clip: Path, tmp_path: Path) -> None:
     job = Job(clip, tmp_path / "o.mp4", RenderOptions(**ASKED))
     journal = Journal(tmp_path / NAME)

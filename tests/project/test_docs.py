@@ -79,6 +79,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, make_ruleset: Callable[..., 
         ("hand.mov", [*clip, "-vf", "format=rgba,colorchannelmixer=aa=0.5", "-c:v", "png"]),
     ):
         subprocess.run(["ffmpeg", "-v", "error", *arguments, str(here / name)], check=True)
+    numbered = ["-f", "lavfi", "-i", "testsrc2=s=64x48:r=12:d=0.5", str(here / "frames/f_%05d.png")]
+    subprocess.run(["ffmpeg", "-v", "error", *numbered], check=True)
     (here / "list.csv").write_text("clip,seed\nc.mp4,3\n")
     ramp = np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (48, 1))
     Image.fromarray(ramp).save(here / "painted.png")
