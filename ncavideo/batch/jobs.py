@@ -52,10 +52,7 @@ class Job:
     @property
     def key(self) -> str:
         """A hash of what the job is; the clip counts by its place and `Clip.identity`."""
-        try:
-            facts = self.clip.facts() if isinstance(self.clip, Url) else [Clip(self.clip).identity]
-        except UserError:  # the render meets the same error, and tells it
-            facts = []
+        facts = self.clip.facts() if isinstance(self.clip, Url) else _facts(self.clip)
         parts = [str(self.clip.absolute()), facts, str(self.output.absolute())]
         known = table(RenderOptions)
         asked = {
@@ -63,6 +60,14 @@ class Job:
         }
         text = json.dumps([*parts, asked], default=str, sort_keys=True)
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _facts(clip: Path) -> list[str]:
+    """Return what changes when a clip's files do; nothing if they are not there."""
+    try:
+        return [Clip(clip).identity]
+    except UserError:  # the render meets the same error, and tells it
+        return []
 
 
 def find_jobs(
