@@ -371,7 +371,7 @@ def test_the_mask_is_shown_over_the_clip(open_tab: Callable[[], Any], clip: Path
     tab = open_tab()
     previewed(tab, clip)
     shown = "#drivers button:has-text('fire over the clip') img"
-    tab.click("button:has-text('What drives it there')")
+    tab.click("button:has-text('Controls at this moment')")
     tab.wait_for_selector("#drivers button:has-text('expression') img")
     assert not tab.query_selector(shown)
     tab.click("#files button")
