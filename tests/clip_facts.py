@@ -25,6 +25,7 @@ from hostile import make_corpus
 from material import ODD, ffmpeg
 
 from ncavideo.util.errors import OutputError, UserError
+from ncavideo.video.fields import KEEP
 from ncavideo.video.open_writer import open_writer
 from ncavideo.video.pyav import open_input
 from ncavideo.video.reader import VideoReader
@@ -55,10 +56,12 @@ def read(folder: Path) -> dict[str, Any]:
         return {ascii(str(clip.relative_to(folder))): _clip(clip, Path(outputs)) for clip in clips}
 
 
+# Fields are left as they are: FFmpeg 9's bwdif makes rows next to the upper and the lower edge of
+# the first frame otherwise.
 def _clip(clip: Path, outputs: Path) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     try:
-        with VideoReader(clip) as reader:
+        with VideoReader(clip, fields=KEEP) as reader:
             info, pixels = reader.info, hashlib.sha256()
             times = []
             for frame in reader:
@@ -81,7 +84,7 @@ def _clip(clip: Path, outputs: Path) -> dict[str, Any]:
 def _copy(clip: Path, output: Path) -> dict[str, Any]:
     output.unlink(missing_ok=True)
     try:
-        with VideoReader(clip) as reader, open_writer(output, reader) as writer:
+        with VideoReader(clip, fields=KEEP) as reader, open_writer(output, reader) as writer:
             for frame in reader:
                 writer.write(frame.rgb, frame.pts, frame.duration)
             writer.close()
