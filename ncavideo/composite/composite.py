@@ -11,6 +11,7 @@ import numpy as np
 
 from ncavideo.composite import phases
 from ncavideo.composite.blend import Look, blended, mix, mix_encoded
+from ncavideo.composite.shading import FLOOR, MOST_GAIN
 from ncavideo.composite.upscale import is_sharp, sharpened
 from ncavideo.control.field import View
 from ncavideo.util.pixels import LUMINANCE, as_float, bands
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float32, UInt
 
 TEXTURE_BLUR = 1.5  # cells: variations of brightness finer than this are the texture's own
-MOST_GAIN = 3.0  # bound on how much shading may brighten or darken
-FLOOR = 0.06  # keeps ratios of near-black luminances tame
 NOTHING = np.empty((0, 0), np.float32), np.empty((0, 0, 0), np.float32)
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ncavideo.composite import shading as shading_bounds
 from ncavideo.util.machine_code import compiled
 
-MOST_DETAIL = np.float32(2)  # bound on how much brightness may come from detail finer than a cell
-FLOOR = np.float32(0.06)  # keeps ratios of near-black luminances tame
+MOST_DETAIL, FLOOR = np.float32(shading_bounds.MOST_DETAIL), np.float32(shading_bounds.FLOOR)
 RED, GREEN, BLUE = np.float32(0.2126), np.float32(0.7152), np.float32(0.0722)  # ITU-R BT.709
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 PAD = 4  # cells beyond the edge that interpolation may ask for: they are as the edge

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ncavideo.composite.composite import FLOOR, MOST_GAIN, TEXTURE_BLUR
-from ncavideo.composite.composite_kernel import MOST_DETAIL
+from ncavideo.composite.composite import TEXTURE_BLUR
+from ncavideo.composite.shading import FLOOR, MOST_DETAIL, MOST_GAIN
 from ncavideo.composite.upscale import find_upscaler
 from ncavideo.util.pixels import LUMINANCE, luminance
 

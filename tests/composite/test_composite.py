@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from plain_composite import composed
 
 from ncavideo.composite.blend import Look
-from ncavideo.composite.composite import MOST_GAIN, Composite
-from ncavideo.composite.composite_kernel import MOST_DETAIL
+from ncavideo.composite.composite import Composite
+from ncavideo.composite.shading import MOST_DETAIL, MOST_GAIN
 from ncavideo.control.field import make_view
 from ncavideo.util.pixels import LUMINANCE
 
