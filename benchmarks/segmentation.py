@@ -67,7 +67,7 @@ def moved(masks: list[np.ndarray], seen: list[View]) -> float:
     changed = still = 0
     for before, after, view in zip(masks, masks[1:], seen[1:], strict=False):
         assert view.motion is not None
-        held = (np.square(view.motion.back).sum(-1) < STILL**2) & ~view.motion.lost
+        held = (np.square(view.motion.backward_flow).sum(-1) < STILL**2) & ~view.motion.occluded
         changed += int((((before > 0.5) != (after > 0.5)) & held).sum())
         still += int(held.sum())
     return changed / still

@@ -27,7 +27,7 @@ def timed(clip: Path, folder: Path, work: bool) -> tuple[float, float]:
     """Render once; return seconds of time and of all processors."""
     opened: Callable[..., Any] = render.open_writer
     if not work:
-        render.open_writer = lambda *a, **k: opened(*a, **k | {"make_work": None})
+        render.open_writer = lambda *a, **k: opened(*a, **k | {"open_checkpoint": None})
     try:
         begin, busy = time.perf_counter(), time.process_time()
         options = RenderOptions(("fire", "moss"), overwrite=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ def on_files(files: Files, config: Any) -> None:
     for source, name in PAGES.items():
         text = (ROOT / source).read_text("utf-8").replace("](docs/", "](")
         files.append(File.generated(config, name, content=text))
+    for page in _live(config):
+        files.append(page)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -37,11 +40,21 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return re.sub(r"\]\(\.\./(examples|presets)/", r"](\1/", markdown)
 
 
-def on_post_build(config: Any) -> None:
-    """Write the gallery's pages, with a rule set running in each, into the site."""
+def _live(config: Any) -> list[File]:
+    """Return the gallery's pages, with a rule set running in each.
+
+    They are files of the site, so that a link to one that is not there is a warning.
+    """
     from ncavideo.nca.catalog import presets
     from ncavideo.nca.ruleset import RuleSet
     from ncavideo.web.gallery import gallery
 
-    rulesets = [RuleSet.load(path) for path in presets().values()]
-    gallery(rulesets, Path(config["site_dir"]) / "live", overwrite=True)
+    # A richer variant looks much like its set, and each page is a megabyte of the site.
+    plain = [path for name, path in presets().items() if not name.endswith("-rich")]
+    rulesets = [RuleSet.load(path) for path in plain]
+    with tempfile.TemporaryDirectory() as folder:
+        pages = gallery(rulesets, Path(folder))
+        return [
+            File.generated(config, f"live/{page.name}", content=page.read_text("utf-8"))
+            for page in pages
+        ]

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+
+# Before anything loads OpenMP: threads of several pytest processes would wait for each other's
+# cores, spinning. That made a training test two and a half times as long.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
 from ncavideo.nca import engines
+from ncavideo.nca.decoder_weights import DecoderWeights
 from ncavideo.nca.ruleset import Rule, RuleSet
 
 # Examples take as long as the machine lets them, and leave no folder behind.
@@ -21,6 +28,15 @@ settings.load_profile("plain")
 
 # A shell's background jobs ignore Ctrl-C, and what they start inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+SLOW = {"slow", "browser", "ray", "train"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files whose tests are all slow: a last long one would keep all waiting."""
+    quick = {item.path for item in items if not SLOW & {mark.name for mark in item.iter_markers()}}
+    items.sort(key=lambda item: item.path in quick)
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +87,24 @@ def make_ruleset() -> Callable[..., RuleSet]:
             (0.3 * rng.normal(size=hidden)).astype(np.float32),
             (scale * rng.normal(size=(channels, hidden)) / hidden**0.5).astype(np.float32),
             {"recipe": {"name": name}, "seed": seed},
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_decoder() -> Callable[..., DecoderWeights]:
+    """Return a function that makes a random decoder, whose pictures are neither grey nor noise."""
+
+    def make(
+        seed: int = 0, *, channels: int = 4, hidden: int = 16, pixels: int = 4
+    ) -> DecoderWeights:
+        rng = np.random.default_rng(seed)
+        return DecoderWeights(
+            pixels,
+            (2 * rng.normal(size=(hidden, channels)) / channels**0.5).astype(np.float32),
+            (0.3 * rng.normal(size=hidden)).astype(np.float32),
+            (0.6 * rng.normal(size=(3, hidden)) / hidden**0.5).astype(np.float32),
         )
 
     return make

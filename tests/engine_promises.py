@@ -72,3 +72,16 @@ def of_any_memory_order(ruleset: RuleSet, start: Start, steps: int) -> list[np.n
         engine.step(stored, steps)
         pictures.append(engine.rgb())
     return pictures
+
+
+def takes_inputs_on_its_device(ruleset: RuleSet, start: Start, device: str) -> None:
+    """Check that inputs in a tensor do what they do in an array, and that the picture stays."""
+    inputs = random_inputs(ruleset, 6, 8)
+    here, there = (start(ruleset, 6, 8) for _ in range(2))
+    for steps in (3, 2):
+        here.step(inputs, steps)
+        there.step_on_device(torch.from_numpy(inputs).to(device), steps)
+    texture = there.rgb_tensor()
+    assert texture.device.type == device
+    assert np.array_equal(texture.cpu().numpy(), here.rgb())
+    assert there.steps_taken == here.steps_taken == 5

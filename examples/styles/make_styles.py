@@ -1,6 +1,6 @@
 """Draw the seamless style exemplars that the example rule sets are trained on.
 
-    python examples/styles/make_styles.py [--size 256] [--out DIR] [--check] [name ...]
+    python examples/styles/make_styles.py [--size 256] [--fine] [--out DIR] [--check] [name ...]
 
 Every exemplar is procedural, deterministic by seed and tiles on a torus. All of them share one
 brightness scale: a smooth light field b says where the material is dark and where it is bright,
@@ -42,18 +42,18 @@ def light_field(size: int, rng: np.random.Generator) -> Array:
 def solve_light(shade: Shade, target: Array, steps: int = 60) -> Array:
     """The rgb whose blurred luminance follows ``target``, by moving the material's own level.
 
-    Errors below the dead zone are left alone: driving them to zero would flatten the very
-    structures that the texture is made of.
+    Returns all its samples, not averaged yet. Errors below the dead zone are left alone: driving
+    them to zero would flatten the very structures that the texture is made of.
     """
     level = target.copy()
     for _ in range(steps):
-        rgb = shrink(shade(enlarge(level)))
-        error = target - blur(rgb @ REC709, LOCAL_SIGMA)
+        samples = shade(enlarge(level))
+        error = target - blur(shrink(samples) @ REC709, LOCAL_SIGMA)
         error = np.sign(error) * np.maximum(np.abs(error) - 0.025, 0)
         if np.abs(error).max() < 0.01:
             break
         level = np.clip(level + 0.9 * blur(error, 3.0), -1.5, 2.5)
-    return np.clip(rgb, 0, 1)
+    return samples
 
 
 # --- drawing and checking ----------------------------------------------------------------------
@@ -66,10 +66,14 @@ def target_luminance(name: str, size: int, seed: int) -> Array:
     return TARGET_DARK + TARGET_RANGE * light_field(size, rng)
 
 
-def draw(name: str, size: int = 256, seed: int = 0) -> Array:
-    """One exemplar, float rgb ``[H, W, 3]`` in 0..1, seamless on both axes."""
+def draw(name: str, size: int = 256, seed: int = 0, fine: bool = False) -> Array:
+    """One exemplar, float rgb ``[H, W, 3]`` in 0..1, seamless on both axes.
+
+    ``fine``: with every supersample as a pixel, ``SUPERSAMPLE`` times as many a side.
+    """
     canvas = Canvas(size, np.random.default_rng([seed, *name.encode(), 0]))
-    return solve_light(MATERIALS[name](canvas), target_luminance(name, size, seed))
+    samples = solve_light(MATERIALS[name](canvas), target_luminance(name, size, seed))
+    return np.clip(samples if fine else shrink(samples), 0, 1)
 
 
 def check(name: str, rgb: Array, size: int, seed: int) -> str:
@@ -112,8 +116,13 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
+    parser.add_argument(
+        "--fine", action="store_true", help="three times the pixels a side, for a decoder's rules"
+    )
     parser.add_argument("--check", action="store_true", help="print a table of measurements")
     args = parser.parse_args()
+    if args.fine and args.out == parser.get_default("out"):
+        parser.error("--fine needs an --out of its own: these pictures have the presets' names")
     names = args.names or list(MATERIALS)
     if unknown := sorted(set(names) - set(MATERIALS)):
         parser.error(f"no material called {', '.join(unknown)}; there are {', '.join(MATERIALS)}")
@@ -121,10 +130,11 @@ def main() -> None:
     if args.check:
         print(CHECK_HEADER)
     for name in names:
-        rgb = draw(name, args.size, args.seed)
+        rgb = draw(name, args.size, args.seed, args.fine)
         Image.fromarray(np.round(rgb * 255).astype(np.uint8)).save(args.out / f"{name}.png")
         if args.check:
-            print(check(name, rgb, args.size, args.seed), flush=True)
+            coarse = shrink(rgb) if args.fine else rgb
+            print(check(name, coarse, args.size, args.seed), flush=True)
 
 
 if __name__ == "__main__":

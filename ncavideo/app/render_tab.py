@@ -29,6 +29,7 @@ from ncavideo.nca.catalog import presets
 from ncavideo.nca.ruleset import RuleSet, find_ruleset
 from ncavideo.rendering.command_line import render_command
 from ncavideo.rendering.look_file import load_look, save_look
+from ncavideo.rendering.looks import looks
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 
@@ -64,11 +65,14 @@ class RenderTab:
             self._open_ruleset, view.ruleset_file,
             [view.ruleset, view.strip, view.rules, view.said, view.ruleset_file], **quiet,
         ).success(self._look, inputs, [*look], concurrency_limit=None, **quiet)  # fmt: skip
-        view.look_file.upload(
-            self._open_look, [view.look_file, view.ruleset],
-            [view.ruleset, view.strip, view.said, view.look_file,
-             *view.set_by_looks().values()], **quiet,
-        ).success(self._look, inputs, [*look], concurrency_limit=None, **quiet)  # fmt: skip
+        for chosen, event in (
+            (view.look_file, view.look_file.upload), (view.shipped_look, view.shipped_look.input),
+        ):  # fmt: skip
+            event(
+                self._open_look, [chosen, view.ruleset],
+                [view.ruleset, view.strip, view.said, chosen,
+                 *view.set_by_looks().values()], **quiet,
+            ).success(self._look, inputs, [*look], concurrency_limit=None, **quiet)  # fmt: skip
         gr.on(
             [component.change for name, component in view.inputs.items() if name != "ruleset"]
             + [view.time.change],
@@ -141,7 +145,9 @@ class RenderTab:
         session = self._service.session(request)
         components = self.view.set_by_looks()
         try:
-            path = session.take(upload, "look")
+            # A look of the package comes by its name; an upload's is a whole path.
+            shipped = looks().get(upload)
+            path = session.take(upload, "look") if shipped is None else shipped.path
             values, name = form_of(load_look(path), session.ruleset_names())
             wanted = set(values["rules"])
             # Without a rule set of its own: the one that is chosen, one's own, a preset.

@@ -18,6 +18,7 @@ from ncavideo.app.render_form import (
     PLAIN,
 )
 from ncavideo.nca.catalog import SUFFIX, presets
+from ncavideo.rendering.looks import looks
 from ncavideo.rendering.option_table import Option, table
 from ncavideo.rendering.options import RenderOptions
 
@@ -55,6 +56,10 @@ class RenderView:
             "ruleset", gr.Dropdown(names, value=first, label="Rule set", elem_id="ruleset")
         )
         self.strip = gr.HTML(elem_id="strip", min_height=72)
+        self.shipped_look = gr.Dropdown(
+            [(f"{look.name}: {look.summary}", look.name) for look in looks().values()],
+            value=None, label="A look that comes with ncavideo", elem_id="shipped-look",
+        )  # fmt: skip
         with gr.Accordion("Files: a rule set of your own, a look", open=False, elem_id="files"):
             self.ruleset_file = gr.File(
                 label="Open a rule set (.safetensors)", file_types=[SUFFIX], height=130,
@@ -80,6 +85,7 @@ class RenderView:
         )  # fmt: skip
         add("light", _slider("Strength of the clip's light in the texture", DEFAULT.light))
         add("shade", _slider("Shading of the finished texture", DEFAULT.shade))
+        add("detail", _slider("Detail of the clip, as of eyes and letters", DEFAULT.detail))
         add("opacity", _slider("Opacity", DEFAULT.opacity))
         with gr.Accordion("A control for each rule", open=False, elem_id="own-controls"):
             gr.Markdown(
@@ -126,6 +132,7 @@ class RenderView:
                 gr.Textbox(label="Keyframes, one a line", lines=2, elem_id="keyframes",
                            placeholder="opacity@0=0,2=1"),
             )  # fmt: skip
+            add("quality", component_of(TABLE["quality"], "Quality: size of the cells and steps"))
             add("cell", _number("Pixels a cell (0: automatic)", 0, 32, 1))
             add("upscale", component_of(TABLE["upscale"], "From cells to pixels"))
             add("edge", component_of(TABLE["edge"], "Edge"))

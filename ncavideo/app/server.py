@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TITLE = "ncavideo"
 MOST_UPLOAD = 8.0  # GB a file
+LARGEST_UPLOAD = 1e6  # GB
 # Uploads that were never taken, and pictures of sessions that ended without a word.
 SWEEP, OLD = 3600, 24 * 3600  # seconds
 # A tab whose stream was cut is gone for good, or it has come back by now.
@@ -41,9 +42,14 @@ def serve(
     `allowed_hosts`: names beside this machine's own that the app may be asked by;
     `most_upload`: GB that an uploaded file may have.
 
-    Raises `UserError` if Gradio is not installed, for a port that is taken, and for a `host` that
-    other machines can reach without a `login` (user, password).
+    Raises `UserError` if Gradio is not installed, for a port that is taken, for a `most_upload`
+    that is no size, and for a `host` that other machines can reach without a `login` (user,
+    password).
     """
+    if not 0 < most_upload <= LARGEST_UPLOAD:
+        raise UserError(
+            f"--most-upload must be above 0 and at most {LARGEST_UPLOAD:g}, not {most_upload:g}"
+        )
     if not _is_loopback(host) and login is None:
         raise UserError(
             f"others can reach {host}, so a login is needed: --login USER:PASSWORD, or the"
@@ -60,6 +66,7 @@ def serve(
             raise UserError("the app needs Gradio: pip install 'ncavideo[ui]'") from error
         from starlette.middleware import Middleware
 
+        from ncavideo.app.cut_uploads import CutUploads
         from ncavideo.app.first_script import FirstScript
         from ncavideo.app.guard import Guard
         from ncavideo.app.presence import Presence
@@ -90,6 +97,7 @@ def serve(
                     "middleware": [
                         Middleware(Guard, host, allowed_hosts, most_bytes),
                         Middleware(Presence, service.sessions),
+                        Middleware(CutUploads, Path(root)),
                         Middleware(FirstScript, _part("page.js")),
                     ]
                 },

@@ -14,6 +14,7 @@ MOST_RULES = 4
 GUIDES = {
     "None: prompts only describe the rules": "none",
     "CLIP, through open_clip (downloads its weights once)": "open_clip",
+    "ImageNet: prompts are names of its classes": "imagenet",
 }
 SHEETS = 24  # sample sheets in a whole run, at most
 LEAST_SHEET = 10  # iterations between two of them

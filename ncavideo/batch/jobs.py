@@ -85,7 +85,7 @@ def find_jobs(
     """
     _check_template(template)
     jobs: list[Job] = []
-    for number, (clip, own) in enumerate(_sources(sources, recursive), 1):
+    for number, (clip, own) in enumerate(_sources(sources, recursive, out_dir), 1):
         options = dict(asked) | own
         output = options.pop("output", None)
         if "rules" not in options:
@@ -109,14 +109,22 @@ def find_jobs(
     return jobs
 
 
-def _sources(sources: Sequence[str], recursive: bool) -> Iterator[tuple[Place, dict[str, Any]]]:
+def _sources(
+    sources: Sequence[str], recursive: bool, out_dir: Place
+) -> Iterator[tuple[Place, dict[str, Any]]]:
     for text in sources:
         if is_url(text):
             yield from _remote(text, recursive)
             continue
         path = Path(text)
         if path.is_dir():
-            found = list(_in_folder(path, recursive))
+            # Outputs of an earlier batch would otherwise be rendered again by each next one.
+            outputs = _folder_within(out_dir, path)
+            found = [
+                clip
+                for clip in _in_folder(path, recursive)
+                if outputs is None or outputs not in clip.resolve().parents
+            ]
             if not found:
                 raise UserError(f"there is no clip in {path}" + _hint(recursive))
             yield from ((clip, {}) for clip in found)
@@ -129,6 +137,14 @@ def _sources(sources: Sequence[str], recursive: bool) -> Iterator[tuple[Place, d
             if not matches:
                 raise UserError(f"nothing matches {text}")
             yield from ((Path(m), {}) for m in matches if not Path(m).is_dir())
+
+
+def _folder_within(out_dir: Place, folder: Path) -> Path | None:
+    """Return the outputs' folder without links, if it lies in `folder`."""
+    if isinstance(out_dir, Url):
+        return None
+    outputs = out_dir.resolve()
+    return outputs if folder.resolve() in outputs.parents else None
 
 
 def _inside(target: Place, folder: Place) -> bool:
@@ -221,7 +237,7 @@ def _toml(path: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
     """Read `[[job]]` tables."""
     try:
         data = tomllib.loads(_text(path))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of 5000 digits is no TOML error
         raise UserError(f"the list {path} is not TOML: {error}") from error
     jobs = data.get("job")
     if not isinstance(jobs, list) or set(data) - {"job", "format"}:

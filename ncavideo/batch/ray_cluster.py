@@ -1,4 +1,4 @@
-"""A render on a node of a Ray cluster."""
+"""A render, or a training run of a sweep, on a node of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ncavideo.batch.ray_watch import RayWatch, lost
 from ncavideo.batch.render_process import RenderProcess
 from ncavideo.util.errors import UserError
 from ncavideo.util.worker_process import LostError
@@ -30,7 +31,7 @@ class Needs:
 
     cpus: float = 4
     gpus: float | None = None
-    memory: int = 1_500_000_000
+    memory: float = 1_500_000_000
 
     def __post_init__(self) -> None:
         """Raise `UserError` for a value out of range."""
@@ -54,11 +55,14 @@ class _Log(io.TextIOBase):
 
 
 @contextmanager
-def connected(address: str) -> Iterator[None]:
+def connected(address: str) -> Iterator[RayWatch]:
     """Be connected to the cluster at `address`; `auto` finds one, `local` starts one here.
 
-    Raises `UserError` if there is none, or Ray is not installed.
+    Yields what tells whether it still answers. Raises `UserError` if there is none, or Ray is not
+    installed.
     """
+    # Else a call that comes after the end, from a thread that waited, connects once more.
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     try:
         import ray
     except ImportError as error:
@@ -69,7 +73,11 @@ def connected(address: str) -> Iterator[None]:
             " --ray auto, or through `ray job submit`"
         )
     if ray.is_initialized():
-        yield
+        watch = RayWatch()
+        try:
+            yield watch
+        finally:
+            watch.end()
         return
     _knock(address)
     # A cluster of our own reports to nobody.
@@ -87,9 +95,11 @@ def connected(address: str) -> Iterator[None]:
     # Ray prints what befalls the cluster on standard output, where only our report belongs; the
     # last of it when it is shut down.
     with redirect_stdout(_Log()):
+        watch = RayWatch()
         try:
-            yield
+            yield watch
         finally:
+            watch.end()
             ray.shutdown()
 
 
@@ -141,26 +151,44 @@ def places(needs: Needs) -> int:
 
 
 class Node:
-    """Renders one order after the other, each as a Ray task wherever there is room."""
+    """Does one order after the other, each as a Ray task wherever there is room.
 
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
+    `work`: what does an order there, a function of a module that yields a worker's messages; it
+    renders by default.
+    """
+
+    def __init__(
+        self,
+        needs: Needs,
+        watch: RayWatch,
+        work: Callable[[dict[str, Any]], Iterator[dict[str, Any]]] | None = None,
+    ) -> None:
+        self._needs, self._watch, self._work = needs, watch, work or _render
         self._task: Any = None
         self._lock = threading.Lock()
         self._left = False
 
     def render(self, order: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield the worker's messages, as `RenderProcess.render` does.
+        """Yield the messages of a render, as `RenderProcess.render` does.
 
-        Raises `LostError` if its node, or the process there, is gone.
+        Errors: as `run` does.
+        """
+        yield from self.run(order, os.fsdecode(bytes.fromhex(order["output"])))
+
+    def run(self, order: dict[str, Any], name: str) -> Iterator[dict[str, Any]]:
+        """Yield the messages of the work on an order, whose task has a `name` in Ray's lists.
+
+        Raises `LostError` if its node, the process there, or the cluster is gone.
         """
         import ray
 
-        task = ray.remote(_render).options(
-            name=f"ncavideo {os.fsdecode(bytes.fromhex(order['output']))}",
+        if self._watch.gone.is_set():
+            raise lost()
+        task = ray.remote(_on_node).options(
+            name=f"ncavideo {name}",
             num_cpus=self._needs.cpus,
             num_gpus=self._needs.gpus or 0,
-            memory=self._needs.memory,
+            memory=round(self._needs.memory),
             # The batch tries again itself: only it knows what has become of the clip.
             max_retries=0,
             num_returns="streaming",
@@ -168,10 +196,9 @@ class Node:
         with self._lock:
             if self._left:
                 raise LostError("the batch was ended", blameless=True)
-            self._task = task.remote(order, __version__)
+            self._task = task.remote(self._work, order, __version__)
         try:
-            for reference in self._task:
-                yield ray.get(reference)
+            yield from self._watch.messages(self._task)
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
             if isinstance(cause, LostError):
@@ -184,19 +211,25 @@ class Node:
         finally:
             self._task = None
 
-    def end(self) -> None:
-        """Ask the task to stop; its checkpoint stays."""
+    def end(self, *, kill: bool = True) -> None:
+        """Ask the task to stop; its checkpoint stays.
+
+        Ray kills what the task started, too. Without `kill` the task is interrupted, and has time
+        to save.
+        """
         import ray
 
         with self._lock:
             self._left = True
             task = self._task
-        if task is not None:
-            ray.cancel(task, force=True)
+        if task is not None and not self._watch.gone.is_set():
+            ray.cancel(task, force=kill)
 
 
-def _render(order: dict[str, Any], version: str) -> Iterator[dict[str, Any]]:
-    """Render on the node where this runs, in a process of its own, as on one machine."""
+def _on_node(
+    work: Callable[[dict[str, Any]], Iterator[dict[str, Any]]], order: dict[str, Any], version: str
+) -> Iterator[dict[str, Any]]:
+    """Do the work on the node where this runs."""
     if version != __version__:
         yield {
             "kind": "failed",
@@ -205,14 +238,24 @@ def _render(order: dict[str, Any], version: str) -> Iterator[dict[str, Any]]:
             "may_pass": False,
         }
         return
+    yield from work(order)
+
+
+def _render(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Render in a process of its own, as on one machine."""
     yield from RenderProcess(_cores()).render(order)
+
+
+def promised_cores() -> float:
+    """Return how many cores this task was promised, 0 for no promise."""
+    import ray
+
+    return float(ray.get_runtime_context().get_assigned_resources().get("CPU", 0))
 
 
 def _cores() -> list[int] | None:
     """Return as many cores as this task was promised, None for all."""
-    import ray
-
-    promised = ray.get_runtime_context().get_assigned_resources().get("CPU", 0)
+    promised = promised_cores()
     if not promised or not hasattr(os, "sched_getaffinity"):
         return None
     everything = sorted(os.sched_getaffinity(0))

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from ncavideo.batch import ray_cluster
 from ncavideo.batch.jobs import Job
 from ncavideo.batch.journal import DONE, FAILED, NAME, SKIPPED, Entry, Journal, is_there
+from ncavideo.batch.ray_watch import RayWatch
 from ncavideo.batch.render_process import RenderProcess, make_order, share_of_cores
 from ncavideo.batch.urls import Place, Url
 from ncavideo.util.device import cores, free_memory
@@ -104,8 +105,11 @@ def run_batch(
     """
     begun = time.perf_counter()
     with ExitStack() as stack:
-        stack.enter_context(ray_cluster.connected(ray) if ray is not None else nullcontext())
-        hosts = _hosts(jobs, workers, None if ray is None else needs or ray_cluster.Needs())
+        watch = stack.enter_context(nullcontext() if ray is None else ray_cluster.connected(ray))
+        if watch is None:
+            hosts = _hosts(jobs, workers)
+        else:
+            hosts = _nodes(len(jobs), workers, needs or ray_cluster.Needs(), watch)
         book = stack.enter_context(closing(Journal(journal or journal_of(out_dir))))
         waiting: queue.Queue[Job] = queue.Queue()
         ended: dict[str, Entry] = {}
@@ -165,12 +169,17 @@ def journal_of(out_dir: Place) -> Path:
     return out_dir / NAME
 
 
-def _hosts(jobs: Sequence[Job], workers: int | None, needs: ray_cluster.Needs | None) -> list[Host]:
-    """Return a host for each worker."""
-    if needs is not None:
-        needs = ray_cluster.with_gpus(needs)
-        count = min(workers or ray_cluster.places(needs), len(jobs), MOST_WORKERS)
-        return [ray_cluster.Node(needs) for _ in range(count)]
+def _nodes(
+    jobs: int, workers: int | None, needs: ray_cluster.Needs, watch: RayWatch
+) -> Sequence[Host]:
+    """Return a host on a cluster for each worker."""
+    needs = ray_cluster.with_gpus(needs)
+    count = min(workers or ray_cluster.places(needs), jobs, MOST_WORKERS)
+    return [ray_cluster.Node(needs, watch) for _ in range(count)]
+
+
+def _hosts(jobs: Sequence[Job], workers: int | None) -> Sequence[Host]:
+    """Return a host on this machine for each worker."""
     count = workers or default_workers(len(jobs))
     gpus = _gpus(jobs)
     return [
@@ -302,7 +311,7 @@ class _Worker(threading.Thread):
                 reason = str(lost) if lost.blameless else f"its process died ({lost})"
                 self._journal.finish(job.key, FAILED, reason)
                 event("batch.lost", logging.WARNING, output=hidden(job.output), reason=reason)
-                again = True
+                again = not lost.final
                 losses += lost.blameless
                 tries += not lost.blameless
             if not again or tries > self._retries or losses > LOSSES:

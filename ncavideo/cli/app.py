@@ -31,7 +31,7 @@ from ncavideo.util.errors import UserError
     metavar="GB",
     default=8.0,
     show_default=True,
-    type=click.FloatRange(0, 1e6, min_open=True),
+    type=float,
     help="The largest file that may be uploaded.",
 )
 @click.option("--open/--no-open", "open_browser", default=True, help="Open a browser.")
@@ -43,7 +43,12 @@ def ui_command(
     most_upload: float,
     open_browser: bool,
 ) -> None:
-    """Render and train in the browser: an app on this machine."""
+    """Render and train in the browser: an app on this machine.
+
+    \b
+        ncavideo ui
+        ncavideo ui --host 0.0.0.0 --login me:secret
+    """  # noqa: D301
     with one_sentence_errors():
         from ncavideo.app.server import serve
 

@@ -16,7 +16,6 @@ from ncavideo.cli.common import EXIT_FAILED, one_sentence_errors, report_options
 from ncavideo.cli.render_options import RenderCommand, asked_values, look_option, table_options
 from ncavideo.util.atomic_write import replacing
 from ncavideo.util.errors import UserError
-from ncavideo.util.fetch import hidden
 from ncavideo.util.printable import printable
 
 if TYPE_CHECKING:
@@ -113,7 +112,9 @@ def batch_command(
             raise UserError(f"--workers must lie between 1 and 256, not {workers}")
         if not 0 <= retries <= 100:
             raise UserError(f"--retries must lie between 0 and 100, not {retries}")
-        needs = Needs(ray_cpus, ray_gpus, round(ray_memory * 1e9))
+        if report is not None:
+            _check_report(report)
+        needs = Needs(ray_cpus, ray_gpus, ray_memory * 1e9)
         folder = place(out_dir)
         jobs = find_jobs(
             sources, folder, asked_values(options), template=template, recursive=recursive
@@ -205,7 +206,21 @@ def _table(report: BatchReport) -> str:
 
 def plain(name: object) -> str:
     """Return a file's name as one printable line, whatever it is made of."""
+    from ncavideo.util.fetch import hidden
+
     return printable(hidden(name), keep="")
+
+
+def _check_report(path: Path) -> None:
+    """Raise `UserError` for a file that is no report, such as a clip, before work begins."""
+    from ncavideo.util.read_file import may_hold_json
+
+    try:
+        if may_hold_json(path):
+            return
+    except OSError as error:
+        raise UserError(f"the report {path} cannot be written: {error.strerror}") from error
+    raise UserError(f"{path} is no report: name another file for --report")
 
 
 def _write(path: Path, report: BatchReport) -> None:

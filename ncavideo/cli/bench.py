@@ -117,18 +117,16 @@ def product_rate(device: str = "cpu") -> float:
     return 2 * PRODUCT**3 / seconds_each(run)
 
 
-def engine_rates(
-    ruleset: RuleSet, device: str = "auto", grid: tuple[int, int] = GRID
-) -> list[EngineRate]:
-    """Measure every engine that runs on `device`, on a grid of (rows, columns) of cells."""
+def engine_rates(ruleset: RuleSet, device: str = "auto") -> list[EngineRate]:
+    """Measure every engine that runs on `device`, on a grid of `GRID` (rows, columns) of cells."""
     device = choose_device(device)
-    inputs = np.full((len(ruleset.inputs), *grid), 0.5, np.float32)
+    inputs = np.full((len(ruleset.inputs), *GRID), 0.5, np.float32)
     rates = []
     for name, kind in engines.ENGINES.items():
         if device.partition(":")[0] not in kind.devices:
             continue
         try:
-            engine = engines.start(name, ruleset, *grid, device=device)
+            engine = engines.start(name, ruleset, *GRID, device=device)
         except UserError as error:
             rates.append(EngineRate(name, device, None, str(error)))
             continue

@@ -17,7 +17,6 @@ import click
 from ncavideo.util.errors import OutputError, UserError, ran_out
 from ncavideo.util.events import LOGGER, caught, crash, event, log_to, refused
 from ncavideo.util.printable import printable
-from ncavideo.util.tested import blame
 from ncavideo.version import __version__
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -25,8 +24,17 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def say(text: str, err: bool = False) -> None:
-    """Print a text for people; control characters in it do not reach the terminal."""
-    click.echo(printable(text), err=err)
+    """Print a text for people; control characters in it do not reach the terminal.
+
+    A line of progress is cleared for it, and drawn again below.
+    """
+    if "tqdm" not in sys.modules:
+        click.echo(printable(text), err=err)
+        return
+    from tqdm import tqdm
+
+    with tqdm.external_write_mode(file=sys.stderr if err else sys.stdout):
+        click.echo(printable(text), err=err)
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -67,8 +75,8 @@ def one_sentence_errors() -> Iterator[None]:
         fail(str(error), EXIT_USAGE)
     except OutputError as error:
         fail(str(error), EXIT_FAILED)
-    except KeyboardInterrupt:
-        fail("interrupted", EXIT_INTERRUPTED)
+    except KeyboardInterrupt as error:
+        fail(str(error) or "interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:
         sys.exit(EXIT_FAILED)
     except Exception as error:
@@ -76,6 +84,8 @@ def one_sentence_errors() -> Iterator[None]:
             caught("out-of-memory")
             fail("there is not enough memory: try a larger --cell or --device cpu", EXIT_FAILED)
         crash("crashed")
+        from ncavideo.util.tested import blame
+
         known = blame(error)
         if known:
             fail(known, EXIT_FAILED)
@@ -151,30 +161,3 @@ def report_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
-
-
-@contextmanager
-def progress_bar(what: str, unit: str, quiet: bool) -> Iterator[Callable[..., None]]:
-    """Give a function `(done, total, note)` that moves a bar on stderr."""
-    from tqdm import tqdm
-
-    bar: tqdm[NoReturn] | None = None
-
-    def move(done: int, total: int | None, note: str = "") -> None:
-        nonlocal bar
-        if bar is None:
-            # Made when the first item is done: a rate that counts start-up and warm-up misleads.
-            bar = tqdm(
-                desc=what, unit=unit, total=total, initial=done, disable=quiet, leave=False,
-                dynamic_ncols=True,
-            )  # fmt: skip
-        if total is not None and done > total:
-            bar.total = done
-        bar.set_postfix_str(note, refresh=False)
-        bar.update(done - bar.n)
-
-    try:
-        yield move
-    finally:
-        if bar is not None:
-            bar.close()

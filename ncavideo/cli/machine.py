@@ -8,6 +8,7 @@ import sys
 import click
 
 from ncavideo.cli.common import EXIT_FAILED, one_sentence_errors, say
+from ncavideo.cli.complete import from_function, rulesets
 
 
 @click.command("doctor")
@@ -19,7 +20,12 @@ from ncavideo.cli.common import EXIT_FAILED, one_sentence_errors, say
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def doctor_command(as_json: bool, cleaning: bool) -> None:
-    """Check the installation: packages, devices, engines."""
+    """Check the installation: packages, devices, engines.
+
+    \b
+        ncavideo doctor
+        ncavideo doctor --clean
+    """  # noqa: D301
     with one_sentence_errors():
         from ncavideo.cli.doctor import clean, examine
 
@@ -38,7 +44,14 @@ def doctor_command(as_json: bool, cleaning: bool) -> None:
 
 
 @click.command("bench")
-@click.option("--ruleset", default="elements", show_default=True, metavar="FILE|NAME")
+@click.option(
+    "--ruleset",
+    default="elements",
+    show_default=True,
+    metavar="FILE|NAME",
+    shell_complete=from_function(rulesets),
+    help="Rule set to measure with.",
+)
 @click.option(
     "--device",
     default="auto",
@@ -51,7 +64,10 @@ def bench_command(ruleset: str, device: str, engine: str, as_json: bool) -> None
     """Measure this machine: every engine, every stage of a render, and frames a second by size.
 
     Takes a minute or two, and shows little if other programs run beside it.
-    """
+
+    \b
+        ncavideo bench --device cpu
+    """  # noqa: D301
     with one_sentence_errors():
         from ncavideo.cli.bench import measure
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ncavideo.cli.common import one_sentence_errors, say
+from ncavideo.cli.complete import from_function, rulesets
 from ncavideo.util.printable import printable
 
 
@@ -20,7 +21,11 @@ def presets_group() -> None:
 @presets_group.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def presets_list(as_json: bool) -> None:
-    """List the presets and their rules."""
+    """List the presets and their rules.
+
+    \b
+        ncavideo presets list
+    """  # noqa: D301
     with one_sentence_errors():
         from ncavideo.nca.catalog import presets
         from ncavideo.nca.ruleset import RuleSet
@@ -33,15 +38,23 @@ def presets_list(as_json: bool) -> None:
         say(f"{ruleset.name}: {', '.join(ruleset.rule_names)}")
 
 
-@presets_group.command("show")
-@click.argument("name")
+@presets_group.command("show", short_help="Show what a rule set is and how it was trained.")
+@click.argument("name", shell_complete=from_function(rulesets))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def presets_show(name: str, as_json: bool) -> None:
-    """Show what the preset or rule set file NAME is and how it was trained."""
+    """Show what the preset or rule set file NAME is and how it was trained.
+
+    \b
+        ncavideo presets show elements
+        ncavideo presets show fire
+    """  # noqa: D301
     with one_sentence_errors():
+        from ncavideo.nca.catalog import preset_of
         from ncavideo.nca.ruleset import open_ruleset
 
-        ruleset = open_ruleset(name)
+        # A rule stands for the preset that has it, where no file is called so.
+        home = None if Path(name).exists() else preset_of(name)
+        ruleset = open_ruleset(home or name)
     facts: dict[str, Any] = {
         "name": ruleset.name,
         "rules": [vars(rule) for rule in ruleset.rules],
@@ -55,6 +68,8 @@ def presets_show(name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(facts))
         return
+    if home is not None:
+        say(f"the rule {name.lower()} is in the preset {home}")
     say(
         f"{ruleset.name}: {ruleset.channels} channels, {ruleset.hidden} hidden,"
         f" {facts['weights']:,} weights, inputs {', '.join(ruleset.inputs)}"
@@ -75,11 +90,20 @@ def presets_show(name: str, as_json: bool) -> None:
 
 @presets_group.command("sheet")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A .png file.")
-@click.option("--ruleset", metavar="FILE|NAME", help="Only this one.")
+@click.option(
+    "--ruleset",
+    metavar="FILE|NAME",
+    shell_complete=from_function(rulesets),
+    help="Only this one.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def presets_sheet(output: Path, ruleset: str | None, overwrite: bool, as_json: bool) -> None:
-    """Draw one labelled picture of all rules, from dark to bright."""
+    """Draw one labelled picture of all rules, from dark to bright.
+
+    \b
+        ncavideo presets sheet -o rules.png
+    """  # noqa: D301
     with one_sentence_errors():
         from ncavideo.nca.rule_sheet import sheet
 
@@ -90,13 +114,17 @@ def presets_sheet(output: Path, ruleset: str | None, overwrite: bool, as_json: b
         say(str(output), err=True)
 
 
-@presets_group.command("push")
-@click.argument("name")
+@presets_group.command("push", short_help="Send a rule set to the Hugging Face hub.")
+@click.argument("name", shell_complete=from_function(rulesets))
 @click.argument("repo", metavar="USER/REPO")
 @click.option("--private", is_flag=True, help="Make a new repository a private one.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def presets_push(name: str, repo: str, private: bool, as_json: bool) -> None:
-    """Send the preset or rule set file NAME to USER/REPO on the Hugging Face hub."""
+    """Send the preset or rule set file NAME to USER/REPO on the Hugging Face hub.
+
+    \b
+        ncavideo presets push mine.safetensors USER/mine
+    """  # noqa: D301
     with one_sentence_errors():
         from ncavideo.nca.publish import push
         from ncavideo.nca.ruleset import open_ruleset

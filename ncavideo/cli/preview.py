@@ -36,7 +36,11 @@ from ncavideo.cli.render_options import (
 def preview_command(
     clip: str, output: Path | None, moments: int, as_json: bool, quiet: bool, **options: Any
 ) -> None:
-    """Draw a contact sheet of a few moments of CLIP: source, controls, expression, result."""
+    """Draw a contact sheet of a few moments of CLIP: source, controls, expression, result.
+
+    \b
+        ncavideo preview in.mp4 --rules fire,moss
+    """  # noqa: D301
     with one_sentence_errors():
         from ncavideo.rendering.local_inputs import input_name, local_inputs
         from ncavideo.rendering.preview import preview

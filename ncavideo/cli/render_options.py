@@ -10,13 +10,13 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
+from ncavideo.cli.complete import AUTO, BY_OPTION, from_function, look_names
 from ncavideo.rendering.option_table import Belongs, Option, table
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 from ncavideo.util.former_names import notice
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-AUTO = "auto:"
 TYPES = {"int": int, "float": float, "text": str, "texts": str, "bool": bool}
 
 
@@ -51,11 +51,14 @@ class TableOption(click.Option):
         return record[0], self.entry.help + (f"  [{said}]" if said else "")
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Return the choices that begin so."""
-        if not self.entry.choices:
+        """Return the values that begin so."""
+        complete = BY_OPTION.get(self.entry.name)
+        if complete is not None:
+            return complete(incomplete)
+        known = self.entry.choices or self.entry.offers
+        if not known:
             return super().shell_complete(ctx, incomplete)
-        found = [choice for choice in self.entry.choices if choice.startswith(incomplete)]
-        return [CompletionItem(choice) for choice in found]
+        return [CompletionItem(value) for value in known if value.startswith(incomplete)]
 
 
 class RenderCommand(click.Command):
@@ -121,8 +124,10 @@ def table_options(
 look_option = click.option(
     "--look",
     type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Look file (.toml) with any of the options of a look; the command line overrides it.",
+    metavar="NAME|FILE",
+    shell_complete=from_function(look_names),
+    help="Look to begin with, by name (ncavideo looks list) or as a file (.toml); the command"
+    " line overrides it.",
 )
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import click
 
-from ncavideo.cli.common import one_sentence_errors, progress_bar, report_options, say
+from ncavideo.cli.common import one_sentence_errors, report_options, say
+from ncavideo.cli.complete import from_function, weights
+from ncavideo.cli.progress import progress_bar
 from ncavideo.cli.render_options import RenderCommand, table_options
-from ncavideo.still.options import FRACTAL_CELL, StillOptions
+from ncavideo.still.options import StillOptions
 from ncavideo.util.errors import UserError
 
 SIZE = "x".join(map(str, StillOptions.size))
@@ -18,7 +20,11 @@ SIZE = "x".join(map(str, StillOptions.size))
 
 @click.command("still", cls=RenderCommand)
 @click.option(
-    "--rules", required=True, metavar="A=W,B=W", help="Rules and their weights: fire=0.7,moss=0.3."
+    "--rules",
+    required=True,
+    metavar="A=W,B=W",
+    shell_complete=from_function(weights),
+    help="Rules and their weights: fire=0.7,moss=0.3.",
 )
 @click.option(
     "-o",
@@ -48,13 +54,16 @@ SIZE = "x".join(map(str, StillOptions.size))
 )
 @click.option("--depth", type=click.Choice(["8", "16"]), show_default="8", help="Bits per channel.")
 @report_options
-@table_options("machine", also=("ruleset", "control", "shade", "seed", "edge", "overwrite"))
+@table_options(
+    "machine", also=("ruleset", "control", "shade", "detail", "seed", "edge", "overwrite")
+)
 def still_command(
     rules: str,
     size: str | None,
     picture: Path | None,
     control: tuple[str, ...],
     shade: float | None,
+    detail: float | None,
     output: Path,
     depth: str | None,
     zoom: Path | None,
@@ -76,27 +85,28 @@ def still_command(
         wanted = None if size is None else parse_size(size)
         bits = None if depth is None else int(depth)
         if picture is not None:
-            asked = _of_picture(rules, control, shade, options)
+            asked = _of_picture(rules, control, {"shade": shade, "detail": detail}, options)
             if zoom is not None:
                 raise UserError("--zoom goes into a fractal, and a --picture makes none")
             report = still_of(picture, output, asked, overwrite, size=wanted, depth=bits)
         else:
-            if control or shade is not None:
-                raise UserError("--control and --shade need a --picture that drives the rules")
+            if control or shade is not None or detail is not None:
+                raise UserError(
+                    "--control, --shade and --detail need a --picture that drives the rules"
+                )
             values = {key: value for key, value in options.items() if value is not None}
-            if options["fractal"]:
-                values.setdefault("cell", FRACTAL_CELL)
             if wanted is not None:
                 values["size"] = wanted
             asked_still = StillOptions(weights=parse_weights(rules), **values)
-            with progress_bar("still", "%", quiet or not options["fractal"]) as bar:
+            unit = "%" if asked_still.fractal else "step"
+            with progress_bar("still", unit, quiet) as bar:
                 report = still(
                     output,
                     asked_still,
                     overwrite,
                     depth=bits,
                     zoom=zoom,
-                    news=lambda share: bar(int(100 * share), 100),
+                    news=bar,
                 )
     if as_json:
         click.echo(json.dumps(report))
@@ -105,7 +115,10 @@ def still_command(
 
 
 def _of_picture(
-    rules: str, control: tuple[str, ...], shade: float | None, options: dict[str, Any]
+    rules: str,
+    control: tuple[str, ...],
+    shading: dict[str, float | None],
+    options: dict[str, Any],
 ) -> Any:
     """Return the options for a render of the picture."""
     from ncavideo.rendering.options import RenderOptions
@@ -115,7 +128,7 @@ def _of_picture(
     if "=" in rules:
         raise UserError("the --picture says how much of each rule there is: --rules fire,moss")
     given = {
-        "light": options["light"], "cell": options["cell"], "shade": shade,
+        "light": options["light"], "cell": options["cell"], **shading,
         "warmup": StillOptions.steps if options["steps"] is None else options["steps"],
         **{name: options[name] for name in ("ruleset", "seed", "edge", "device", "engine")},
     }  # fmt: skip

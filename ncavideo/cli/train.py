@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
-from ncavideo.cli.common import one_sentence_errors, progress_bar, say
+from ncavideo.cli.common import one_sentence_errors, say
+from ncavideo.cli.progress import progress_bar
+from ncavideo.cli.train_sweep import SweepOptions, sweep_options, train_sweep
 from ncavideo.nca.catalog import SUFFIX
 from ncavideo.training.loggers import LOGGERS
 from ncavideo.training.recipe import GuideRecipe, LossRecipe, ModelRecipe, Recipe, TrainingRecipe
@@ -92,7 +94,7 @@ def _help(key: Key) -> str:
 @click.option(
     "--folder",
     type=click.Path(path_type=Path),
-    show_default="runs/NAME",
+    show_default="runs/NAME, for a sweep sweeps/NAME",
     help="Folder for the log, samples and checkpoints.",
 )
 @click.option("--iterations", type=int, help="Number of iterations, instead of the recipe's.")
@@ -113,6 +115,7 @@ def _help(key: Key) -> str:
     show_default=True,
     help="Device to train on: auto, cpu, cuda (a GPU) or mps.",
 )
+@sweep_options
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress.")
@@ -136,11 +139,28 @@ def train_command(
         ncavideo train elements.toml
         ncavideo train --rule "fire=red flames" --rule "moss=mossy stones" \\
             --style leaves.jpg -o my.safetensors
+        ncavideo train --sweep rates.toml --jobs 2
     """  # noqa: D301
-    with one_sentence_errors():
+    with one_sentence_errors(), progress_bar("train", "it", quiet) as bar:
         from ncavideo.training.recipe_file import load_recipe, with_iterations, with_loggers
         from ncavideo.training.run import train
 
+        of_sweep = SweepOptions.taken(options)
+
+        def changed(parsed: Recipe) -> Recipe:
+            if iterations is not None:
+                parsed = with_iterations(parsed, iterations)
+            return with_loggers(parsed, loggers)
+
+        if sheet_every < 1:
+            raise UserError(f"--sheet-every must be at least 1, not {sheet_every}")
+        if of_sweep.sweep is not None:
+            _no_single_run(recipe, output, overwrite, options)
+            train_sweep(
+                of_sweep, folder, changed, bar, device=device, sheet_every=sheet_every,
+                fresh=fresh, iterations=iterations, as_json=as_json, quiet=quiet,
+            )  # fmt: skip
+            return
         if recipe is not None:
             given = [name for name, value in options.items() if value not in (None, ())]
             if given:
@@ -150,30 +170,25 @@ def train_command(
             parsed = load_recipe(recipe)
         else:
             parsed = recipe_of(options, output)
-        if iterations is not None:
-            parsed = with_iterations(parsed, iterations)
-        parsed = with_loggers(parsed, loggers)
+        parsed = changed(parsed)
         if recipe is None and not quiet and not as_json:
             say(parsed.to_toml())
         target = output or Path(f"{parsed.name}.safetensors")
         check_output(target, (SUFFIX,), overwrite)
-        if sheet_every < 1:
-            raise UserError(f"--sheet-every must be at least 1, not {sheet_every}")
         where = folder or Path("runs") / parsed.name
-        with progress_bar("train", "it", quiet) as bar:
-            ruleset = train(
-                parsed,
-                target,
-                where,
-                device=device,
-                sheet_every=sheet_every,
-                resume=not fresh,
-                overwrite=overwrite,
-                report=lambda news: bar(
-                    news.iteration, parsed.iterations, f"loss {news.losses['total']:.3f}"
-                ),
-                note=lambda text: say(f"ncavideo: {text}", err=True),
-            )
+        ruleset = train(
+            parsed,
+            target,
+            where,
+            device=device,
+            sheet_every=sheet_every,
+            resume=not fresh,
+            overwrite=overwrite,
+            report=lambda news: bar(
+                news.iteration, parsed.iterations, f"loss {news.losses['total']:.3f}"
+            ),
+            note=lambda text: say(f"ncavideo: {text}", err=True),
+        )
     if as_json:
         facts = {
             "output": str(target), "folder": str(where), "ruleset": ruleset.name,
@@ -182,6 +197,28 @@ def train_command(
         click.echo(json.dumps(facts))
     elif not quiet:
         say(f"{target}: samples and log are in {where}", err=True)
+
+
+def _no_single_run(
+    recipe: Path | None, output: Path | None, overwrite: bool, options: dict[str, Any]
+) -> None:
+    """Raise `UserError` for what says something about one run, which a sweep says for many."""
+    if recipe is not None:
+        raise UserError(
+            "give either a RECIPE or --sweep, not both: the sweep's file names its base recipe"
+        )
+    if output is not None:
+        raise UserError(
+            "-o is for one run: each run of a sweep writes its rule set into its own folder, in"
+            " --folder"
+        )
+    if overwrite:
+        raise UserError("--overwrite is for one run: --fresh trains a sweep's runs again")
+    given = [name for name, value in options.items() if value not in (None, ())]
+    if given:
+        raise UserError(
+            f"{FLAGS[given[0]]} is not for a sweep: its base recipe, or [vary], says it"
+        )
 
 
 def recipe_of(options: dict[str, Any], output: Path | None) -> Recipe:

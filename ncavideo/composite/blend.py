@@ -21,15 +21,14 @@ class Look:
     """How a texture is laid over its source.
 
     `blend`: a mode of `BLENDS`; `keep`: `luminance` or `chroma` of the source, or `none`; `matte`:
-    the texture alone, with alpha; `upscale`: how it is enlarged; `linear`: whether coverage and
-    opacity mix in linear light, or else encoded values, as editors without colour management do.
+    the texture alone, with alpha; `upscale`: how it is enlarged. Coverage and opacity mix in linear
+    light.
     """
 
     blend: str = "normal"
     keep: str = "none"
     matte: bool = False
     upscale: str = "auto"
-    linear: bool = True
 
     @property
     def plain(self) -> bool:
@@ -126,11 +125,6 @@ def mix(under: np.ndarray, over: np.ndarray, alpha: np.ndarray, white: float) ->
     low += high
     # By the root: evenly spaced, linear light has too few steps where it is dark.
     return np.asarray(encode.take(_places(cv2.sqrt(np.maximum(low, 0)))))
-
-
-def mix_encoded(under: np.ndarray, over: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Return what `mix` does, but of the gamma-encoded values: under + alpha (over - under)."""
-    return np.asarray(under + alpha[..., None] * (over - under))
 
 
 def _places(values: np.ndarray) -> np.ndarray:

@@ -10,14 +10,18 @@ import cv2
 import numpy as np
 
 from ncavideo.composite import phases
-from ncavideo.composite.blend import Look, blended, mix, mix_encoded
-from ncavideo.composite.shading import FLOOR, MOST_GAIN
+from ncavideo.composite.blend import Look, blended, mix
+from ncavideo.composite.shading import FLOOR, MOST_GAIN, detail_gain, exponent, with_detail
 from ncavideo.composite.upscale import is_sharp, sharpened
 from ncavideo.control.field import View
+from ncavideo.nca.decode import colours, planes, second_layer, taps
+from ncavideo.nca.decoder_weights import DecoderWeights
 from ncavideo.util.pixels import LUMINANCE, as_float, bands
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, UInt
+
+    from ncavideo.nca.model import Edge
 
 TEXTURE_BLUR = 1.5  # cells: variations of brightness finer than this are the texture's own
 NOTHING = np.empty((0, 0), np.float32), np.empty((0, 0, 0), np.float32)
@@ -29,7 +33,8 @@ class Composite:
 
     `size`: the output's (width, height) in pixels; `cell`: how many of them a cell is across, of
     which the last in each direction may be cut off; `dark`, `bright`: the local luminances that
-    light 0 and 1 stand for.
+    light 0 and 1 stand for; `decoder`: the rule set's, which draws the texture in place of
+    enlargement, on a grid with this `edge`.
     """
 
     size: tuple[int, int]
@@ -37,27 +42,32 @@ class Composite:
     dark: float
     bright: float
     look: Look = field(default_factory=Look)
+    decoder: DecoderWeights | None = None
+    edge: Edge = "reflect"
 
     def __call__(
         self,
-        texture: Float32[np.ndarray, "h w 3"],
+        texture: Float32[np.ndarray, "h w C"],
         light: Float32[np.ndarray, "h w"],
         coverage: Float32[np.ndarray, "h w"] | None,
         view: View,
         source: UInt[np.ndarray, "H W 3"],
         shade: float = 0.0,
         opacity: float | Float32[np.ndarray, "h w"] = 1.0,
+        detail: float = 0.0,
     ) -> UInt[np.ndarray, "H W channels"]:
         """Return the output frame in the source's type, with 4 channels for a matte, otherwise 3.
 
-        `texture` and `light`: 0..1, one pixel a cell; `coverage`: where the texture hides the
+        `texture`: 0..1, one pixel a cell, or for a decoder the grid's state; `light`: 0..1, one
+        number a cell; `coverage`: where the texture hides the
         source, None for everywhere; `shade` 0..1: how far the texture's local luminance is led
-        towards the light's; `opacity` 0..1: one number, or one a cell.
+        towards the light's; `opacity` 0..1: one number, or one a cell; `detail` 0..1: how far its
+        detail gives way to the source's.
         """
         height, width = source.shape[:2]
         white = np.float32(np.iinfo(source.dtype).max)
         cover = self._alpha(coverage, opacity)
-        rows_of = self._rows(texture, light, view, source, shade)
+        rows_of = self._rows(texture, light, view, source, shade, detail)
         composed = np.empty((height, width, 4 if self.look.matte else 3), source.dtype)
         if self.look.plain and not self.look.matte and cover is None:
             rows_of(0, white, composed)
@@ -69,10 +79,7 @@ class Composite:
                 out = blended(self.look, as_float(source[rows]), out)
             if cover is not None and not self.look.matte:
                 under = as_float(source[rows])
-                if self.look.linear:
-                    out = mix(under, out, cover[rows], float(white))
-                else:
-                    out = mix_encoded(under, out, cover[rows])
+                out = mix(under, out, cover[rows], float(white))
             if self.look.matte:
                 alpha = np.float32(1) if cover is None else cover[rows]
                 composed[rows, :, 3] = alpha * white + np.float32(0.5)
@@ -82,12 +89,20 @@ class Composite:
         return composed
 
     def _rows(
-        self, texture: np.ndarray, light: np.ndarray, view: View, source: np.ndarray, shade: float
+        self,
+        texture: np.ndarray,
+        light: np.ndarray,
+        view: View,
+        source: np.ndarray,
+        shade: float,
+        detail: float,
     ) -> Callable[[int, np.float32, np.ndarray], None]:
         """Return what fills `out` `[rows, W, 3]` with the texture, enlarged and shaded.
 
         It takes the first row, what 1 becomes in whole numbers (0 for floating point), and `out`.
         """
+        if self.decoder is not None:
+            return self._decoded_rows(self.decoder, texture, light, view, source, shade, detail)
         from ncavideo.composite.composite_kernel import compose  # Numba takes its time to load
 
         planes = np.ascontiguousarray(texture.transpose(2, 0, 1), np.float32)
@@ -96,8 +111,9 @@ class Composite:
         if is_sharp(self.look.upscale, self.cell):
             crisp, *both = sharpened(luma)
             limits = np.stack(both)
-        if shade > 0:
-            shading = np.stack([self._gain(luma, light), view.luma + np.float32(FLOOR)])
+        power = exponent(shade, detail)
+        if power > 0:
+            shading = self._shading(luma, light, view, shade, detail)
         linear, cubic, lanczos = (
             kind(self.cell) for kind in (phases.linear, phases.cubic, phases.lanczos)
         )
@@ -106,12 +122,53 @@ class Composite:
 
         def fill(top: int, white: np.float32, out: np.ndarray) -> None:
             compose(
-                planes, crisp, limits, shading, frame, scale, np.float32(shade),
+                planes, crisp, limits, shading, frame, scale, np.float32(power),
                 linear.first, linear.weights, cubic.first, cubic.weights,
                 lanczos.first, lanczos.weights, top, white, out,
             )  # fmt: skip
 
         return fill
+
+    def _decoded_rows(
+        self,
+        decoder: DecoderWeights,
+        state: np.ndarray,
+        light: np.ndarray,
+        view: View,
+        source: np.ndarray,
+        shade: float,
+        detail: float,
+    ) -> Callable[[int, np.float32, np.ndarray], None]:
+        """Return the same for a texture that a decoder draws from `state` `[h, w, C]`."""
+        from ncavideo.composite.decoded_kernel import compose_decoded
+
+        cells, shading = planes(decoder, state, self.edge), NOTHING[1]
+        power = exponent(shade, detail)
+        if power > 0:
+            luma = cv2.transform(colours(decoder, cells), LUMINANCE[None])
+            shading = self._shading(luma, light, view, shade, detail)
+        weights, w2 = taps(self.cell), second_layer(decoder)
+        linear = phases.linear(self.cell)
+        scale = np.float32(1 / np.iinfo(source.dtype).max)
+        frame = np.ascontiguousarray(source)
+
+        def fill(top: int, white: np.float32, out: np.ndarray) -> None:
+            compose_decoded(
+                cells, weights, w2, shading, frame, scale, np.float32(power),
+                linear.first, linear.weights, top, white, out,
+            )  # fmt: skip
+
+        return fill
+
+    def _shading(
+        self, luma: np.ndarray, light: np.ndarray, view: View, shade: float, detail: float
+    ) -> np.ndarray:
+        """Return what the kernels shade with: see `composite_kernel.compose`."""
+        gain = self._gain(luma, light)
+        if detail > 0:
+            more = detail_gain(luma, view.luma, _blurred, np)
+            gain = np.asarray(with_detail(gain, shade, detail, more, np), np.float32)
+        return np.stack([gain, view.luma + np.float32(FLOOR)])
 
     def _alpha(self, coverage: np.ndarray | None, opacity: float | np.ndarray) -> np.ndarray | None:
         """Return how much of the texture is seen, `[H, W]` in 0..1, None for all of it."""
@@ -132,10 +189,14 @@ class Composite:
 
         Hue and fine grain are left as they are.
         """
-        own = cv2.GaussianBlur(luma, (0, 0), TEXTURE_BLUR)
+        own = _blurred(luma, TEXTURE_BLUR)
         wanted = self.dark + (self.bright - self.dark) * light
         gain = np.clip((wanted + FLOOR) / (own + FLOOR), 1 / MOST_GAIN, MOST_GAIN)
         return np.asarray(gain, np.float32)
 
     def _enlarge_linearly(self, field: np.ndarray) -> np.ndarray:
         return np.asarray(cv2.resize(field, self.size, interpolation=cv2.INTER_LINEAR))
+
+
+def _blurred(field: np.ndarray, deviation: float) -> np.ndarray:
+    return np.asarray(cv2.GaussianBlur(field, (0, 0), deviation))

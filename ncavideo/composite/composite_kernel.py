@@ -24,7 +24,7 @@ fast = compiled(nogil=True, error_model="numpy", fastmath={"contract", "nnan", "
 
 
 @fast
-def _across(plane: np.ndarray, row: int, first: int, weights: np.ndarray, line: np.ndarray) -> None:
+def across(plane: np.ndarray, row: int, first: int, weights: np.ndarray, line: np.ndarray) -> None:
     """Fill `line` `[w + 2 PAD]` with rows of `plane` `[h, w]` from `row + first` on, weighted."""
     height, width = plane.shape
     middle = line[PAD : PAD + width]
@@ -38,7 +38,7 @@ def _across(plane: np.ndarray, row: int, first: int, weights: np.ndarray, line: 
 
 
 @fast
-def _along(line: np.ndarray, first: int, weights: np.ndarray, out: np.ndarray) -> None:
+def along(line: np.ndarray, first: int, weights: np.ndarray, out: np.ndarray) -> None:
     """Fill `out` `[w]` with one phase of a line `[w + 2 PAD]`."""
     width = len(out)
     if len(weights) == 2:
@@ -86,7 +86,7 @@ def _power(values: np.ndarray, exponent: np.float32, whole: np.ndarray, bits: np
 
 
 @fast
-def _interleave(phases: np.ndarray, row: np.ndarray) -> None:
+def interleave(phases: np.ndarray, row: np.ndarray) -> None:
     """Fill `row` `[w * k]` with all phases `[k, w]`, each in its places.
 
     With steps that the compiler knows it can use vectors: these are the usual sizes of a cell.
@@ -94,7 +94,9 @@ def _interleave(phases: np.ndarray, row: np.ndarray) -> None:
     k, width = phases.shape
     a, b = phases[0], phases[min(1, k - 1)]
     if k == 1:
-        row[:] = a
+        # Not `row[:] = a`: the error about shapes that do not fit takes three seconds to compile.
+        for x in range(width):
+            row[x] = a[x]
     elif k == 2:
         for x in range(width):
             row[2 * x], row[2 * x + 1] = a[x], b[x]
@@ -110,13 +112,51 @@ def _interleave(phases: np.ndarray, row: np.ndarray) -> None:
 
 
 @fast
-def _luminances(source: np.ndarray, scale: np.float32, luma: np.ndarray) -> None:
+def luminances(source: np.ndarray, scale: np.float32, luma: np.ndarray) -> None:
     """Fill `luma` with the luminance of a row of pixels `[W * 3]`, and with its last beyond W."""
     width = len(source) // 3
     red, green, blue = RED * scale, GREEN * scale, BLUE * scale
     for x in range(width):
         luma[x] = red * source[3 * x] + green * source[3 * x + 1] + blue * source[3 * x + 2]
     luma[width:] = luma[width - 1]
+
+
+@fast
+def shade_phase(
+    luma: np.ndarray,
+    p: int,
+    k: int,
+    shade: np.float32,
+    factor: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    bits: np.ndarray,
+    r: np.ndarray,
+    g: np.ndarray,
+    b: np.ndarray,
+) -> None:
+    """Shade phase `p` of `k` of a row: `r`, `g` and `b` `[w]`, in place.
+
+    `luma` `[w * k]`: the source's luminance; `low`, `high` `[w]`: the two of `compose`'s `shading`
+    at these pixels. `factor` `[w]` float32 and `bits` `[w]` int32 are room to work in.
+    """
+    cells = len(r)
+    for x in range(cells):
+        factor[x] = luma[x * k + p]
+    for x in range(cells):
+        detail = (factor[x] + FLOOR) / high[x]
+        factor[x] = low[x] * min(max(detail, ONE / MOST_DETAIL), MOST_DETAIL)
+    if shade == HALF:
+        for x in range(cells):
+            factor[x] = np.sqrt(factor[x])
+    elif shade != ONE:
+        _power(factor, shade, low, bits)
+    for x in range(cells):
+        red, green, blue = r[x] * factor[x], g[x] * factor[x], b[x] * factor[x]
+        # Highlights that would clip run into white, as they do on film.
+        over = RED * max(red - ONE, ZERO) + GREEN * max(green - ONE, ZERO)
+        over += BLUE * max(blue - ONE, ZERO)
+        r[x], g[x], b[x] = red + over, green + over, blue + over
 
 
 @fast
@@ -158,24 +198,24 @@ def compose(
     for row in range(rows):
         cell, phase = (top + row) // k, (top + row) % k
         for channel in range(3):
-            _across(texture[channel], cell, cubic_first[phase], cubic[phase], lines[channel])
+            across(texture[channel], cell, cubic_first[phase], cubic[phase], lines[channel])
         if sharp:
-            _across(crisp, cell, lanczos_first[phase], lanczos[phase], lines[3])
-            _across(bounds[0], cell, linear_first[phase], linear[phase], lines[4])
-            _across(bounds[1], cell, linear_first[phase], linear[phase], lines[5])
+            across(crisp, cell, lanczos_first[phase], lanczos[phase], lines[3])
+            across(bounds[0], cell, linear_first[phase], linear[phase], lines[4])
+            across(bounds[1], cell, linear_first[phase], linear[phase], lines[5])
         if shaded:
-            _across(shading[0], cell, linear_first[phase], linear[phase], lines[6])
-            _across(shading[1], cell, linear_first[phase], linear[phase], lines[7])
-            _luminances(source[top + row].reshape(-1), scale, luma)
+            across(shading[0], cell, linear_first[phase], linear[phase], lines[6])
+            across(shading[1], cell, linear_first[phase], linear[phase], lines[7])
+            luminances(source[top + row].reshape(-1), scale, luma)
         for p in range(k):
             r, g, b = phases[0, p], phases[1, p], phases[2, p]
-            _along(lines[0], cubic_first[p], cubic[p], r)
-            _along(lines[1], cubic_first[p], cubic[p], g)
-            _along(lines[2], cubic_first[p], cubic[p], b)
+            along(lines[0], cubic_first[p], cubic[p], r)
+            along(lines[1], cubic_first[p], cubic[p], g)
+            along(lines[2], cubic_first[p], cubic[p], b)
             if sharp:
-                _along(lines[3], lanczos_first[p], lanczos[p], factor)
-                _along(lines[4], linear_first[p], linear[p], low)
-                _along(lines[5], linear_first[p], linear[p], high)
+                along(lines[3], lanczos_first[p], lanczos[p], factor)
+                along(lines[4], linear_first[p], linear[p], low)
+                along(lines[5], linear_first[p], linear[p], high)
                 # In loops over few arrays each: with more of them the compiler gives up on vectors,
                 # as it would have to check at run time that no two overlap.
                 for x in range(cells):
@@ -189,31 +229,16 @@ def compose(
                 for x in range(cells):
                     b[x] += factor[x]
             if shaded:
-                _along(lines[6], linear_first[p], linear[p], low)
-                _along(lines[7], linear_first[p], linear[p], high)
-                for x in range(cells):
-                    factor[x] = luma[x * k + p]
-                for x in range(cells):
-                    detail = (factor[x] + FLOOR) / high[x]
-                    factor[x] = low[x] * min(max(detail, ONE / MOST_DETAIL), MOST_DETAIL)
-                if shade == HALF:
-                    for x in range(cells):
-                        factor[x] = np.sqrt(factor[x])
-                elif shade != ONE:
-                    _power(factor, shade, low, bits)
-                for x in range(cells):
-                    red, green, blue = r[x] * factor[x], g[x] * factor[x], b[x] * factor[x]
-                    # Highlights that would clip run into white, as they do on film.
-                    over = RED * max(red - ONE, ZERO) + GREEN * max(green - ONE, ZERO)
-                    over += BLUE * max(blue - ONE, ZERO)
-                    r[x], g[x], b[x] = red + over, green + over, blue + over
+                along(lines[6], linear_first[p], linear[p], low)
+                along(lines[7], linear_first[p], linear[p], high)
+                shade_phase(luma, p, k, shade, factor, low, high, bits, r, g, b)
         for channel in range(3):
-            _interleave(phases[channel], pixels[channel])
-        _store(pixels, white, out[row].reshape(-1))
+            interleave(phases[channel], pixels[channel])
+        store(pixels, white, out[row].reshape(-1))
 
 
 @fast
-def _store(pixels: np.ndarray, white: np.float32, out: np.ndarray) -> None:
+def store(pixels: np.ndarray, white: np.float32, out: np.ndarray) -> None:
     """Clip `pixels` `[3, >= W]` to 0..1 and write them as `out` `[W * 3]`: see `compose`."""
     red, green, blue = pixels[0], pixels[1], pixels[2]
     if white > 0:

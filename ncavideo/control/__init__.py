@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ncavideo.control.spec import ControlSpec, parse_control
 from ncavideo.util.errors import UserError
+from ncavideo.util.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from ncavideo.control.field import Context, Field
@@ -52,12 +53,13 @@ FIELDS = {
     "hue": Kind(
         "colour",
         "Hue",
-        "hue:FROM-TO (degrees)",
+        "hue:FROM-TO or hue:CENTRE[/WIDTH] (degrees)",
         choices={
             "Reds": "hue:330-30",
             "Yellows": "hue:30-80",
             "Greens": "hue:80-165",
             "Blues": "hue:165-270",
+            "Violets and pinks": "hue:300/40",
         },
     ),
     "colour": Kind("colour", "Colour", "colour:#RRGGBB[/WIDTH]"),
@@ -111,7 +113,7 @@ def field_class(name: str) -> type[Field]:
     kind = FIELDS.get(name)
     if kind is None:
         usages = ", ".join(kind.usage for kind in FIELDS.values())
-        raise UserError(f"unknown control {name!r}: use {usages}")
+        raise UserError(f"unknown control {name!r}{did_you_mean(name, FIELDS)}: use {usages}")
     module = importlib.import_module(f"ncavideo.control.{kind.module}")
     found: type[Field] = getattr(module, kind.name)
     return found

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from ncavideo.control.field import Context, Field, View
+from ncavideo.control.field import Context, DeviceView, Field, View
 from ncavideo.control.spec import parse_range
 from ncavideo.util.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SHOULDER = 0.08  # of the clip's range: how softly a band ends
 THIRDS = ("dark", "mid", "bright")
@@ -53,6 +58,16 @@ class Bands(Field):
             return view.local
         luma = view.stretched ** np.float32(1 / self._gamma)
         return np.asarray(above(luma, self._low) - above(luma, self._high), np.float32)
+
+    def device_values(self, view: DeviceView) -> Tensor:
+        """Return `[h, w]`."""
+        from ncavideo.control import device_sharing as device
+
+        if self._local:
+            return view.local
+        luma = view.stretched ** (1 / self._gamma)
+        low, high = (device.above(luma, end, SHOULDER) for end in (self._low, self._high))
+        return low - high
 
 
 def above(values: np.ndarray, threshold: float, soft: float = SHOULDER) -> np.ndarray:

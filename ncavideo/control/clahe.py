@@ -25,7 +25,7 @@ def clahe(luma: np.ndarray, clip_limit: float, tiles: tuple[int, int]) -> np.nda
     from ncavideo.control.clahe_kernel import count, map_tones  # Numba takes its time to load
 
     luma = np.ascontiguousarray(luma, np.float32)
-    columns, rows = (_axis(n, t) for n, t in zip(luma.shape[::-1], tiles, strict=True))
+    columns, rows = (axis(n, t) for n, t in zip(luma.shape[::-1], tiles, strict=True))
     counts = np.zeros((*tiles[::-1], BINS), np.int64)
     count(luma, rows.own, columns.own, counts)
     curves = _tone_curves(counts, clip_limit)
@@ -38,7 +38,7 @@ def clahe(luma: np.ndarray, clip_limit: float, tiles: tuple[int, int]) -> np.nda
 
 
 @dataclass(frozen=True)
-class _Axis:
+class Axis:
     """Where the tiles along one side of a picture are; all `[length]`.
 
     `own`: the tile that a pixel is in. `before`, `after`: those whose centres are on either side
@@ -52,14 +52,15 @@ class _Axis:
 
 
 @lru_cache(4)
-def _axis(length: int, tiles: int) -> _Axis:
+def axis(length: int, tiles: int) -> Axis:
+    """Return where `tiles` lie along a side of `length` pixels."""
     edges = np.linspace(0, length, tiles + 1).round().astype(np.intp)
     centres = (edges[1:] + edges[:-1] - 1) / 2
     place = np.interp(np.arange(length), centres, np.arange(tiles))
     before = np.clip(place.astype(np.intp), 0, max(tiles - 2, 0))
     after = np.minimum(before + 1, tiles - 1)
     own = np.repeat(np.arange(tiles), np.diff(edges))
-    return _Axis(own, before, after, (place - before).astype(np.float32))
+    return Axis(own, before, after, (place - before).astype(np.float32))
 
 
 def _tone_curves(counts: np.ndarray, clip_limit: float) -> np.ndarray:

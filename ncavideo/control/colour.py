@@ -8,39 +8,59 @@ from PIL import ImageColor
 
 from ncavideo.control.bands import above
 from ncavideo.control.field import Context, Field, View
-from ncavideo.control.spec import parse_range
+from ncavideo.control.spec import parse_number, parse_range
 from ncavideo.util.errors import UserError
 from ncavideo.util.pixels import to_linear
 
 HUE_SOFTNESS = 15.0  # degrees beyond a range's ends in which a hue fades out
+HUE_WIDTH, LEAST_HUE_WIDTH = 40.0, 1.0  # degrees from a centre at which its weight reaches 0
 GREY, COLOURFUL = 0.06, 0.18  # chroma (of 1) of what has no hue to speak of, and of what has one
 WIDTH = 0.12  # in OKLab, where black and white are 1 apart
 MOST_WIDTH = 2.0
 
 
 class Hue(Field):
-    """`hue:FROM-TO`, degrees on the colour circle (0 red, 120 green, 240 blue), clockwise.
+    """`hue:FROM-TO` or `hue:CENTRE[/WIDTH]`, degrees on the colour circle (0 red, 120 green).
 
-    `hue:330-30` goes through red. Greys have no hue.
+    A range, clockwise, is 1 between its ends: `hue:330-30` goes through red. A centre is 1 at that
+    hue and falls as half a cosine wave to 0 at WIDTH degrees from it (1 to 180, 40 by default).
+    The result is multiplied by the chroma, up to a chroma of 0.18: greys have no hue.
     """
 
-    def __init__(self, begin: float, end: float) -> None:
-        self._middle = begin + (end - begin) % 360 / 2
-        self._half = 180.0 if end - begin >= 360 else (end - begin) % 360 / 2
+    def __init__(self, middle: float, half: float, width: float | None = None) -> None:
+        """Take all hues within `half` of `middle`; or, with `width`, fall from `middle` on."""
+        self._middle = middle
+        self._half = half
+        self._width = width
 
     @classmethod
     def parse(cls, argument: str, context: Context) -> Hue:
         """Make the field."""
-        return cls(*parse_range(argument, 0, 360, "hue"))
+        if "-" in argument:
+            begin, end = parse_range(argument, 0, 360, "hue")
+            half = (end - begin) % 360 / 2
+            return cls(begin + half, 180 if end - begin >= 360 else half)
+        centre, slash, width = argument.partition("/")
+        if not centre or (slash and not width):
+            raise UserError(
+                "hue takes degrees, as hue:80-165 (a range) or hue:120/40 (a centre and its width),"
+                f" not {argument!r}"
+            )
+        middle = parse_number(centre, 0, 0, 360, "hue takes a centre in degrees, as hue:120/40")
+        fall = "hue takes a width in degrees after the slash, as hue:120/40"
+        return cls(middle, 0, parse_number(width, HUE_WIDTH, LEAST_HUE_WIDTH, 180, fall))
 
     def values(self, view: View) -> np.ndarray:
         """Return `[h, w]`."""
         hsv = cv2.cvtColor(view.rgb, cv2.COLOR_RGB2HSV)
         hue, chroma = hsv[..., 0], hsv[..., 1] * hsv[..., 2]
         away = np.abs((hue - self._middle + 180) % 360 - 180)
-        inside = np.clip(1 - (away - self._half) / HUE_SOFTNESS, 0, 1)
+        if self._width is None:
+            near = np.clip(1 - (away - self._half) / HUE_SOFTNESS, 0, 1)
+        else:
+            near = (1 + np.cos(np.minimum(away / self._width, 1) * np.pi)) / 2
         coloured = np.clip((chroma - GREY) / (COLOURFUL - GREY), 0, 1)
-        return np.asarray(inside * coloured, np.float32)
+        return np.asarray(near * coloured, np.float32)
 
 
 class Saturation(Field):

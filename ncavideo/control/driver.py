@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ncavideo.control import FIELDS, field_class, make_field
-from ncavideo.control.field import Context, View
+from ncavideo.control.field import Context, DeviceView, View
 from ncavideo.control.luminance import Luminance
 from ncavideo.control.modifiers import ModifiedField
 from ncavideo.control.sharing import Constant, PerRule, Ramp, Sharing, fitted
 from ncavideo.control.spec import ControlSpec, parse_control
 from ncavideo.util.errors import UserError
-from ncavideo.util.state import Remembers
+from ncavideo.util.state import Stateful
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
+    from torch import Tensor
 
 OFF = "off"  # the control of rules that should be nowhere
 HARDLY = 0.05  # an expression that never passes this was not asked for
 CONTESTED = 0.2  # share of all cells that several rules may ask for without a note
 
 
-class Driver(Remembers):
+class Driver(Stateful):
     """Maps views to the expression `[rules, h, w]`.
 
     A control with a rule's name drives that rule. One without shares out, between the rules that
@@ -33,7 +34,7 @@ class Driver(Remembers):
     rule is left. Raises `UserError` for controls that cannot be.
     """
 
-    remembered = ("_peaks",)
+    state_attributes = ("_peaks",)
     parts = ("_fields", "_sharing")
 
     def __init__(self, rules: Sequence[str], controls: Sequence[str], context: Context) -> None:
@@ -72,6 +73,36 @@ class Driver(Remembers):
         weights = fitted(weights) if strengths else weights
         self._peaks = np.maximum(self._peaks, weights.max((1, 2)))
         return weights
+
+    def device_weights(
+        self,
+        view: DeviceView,
+        contrast: float | None = None,
+        strengths: Mapping[str, float] | None = None,
+    ) -> tuple[Tensor, float]:
+        """Return what `weights` does, on the view's device, and the least sum of any cell."""
+        import torch
+
+        from ncavideo.control.device_sharing import fitted as fitted_on_device
+
+        weights = view.luma.new_zeros((len(self._rules), *view.luma.shape))
+        left: Tensor | float = 1.0
+        if self._own:
+            wanted = self._fields.device_weights(view)
+            for index, weight in zip(self._own, wanted, strict=True):
+                weights[index] = weight
+            left = (1 - wanted.sum(0)).clamp(min=0)
+        if self._rest:
+            shared = self._sharing.device_weights(view, contrast) * left
+            for index, weight in zip(self._rest, shared, strict=True):
+                weights[index] = weight
+        for rule, strength in (strengths or {}).items():
+            weights[self._rules.index(rule)] *= strength
+        weights = fitted_on_device(weights) if strengths else weights
+        # In one download: each waits for the device.
+        found = torch.cat([weights.amax((1, 2)), weights.sum(0).amin()[None]]).cpu().numpy()
+        self._peaks = np.maximum(self._peaks, found[:-1])
+        return weights, float(found[-1])
 
     def notes(self) -> list[str]:
         """Return, after the last frame, sentences that the user should read."""

@@ -24,7 +24,7 @@ class Edges(Field):
     as a full edge follows the clip smoothly.
     """
 
-    remembered = ("_full", "_time")
+    state_attributes = ("_full", "_time")
 
     def __init__(self, scale: float) -> None:
         self._scale = scale

@@ -14,23 +14,25 @@ import numpy as np
 from ncavideo.control.grid_luma import grid_luminance
 from ncavideo.control.levels import ClipRange, local_contrast
 from ncavideo.util.pixels import as_float, to_grid
-from ncavideo.util.state import Remembers
+from ncavideo.util.state import Stateful
 
 if TYPE_CHECKING:
     from jaxtyping import UInt
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
 class Motion:
     """How the picture moved since the frame before.
 
-    `back` `[h, w, 2]` float32: for each cell, where it came from, as (x, y) to add to its place, in
-    cells; `lost` `[h, w]` bool: cells that were hidden in the frame before, or outside it; `cut`:
-    another scene begins, and nothing can be followed; `seconds` since the frame before.
+    `backward_flow` `[h, w, 2]` float32: for each cell, the vector (x, y), in cells, from its place
+    to its place in the frame before; `occluded` `[h, w]` bool: cells that were hidden in the frame
+    before, or outside it; `cut`: another scene begins, and nothing can be followed; `seconds` since
+    the frame before.
     """
 
-    back: np.ndarray
-    lost: np.ndarray
+    backward_flow: np.ndarray
+    occluded: np.ndarray
     cut: bool
     seconds: float
 
@@ -67,6 +69,45 @@ class View:
         return local_contrast(self.stretched)
 
 
+@dataclass(frozen=True)
+class DeviceView:
+    """A source frame as the grid sees it, on a torch device; `View` in tensors.
+
+    `source` `[H, W, 3]`: the frame, uint8, or int16 with the bits of uint16; `luma` `[h, w]`
+    float32; `processor`: returns the same frame's `View`, for fields that have no form in tensors.
+    """
+
+    source: Tensor
+    luma: Tensor
+    time: float
+    levels: ClipRange
+    processor: Callable[[], View]
+
+    @cached_property
+    def view(self) -> View:
+        """The frame on the processor, made when the first field asks for it."""
+        return self.processor()
+
+    @cached_property
+    def stretched(self) -> Tensor:
+        """The luminance `[h, w]` stretched so that the clip's range, `levels`, fills 0..1."""
+        low, span = self.levels.stretched
+        return ((self.luma - low) / span).clamp(0, 1)
+
+    @cached_property
+    def local(self) -> Tensor:
+        """The stretched luminance with its local contrast raised, `[h, w]` in 0..1."""
+        from ncavideo.control.device_clahe import local_contrast  # torch takes its time to load
+
+        return local_contrast(self.stretched)
+
+    def uploaded(self, array: np.ndarray) -> Tensor:
+        """Return an array of the grid's size, float32, as a tensor beside the frame."""
+        import torch
+
+        return torch.from_numpy(np.array(array, np.float32)).to(self.luma.device)
+
+
 def make_view(
     rgb: UInt[np.ndarray, "H W 3"],
     height: int,
@@ -98,7 +139,7 @@ class Context:
     every: int = 0
 
 
-class Field(Remembers, ABC):
+class Field(Stateful, ABC):
     """How strongly one thing is present at each place: the light, a hue, a person, movement.
 
     By itself a field drives one rule; without a rule's name its values are shared out between all.
@@ -131,6 +172,13 @@ class Field(Remembers, ABC):
     @abstractmethod
     def values(self, view: View) -> np.ndarray:
         """Return `[h, w]` float32, 0 (not there) to 1."""
+
+    def device_values(self, view: DeviceView) -> Tensor:
+        """Return `values` as a tensor on the view's device.
+
+        By default they are made on the processor, at the grid's size, and uploaded.
+        """
+        return view.uploaded(self.values(view.view))
 
     def notes(self) -> list[str]:
         """Return, after the last frame, sentences that the user should read."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from ncavideo.control.clahe import clahe
 from ncavideo.util.errors import UserError
-from ncavideo.util.state import Remembers
+from ncavideo.util.state import Stateful
 
 CLIP_LIMIT = 3.0  # the most by which CLAHE may raise a flat region's contrast
 TILES = 6  # CLAHE's tiles along the shorter side
@@ -34,12 +34,18 @@ class ClipRange:
     low: float = 0.0
     high: float = 1.0
 
-    def stretch(self, luma: np.ndarray) -> np.ndarray:
-        """Map luminance so that the clip's range fills 0..1."""
+    @property
+    def stretched(self) -> tuple[float, float]:
+        """The luminance that becomes 0, and how much more becomes 1."""
         low, span = self.low, self.high - self.low
         if span < LEAST_SPAN:
             # A clip of nearly one brightness keeps it: its little span grows around its middle.
             low, span = min(max((low + self.high - LEAST_SPAN) / 2, 0), 1 - LEAST_SPAN), LEAST_SPAN
+        return low, span
+
+    def stretch(self, luma: np.ndarray) -> np.ndarray:
+        """Map luminance so that the clip's range fills 0..1."""
+        low, span = self.stretched
         return np.asarray(np.clip((luma - low) / span, 0, 1), np.float32)
 
 
@@ -65,15 +71,19 @@ def parse_levels(text: str) -> ClipRange:
 
 def local_contrast(luma: np.ndarray) -> np.ndarray:
     """Map `[h, w]` in 0..1 to the same with local contrast raised, by CLAHE."""
-    height, width = luma.shape
-    if min(height, width) < 2 * TILES:
-        return luma
+    tiles = local_tiles(*luma.shape)
+    return luma if tiles is None else clahe(luma, CLIP_LIMIT, tiles)
+
+
+def local_tiles(height: int, width: int) -> tuple[int, int] | None:
+    """Return CLAHE's tiles (across, down) for a grid, None where it is too small for them."""
     shorter = min(height, width)
-    tiles = (max(1, round(TILES * width / shorter)), max(1, round(TILES * height / shorter)))
-    return clahe(luma, CLIP_LIMIT, tiles)
+    if shorter < 2 * TILES:
+        return None
+    return max(1, round(TILES * width / shorter)), max(1, round(TILES * height / shorter))
 
 
-class Thresholds(Remembers):
+class Thresholds(Stateful):
     """Where to split a frame's luminance into bands, steady over time.
 
     One-dimensional k-means (Lloyd 1982; for two bands the threshold of Otsu 1979) on the
@@ -82,7 +92,7 @@ class Thresholds(Remembers):
     """
 
     BINS = 128
-    remembered = ("_current", "_histogram", "_time")
+    state_attributes = ("_current", "_histogram", "_time")
 
     def __init__(self, bands: int) -> None:
         self.bands = bands
@@ -93,7 +103,10 @@ class Thresholds(Remembers):
     def update(self, luma: np.ndarray, time: float) -> np.ndarray:
         """Return the thresholds `[bands - 1]`, ascending in 0..1, for a frame at `time` seconds."""
         bins = np.minimum((luma * np.float32(self.BINS)).astype(np.intp), self.BINS - 1)
-        histogram = np.bincount(bins.ravel(), minlength=self.BINS) / luma.size
+        return self.follow(np.bincount(bins.ravel(), minlength=self.BINS) / luma.size, time)
+
+    def follow(self, histogram: np.ndarray, time: float) -> np.ndarray:
+        """Return what `update` does, for a frame's histogram `[BINS]`, which sums to 1."""
         target = self._split(histogram)
         if self._current is None or self._histogram is None or self._is_cut(histogram):
             self._current = target

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ncavideo.control.field import Field, View
-from ncavideo.util.state import Remembers
+from ncavideo.control.field import DeviceView, Field, View
+from ncavideo.util.state import Stateful
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
+    from torch import Tensor
 
 
 def weakened(light: np.ndarray, strength: float) -> np.ndarray:
@@ -18,7 +19,7 @@ def weakened(light: np.ndarray, strength: float) -> np.ndarray:
     return np.asarray(0.5 + strength * (light - 0.5), np.float32)
 
 
-class Light(Remembers):
+class Light(Stateful):
     """Maps a frame to the light scale, 0 (dark) to 1 (bright), the same for every rule.
 
     By default from the source's locally stretched luminance; or from any other field: a picture,
@@ -35,6 +36,11 @@ class Light(Remembers):
         """Return the light, in 0..1."""
         values = view.local if self._field is None else self._field.values(view)
         return np.asarray(np.clip(values, 0, 1), np.float32)
+
+    def on_device(self, view: DeviceView) -> Tensor:
+        """Return the light, in 0..1, as a tensor on the view's device."""
+        values = view.local if self._field is None else self._field.device_values(view)
+        return values.clamp(0, 1)
 
     def notes(self) -> list[str]:
         """Return the field's own."""

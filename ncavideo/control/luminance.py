@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ncavideo.control.bilateral import bilateral
-from ncavideo.control.field import Context, Field, View, even_thresholds, ramp
+from ncavideo.control.field import Context, DeviceView, Field, View, even_thresholds, ramp
 from ncavideo.control.levels import Thresholds
 from ncavideo.control.modifiers import ModifiedField
 from ncavideo.control.sharing import Sharing
 from ncavideo.control.spec import ControlSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Steep enough that under a tenth of a typical frame is in between two rules.
 DEFAULT_CONTRAST = 6.0
@@ -31,6 +36,12 @@ class Regions(Field):
         """Return `[h, w]`."""
         return bilateral(view.local, SMOOTHING_RANGE, SMOOTHING_CELLS)
 
+    def device_values(self, view: DeviceView) -> Tensor:
+        """Return `[h, w]`."""
+        from ncavideo.control.device_bilateral import bilateral
+
+        return bilateral(view.local, SMOOTHING_RANGE, SMOOTHING_CELLS)
+
 
 class Plain(Field):
     """The luminance stretched to the clip's range."""
@@ -41,6 +52,10 @@ class Plain(Field):
         return cls()
 
     def values(self, view: View) -> np.ndarray:
+        """Return `[h, w]`."""
+        return view.stretched
+
+    def device_values(self, view: DeviceView) -> Tensor:
         """Return `[h, w]`."""
         return view.stretched
 
@@ -69,3 +84,16 @@ class Luminance(Sharing):
         position = self._steep.values(view)
         thresholds = self._thresholds.update(position, view.time)
         return ramp(position, thresholds, contrast, self.count)
+
+    def device_weights(self, view: DeviceView, contrast: float | None = None) -> Tensor:
+        """Return `[count, h, w]`; of the frame only its histogram comes to the processor."""
+        from ncavideo.control import device_sharing as device
+
+        contrast = DEFAULT_CONTRAST if contrast is None else contrast
+        if contrast <= 1:
+            position = self._plain.device_values(view)
+            return device.ramp(position, even_thresholds(self.count), contrast, self.count)
+        position = self._steep.device_values(view)
+        histogram = device.histogram(position, self._thresholds.BINS)
+        thresholds = self._thresholds.follow(histogram, view.time)
+        return device.ramp(position, thresholds, contrast, self.count)

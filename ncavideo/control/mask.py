@@ -23,7 +23,7 @@ class Mask(Field):
     picture, or begins again. RATE is that of numbered pictures (`mask_%05d.png`).
     """
 
-    remembered = ("_peak", "_size", "_spans", "_time")
+    state_attributes = ("_peak", "_size", "_spans", "_time")
 
     def __init__(self, footage: Footage, name: str, loop: bool) -> None:
         self._footage, self._name, self._loop = footage, name, loop

@@ -9,11 +9,12 @@ import cv2
 import numpy as np
 
 from ncavideo.control import make_field
-from ncavideo.control.field import Context, Field, View
+from ncavideo.control.field import Context, DeviceView, Field, View
 from ncavideo.control.spec import ControlSpec, parse_control
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
+    from torch import Tensor
 
 
 class ModifiedField(Field):
@@ -23,7 +24,7 @@ class ModifiedField(Field):
     rate; at a cut it begins anew.
     """
 
-    remembered = ("_before", "_time")
+    state_attributes = ("_before", "_time")
     parts = ("_field",)
 
     def __init__(self, spec: ControlSpec, field: Field) -> None:
@@ -50,6 +51,22 @@ class ModifiedField(Field):
         if spec.smooth:
             values = self._followed(values, view)
         return np.asarray(values, np.float32)
+
+    def device_values(self, view: DeviceView) -> Tensor:
+        """Return the modified values; smoothing in time keeps its state on the processor."""
+        spec = self._spec
+        if spec.smooth:
+            return super().device_values(view)
+        values = self._field.device_values(view)
+        if spec.invert:
+            values = 1 - values
+        if spec.weight != 1:
+            values = (values * spec.weight).clamp(max=1)
+        if spec.blur:
+            from ncavideo.util.device_filters import REPLICATE, gaussian_blur
+
+            values = gaussian_blur(values, spec.blur, REPLICATE)
+        return values
 
     def _followed(self, values: np.ndarray, view: View) -> np.ndarray:
         cut = view.motion is not None and view.motion.cut

@@ -37,7 +37,7 @@ class Moving(Field):
         if motion is None or motion.cut or motion.seconds <= 0:
             return np.zeros_like(view.luma)
         height = view.luma.shape[0]
-        moved = magnitude(motion.back[..., 0], motion.back[..., 1])
+        moved = magnitude(motion.backward_flow[..., 0], motion.backward_flow[..., 1])
         speed = cv2.GaussianBlur(moved, (0, 0), SPREAD) / np.float32(height * motion.seconds)
         share = (speed / np.float32(self._speed) - STILL) / (1 - STILL)
         return np.asarray(np.clip(share, 0, 1), np.float32)

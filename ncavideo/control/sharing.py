@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ncavideo.control.field import Field, View, even_thresholds, ramp
-from ncavideo.util.state import Remembers
+from ncavideo.control.field import DeviceView, Field, View, even_thresholds, ramp
+from ncavideo.util.state import Stateful
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CLEARLY = 1.3  # a sum of weights above this is a contradiction, not the soft border of two fields
 
 
-class Sharing(Remembers, ABC):
+class Sharing(Stateful, ABC):
     """Maps views to the weights of rules, in the order the user named them.
 
     It may remember earlier frames, so it is asked once for every frame, in order.
@@ -26,6 +30,10 @@ class Sharing(Remembers, ABC):
 
         `contrast`: how steeply neighbouring rules change over, None for the split's own default.
         """
+
+    @abstractmethod
+    def device_weights(self, view: DeviceView, contrast: float | None = None) -> Tensor:
+        """Return `weights` as a tensor on the view's device."""
 
     def notes(self) -> list[str]:
         """Return, after the last frame, sentences that the user should read."""
@@ -52,6 +60,14 @@ class Ramp(Sharing):
         contrast = 1.0 if contrast is None else contrast
         return ramp(self._field.values(view), even_thresholds(self._count), contrast, self._count)
 
+    def device_weights(self, view: DeviceView, contrast: float | None = None) -> Tensor:
+        """Return `[count, h, w]`."""
+        from ncavideo.control import device_sharing as device
+
+        contrast = 1.0 if contrast is None else contrast
+        values, thresholds = self._field.device_values(view), even_thresholds(self._count)
+        return device.ramp(values, thresholds, contrast, self._count)
+
     def notes(self) -> list[str]:
         """Return the field's own."""
         return self._field.notes()
@@ -64,7 +80,7 @@ class Ramp(Sharing):
 class PerRule(Sharing):
     """One field a rule; where they ask for more than there is, all give way alike."""
 
-    remembered = ("_contested", "_frames")
+    state_attributes = ("_contested", "_frames")
     parts = ("_fields",)
 
     def __init__(self, fields: list[Field]) -> None:
@@ -85,6 +101,18 @@ class PerRule(Sharing):
             self._frames += 1
         return fitted(asked)
 
+    def device_weights(self, view: DeviceView, contrast: float | None = None) -> Tensor:
+        """Return `[fields, h, w]`; `contrast` does not matter here."""
+        import torch
+
+        from ncavideo.control import device_sharing as device
+
+        asked = torch.stack([field.device_values(view) for field in self._fields])
+        if len(asked) > 1:
+            self._contested += float((asked.sum(0) > CLEARLY).float().mean())
+            self._frames += 1
+        return device.fitted(asked)
+
     def notes(self) -> list[str]:
         """Return the fields' own, each once."""
         return list(dict.fromkeys(note for field in self._fields for note in field.notes()))
@@ -104,6 +132,10 @@ class Constant(Sharing):
     def weights(self, view: View, contrast: float | None = None) -> np.ndarray:
         """Return `[count, h, w]`."""
         return np.full((self._count, *view.luma.shape), self._share, np.float32)
+
+    def device_weights(self, view: DeviceView, contrast: float | None = None) -> Tensor:
+        """Return `[count, h, w]`."""
+        return view.luma.new_full((self._count, *view.luma.shape), self._share)
 
 
 def fitted(weights: np.ndarray) -> np.ndarray:

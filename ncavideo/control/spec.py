@@ -64,7 +64,7 @@ def parse_control(text: str) -> ControlSpec:
     before, equals, after = body.partition("=")
     # The name of a control holds no "=", a path behind its colon may.
     if equals and ":" not in before:
-        rule, body = before.strip(), after.strip()
+        rule, body = before.strip().lower(), after.strip()
         if not rule:
             raise UserError(f"--control {text!r} names no rule before the =")
     name, _, argument = body.partition(":")

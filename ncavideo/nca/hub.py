@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ncavideo.nca.catalog import MAX_FILE_BYTES, SUFFIX
+from ncavideo.util.downloaded import check_downloaded
 from ncavideo.util.errors import UserError
 
 SCHEME = "hf://"
@@ -84,7 +85,9 @@ def _download(hub: Any, repo: str, file: str, revision: str | None) -> Path:
             about = hub.get_hf_file_metadata(hub.hf_hub_url(repo, file, revision=revision))
         if about is not None and (about.size or 0) > MAX_FILE_BYTES:
             raise UserError(f"{repo}/{file} is far too large for a rule set: {about.size >> 20} MB")
-    return Path(hub.hf_hub_download(repo, file, revision=revision))
+    path = Path(hub.hf_hub_download(repo, file, revision=revision))
+    check_downloaded(path)
+    return path
 
 
 def _cached(hub: Any, repo: str, revision: str | None) -> Path | None:

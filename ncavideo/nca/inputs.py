@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # strength, while the composite uncovers the source.
 LEAST_STRENGTH = 0.4
 SPREAD = 8.0  # cells over which a rule stays alive beyond the places where it is active
+FULL = 1 - 1e-4  # weights that sum to this much everywhere leave nothing to keep alive
 TRACE = 1e-3  # of a weight: where there is hardly any, the rules' shares come from around
 
 
@@ -45,7 +46,7 @@ def alive(weights: np.ndarray) -> np.ndarray:
     invisibly, so that they are there when their weight returns.
     """
     total = weights.sum(0)
-    if total.min() >= 1 - 1e-4:
+    if total.min() >= FULL:
         return weights
     missing = np.maximum(LEAST_STRENGTH * (1 - total), 0)
     if len(weights) == 1:

@@ -6,6 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
+from ncavideo.nca.decoder_weights import DecoderWeights
+
 LIGHT = "light"  # the input channel for the brightness a region should take, -1 (dark) to 1
 
 
@@ -39,6 +41,10 @@ class Network(Protocol):
     @property
     def w2(self) -> np.ndarray:
         """The output layer's weights."""
+
+    @property
+    def decoder(self) -> DecoderWeights | None:
+        """What draws its texture, None where the first three channels are the colour."""
 
     @property
     def channels(self) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ncavideo.nca.hub import FILE, SCHEME, hub_library, reason
 from ncavideo.nca.rule_sheet import sheet_picture
@@ -20,25 +22,29 @@ def push(ruleset: RuleSet, repo: str, private: bool = False) -> str:
     if re.fullmatch(r"[\w.-]+/[\w.-]+", repo, re.ASCII) is None:
         raise UserError(f"{repo!r} is not a repository's name: write user/repo")
     hub = hub_library()
+    api = hub.HfApi()
+    # Before the sheet is drawn, which takes a while: a refusal comes at once.
+    _taken(repo, lambda: api.create_repo(repo, private=private, exist_ok=True))
     with tempfile.TemporaryDirectory() as folder:
         path, sheet = Path(folder) / FILE, Path(folder) / "sheet.png"
         ruleset.save(path)
         sheet_picture([ruleset]).save(sheet)
         files = {FILE: path, "sheet.png": sheet, "README.md": model_card(ruleset, repo).encode()}
-        api = hub.HfApi()
-        try:
-            api.create_repo(repo, private=private, exist_ok=True)
-            done = api.create_commit(
-                repo,
-                [hub.CommitOperationAdd(name, content) for name, content in files.items()],
-                commit_message=f"The rule set {ruleset.name}",
-            )
-        except Exception as error:  # its HTTP library's own, another one in each major version
-            raise UserError(
-                f"the hub did not take {repo}: {reason(error)} (log in with `hf auth login`, or"
-                " set HF_TOKEN)"
-            ) from error
+        parts = [hub.CommitOperationAdd(name, content) for name, content in files.items()]
+        message = f"The rule set {ruleset.name}"
+        done = _taken(repo, lambda: api.create_commit(repo, parts, commit_message=message))
     return str(getattr(done, "repo_url", f"{SCHEME}{repo}"))
+
+
+def _taken(repo: str, send: Callable[[], Any]) -> Any:
+    """Return what the hub answers to `send`. Raises `UserError` when it refuses."""
+    try:
+        return send()
+    except Exception as error:  # its HTTP library's own, another one in each major version
+        raise UserError(
+            f"the hub did not take {repo}: {reason(error)} (log in with `hf auth login`, or set"
+            " HF_TOKEN)"
+        ) from error
 
 
 def model_card(ruleset: RuleSet, repo: str) -> str:

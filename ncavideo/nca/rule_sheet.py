@@ -18,7 +18,7 @@ from ncavideo.util.write_image import check_picture_output, save_png
 
 # One tile a light, then a strip from dark to bright.
 LIGHTS = (0.1, 0.35, 0.65, 0.9)
-TILE = 144  # cells
+TILE = 144  # pixels, of a style picture
 STEPS = 600
 LABEL = 28  # pixels above each row
 
@@ -43,15 +43,15 @@ def sheet_picture(sets: Sequence[RuleSet]) -> Image.Image:
 
 
 def _row(ruleset: RuleSet, rule: str) -> np.ndarray:
-    tiles = []
+    tiles, cell, tile = [], ruleset.pixels, TILE // ruleset.pixels
     # Without a light channel all columns would be one picture: the strip takes their place.
     lights = LIGHTS if ruleset.has_light else ()
     for light in lights:
-        field = np.full((TILE, TILE), light, np.float32)
-        tiles.append(grow(ruleset, {rule: 1.0}, field, steps=STEPS, edge="wrap"))
-    width = (len(LIGHTS) - len(lights) + 2) * TILE
-    strip = np.broadcast_to(np.linspace(0, 1, width, dtype=np.float32), (TILE, width))
-    tiles.append(grow(ruleset, {rule: 1.0}, strip, steps=STEPS))
+        field = np.full((tile, tile), light, np.float32)
+        tiles.append(grow(ruleset, {rule: 1.0}, field, steps=STEPS, edge="wrap", cell=cell))
+    width = (len(LIGHTS) - len(lights) + 2) * tile
+    strip = np.broadcast_to(np.linspace(0, 1, width, dtype=np.float32), (tile, width))
+    tiles.append(grow(ruleset, {rule: 1.0}, strip, steps=STEPS, cell=cell))
     picture = to_bytes(np.concatenate(tiles, 1))
     prompt = next(r.prompt for r in ruleset.rules if r.name == rule)
     text = f"{ruleset.name} / {rule}" + (f"   “{prompt}”" if prompt else "")

@@ -1,13 +1,12 @@
 """Rule sets: one trained NCA with its named rules, in one `.safetensors` file.
 
-The file holds three arrays (`w1`, `b1`, `w2`) and, in the safetensors metadata under the key
-`ncavideo`, one JSON document: format and version, config, rules, provenance. Loading never runs
-code, and no size in the file is believed before it is checked.
+The file holds three arrays (`w1`, `b1`, `w2`), those of a learned decoder where there is one, and,
+in the safetensors metadata under the key `ncavideo`, one JSON document: format and version, config,
+rules, provenance. Loading never runs code, and no size in the file is believed unchecked.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -20,20 +19,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ncavideo.nca.catalog import MAX_FILE_BYTES, SUFFIX, presets
+from ncavideo.nca.catalog import MAX_FILE_BYTES, SUFFIX, preset_of, presets
+from ncavideo.nca.decoder_weights import DecoderWeights, OtherVersionError
 from ncavideo.nca.network import LIGHT
 from ncavideo.util.atomic_write import replacing
 from ncavideo.util.errors import UserError
+from ncavideo.util.nearest import did_you_mean
 from ncavideo.util.read_file import check_file
 
 if TYPE_CHECKING:
     from ncavideo.nca.model import Edge
 
 FORMAT = "ncavideo-ruleset"
-VERSION = 1
+VERSION = 2
+WITHOUT_DECODER = 1  # the version of a file that has none: programs before the decoder read it
 
 # These bounds stop a hostile file, not an ambitious one.
-MAX_SIDE = 32_768  # cells
+MAX_SIDE = 32_768  # cells, or pixels
+MOST_CELL = 256  # pixels
 MAX_CHANNELS, MAX_INPUTS, MAX_HIDDEN = 256, 256, 4096
 SWATCH, SWATCH_STEPS = 96, 300  # what a notebook shows: cells a side, and how long they grow
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -55,7 +58,8 @@ class RuleSet:
 
     `inputs`: the input channels' names, the rules first, then others such as `light`. `w1`
     `[hidden, 4C + I]`, `b1` `[hidden]`, `w2` `[C, hidden]`, float32. `provenance`: recipe,
-    seed, iterations, losses, versions, date.
+    seed, iterations, losses, versions, date. `decoder`: what draws the texture from the state, None
+    where its first three channels are the colour.
     """
 
     name: str
@@ -66,6 +70,7 @@ class RuleSet:
     b1: np.ndarray
     w2: np.ndarray
     provenance: dict[str, Any] = field(default_factory=dict)
+    decoder: DecoderWeights | None = None
 
     def __post_init__(self) -> None:
         """Check that names and shapes fit together. Raises `ValueError` with one sentence."""
@@ -93,6 +98,8 @@ class RuleSet:
         for array in (self.w1, self.b1, self.w2):
             if array.dtype != np.float32 or not np.isfinite(array).all():
                 raise ValueError("its weights are not all finite float32 numbers")
+        if self.decoder is not None and self.decoder.channels != channels:
+            raise ValueError("its decoder reads another number of channels")
 
     @property
     def rule_names(self) -> tuple[str, ...]:
@@ -114,6 +121,11 @@ class RuleSet:
         """Whether the rule set has an input channel for light."""
         return LIGHT in self.inputs
 
+    @property
+    def pixels(self) -> int:
+        """The number of a style picture's pixels that a cell is across: 1 without a decoder."""
+        return 1 if self.decoder is None else self.decoder.pixels
+
     @classmethod
     def open(cls, source: str | os.PathLike[str]) -> RuleSet:
         """Load a rule set by preset name, file, or address on the hub (`hf://user/repo`).
@@ -134,19 +146,22 @@ class RuleSet:
         edge: Edge = "wrap",
         device: str = "auto",
         engine: str = "auto",
+        cell: int | None = None,
     ) -> np.ndarray:
         """Grow a texture from the seed; return `[height, width, 3]` float32, 0..1, gamma-encoded.
 
         `rules`: each rule's weight, 0 or more, at most 1 in all; `light`: 0 (dark) to 1 (bright),
-        one number or `[height, width]`. Raises `UserError` for what cannot be.
+        one number or `[height, width]`. A rule set with a decoder draws `cell` pixels for each cell
+        along each side, by default `pixels`. Raises `UserError` for what cannot be.
         """
-        from ncavideo.nca.grow import check_growth, grow
+        from ncavideo.nca.check_growth import check_growth
+        from ncavideo.nca.grow import grow
 
         unknown = [name for name in rules if name not in self.rule_names]
         if unknown:
             raise UserError(
-                f"{self.name} has no rule {unknown[0]!r}{_nearest(unknown[0], self.rule_names)};"
-                f" it has {', '.join(self.rule_names)}"
+                f"{self.name} has no rule {unknown[0]!r}"
+                f"{did_you_mean(unknown[0], self.rule_names)}; it has {', '.join(self.rule_names)}"
             )
         if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
             raise UserError(f"a grid has 1 to {MAX_SIDE} cells a side, not {height}x{width}")
@@ -156,9 +171,14 @@ class RuleSet:
         if not 0 <= float(field.min()) <= float(field.max()) <= 1:
             raise UserError("light must lie between 0 and 1")
         check_growth(rules, steps=steps, seed=seed)
+        cell = self.pixels if cell is None else cell
+        if cell != 1 and self.decoder is None:
+            raise UserError(f"{self.name} has no decoder: it draws one pixel a cell, not {cell}")
+        if not (1 <= cell <= MOST_CELL and cell * max(height, width) <= MAX_SIDE):
+            raise UserError(f"a cell has 1 to {MOST_CELL} pixels, and a side {MAX_SIDE}")
         return grow(
             self, rules, np.broadcast_to(field, (height, width)).copy(),
-            steps=steps, seed=seed, edge=edge, device=device, engine=engine,
+            steps=steps, seed=seed, edge=edge, device=device, engine=engine, cell=cell,
         )  # fmt: skip
 
     def _repr_html_(self) -> str:
@@ -176,9 +196,9 @@ class RuleSet:
         """
         from safetensors.numpy import save
 
-        document = {
+        document: dict[str, Any] = {
             "format": FORMAT,
-            "version": VERSION,
+            "version": WITHOUT_DECODER,
             "config": {
                 "name": self.name,
                 "channels": self.channels,
@@ -190,6 +210,9 @@ class RuleSet:
             "provenance": self.provenance,
         }
         arrays = {"w1": self.w1, "b1": self.b1, "w2": self.w2}
+        if self.decoder is not None:
+            document |= {"version": VERSION, "decoder": self.decoder.config}
+            arrays |= self.decoder.arrays
         text = json.dumps(document, ensure_ascii=False, sort_keys=True)
         data = save({k: np.ascontiguousarray(v) for k, v in arrays.items()}, {"ncavideo": text})
         with replacing(path, overwrite) as partial:
@@ -217,6 +240,9 @@ class RuleSet:
             _only_float32(data)
             arrays = load(data)
             config = document["config"]
+            decoder = None
+            if document.get("decoder") is not None:
+                decoder = DecoderWeights.read(document["decoder"], arrays)
             rules = tuple(
                 Rule(*(_text(rule.get(key, "")) for key in ("name", "prompt", "style", "credit")))
                 for rule in document["rules"]
@@ -230,10 +256,13 @@ class RuleSet:
                 arrays["b1"],
                 arrays["w2"],
                 _provenance(document.get("provenance", {})),
+                decoder,
             )
             stated = (config["channels"], config["hidden"])
             if stated != (ruleset.channels, ruleset.hidden):
                 raise ValueError(f"its config says {stated} channels and hidden units")
+        except OtherVersionError as error:
+            raise UserError(f"{path} cannot be drawn: {error}") from error
         except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise UserError(f"{path} is not a sound rule set: {reason}") from error
@@ -242,7 +271,8 @@ class RuleSet:
 
 @lru_cache(64)
 def _swatch(ruleset: RuleSet, rule: str) -> np.ndarray:
-    return ruleset.grow(SWATCH, SWATCH, {rule: 1.0}, steps=SWATCH_STEPS)
+    side = SWATCH // ruleset.pixels
+    return ruleset.grow(side, side, {rule: 1.0}, steps=SWATCH_STEPS)
 
 
 def _fraction(value: object) -> float:
@@ -318,8 +348,15 @@ def open_ruleset(source: str) -> RuleSet:
         return RuleSet.load(known[source])
     if source.endswith(SUFFIX) or _exists(source):
         return RuleSet.load(Path(source))
+    if source.lower() in known:
+        return RuleSet.load(known[source.lower()])
+    home = preset_of(source)
+    if home is not None:
+        raise UserError(
+            f"{source!r} is a rule and not a rule set: it is in the preset {home}, --ruleset {home}"
+        )
     there = f"presets: {', '.join(known)}" if known else "no presets are installed"
-    raise UserError(f"there is no rule set {source!r}{_nearest(source, known)}; {there}")
+    raise UserError(f"there is no rule set {source!r}{did_you_mean(source, known)}; {there}")
 
 
 def _exists(source: str) -> bool:
@@ -340,17 +377,13 @@ def find_ruleset(rules: Sequence[str], source: str | None = None) -> RuleSet:
     for ruleset in sets:
         if set(rules) <= set(ruleset.rule_names):
             return ruleset
-    every = {rule: ruleset.name for ruleset in sets for rule in ruleset.rule_names}
+    every = {rule: ruleset.name for ruleset in reversed(sets) for rule in ruleset.rule_names}
     unknown = [rule for rule in rules if rule not in every]
     if unknown:
         listing = "; ".join(f"{s.name}: {', '.join(s.rule_names)}" for s in sets)
         raise UserError(
-            f"there is no rule {unknown[0]!r}{_nearest(unknown[0], every)}; the rules are {listing}"
+            f"there is no rule {unknown[0]!r}{did_you_mean(unknown[0], every)};"
+            f" the rules are {listing}"
         )
     homes = ", ".join(f"{rule} is in {every[rule]}" for rule in rules)
     raise UserError(f"one render uses rules of one rule set, and no set has them all: {homes}")
-
-
-def _nearest(word: str, known: Sequence[str] | dict[str, Any]) -> str:
-    close = difflib.get_close_matches(word, list(known), 1, 0.5)
-    return f" (did you mean {close[0]!r}?)" if close else ""

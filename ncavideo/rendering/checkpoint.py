@@ -24,10 +24,11 @@ from ncavideo.nca.engines.base import Snapshot
 from ncavideo.nca.ruleset import RuleSet
 from ncavideo.rendering.option_table import table
 from ncavideo.rendering.options import RenderOptions
+from ncavideo.rendering.warp import REVISION
 from ncavideo.util.atomic_write import MOST_NAME, cut_name
 from ncavideo.util.errors import BusyError, OutputError, UserError
 from ncavideo.util.lock import Lock, is_locked
-from ncavideo.util.state import Memory
+from ncavideo.util.state import StateDict
 from ncavideo.version import __version__
 from ncavideo.video.clip import Clip, file_identity
 from ncavideo.video.packets import DIGEST, is_whole
@@ -47,11 +48,11 @@ class State:
     """All that a render needs to go on after a frame, beside the source and its options."""
 
     grid: Snapshot
-    memory: Memory | None
+    state_dict: StateDict | None
 
 
-class Work:
-    """One render's folder: closed segments of packets, and the state after the last of them.
+class RenderCheckpoint:
+    """The checkpoint folder of one render: closed segments of packets, and the state after them.
 
     It is named after everything that decides the output's bits, so another clip, other options or
     another rule set never meet in one.
@@ -91,6 +92,10 @@ class Work:
             except FileNotFoundError:
                 if not self.folder.parent.is_dir() or self.folder.is_symlink():
                     raise UserError(f"the folder {self.folder} cannot be made") from None
+            except FileExistsError as error:
+                # `mkdir` looks whether what is there is a folder: it may be removed in between.
+                if os.path.lexists(self.folder) and not self.folder.is_dir():
+                    raise self._unusable(error) from error
             except OSError as error:
                 with contextlib.suppress(OSError):
                     self.folder.rmdir()  # it may be all that the disk had room for
@@ -154,7 +159,7 @@ class Work:
     def save(self, number: int, state: State) -> None:
         """Keep the state after segment `number`, which is closed next, and drop older ones."""
         arrays: dict[str, np.ndarray] = {"grid": state.grid.state}
-        document = {"step": state.grid.step, "memory": _without_arrays(state.memory, arrays)}
+        document = {"step": state.grid.step, "memory": _without_arrays(state.state_dict, arrays)}
         arrays["document"] = np.frombuffer(json.dumps(document).encode(), np.uint8)
         written = io.BytesIO()
         np.savez(written, **arrays)  # type: ignore[arg-type]
@@ -185,8 +190,8 @@ class Work:
                 return None
             with np.load(io.BytesIO(data[DIGEST:]), allow_pickle=False) as arrays:
                 document = json.loads(bytes(arrays["document"]).decode())
-                memory = _with_arrays(document["memory"], arrays)
-                return State(Snapshot(arrays["grid"], int(document["step"])), memory)
+                state_dict = _with_arrays(document["memory"], arrays)
+                return State(Snapshot(arrays["grid"], int(document["step"])), state_dict)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             return None
 
@@ -299,7 +304,8 @@ def fingerprint(clip: Path | Clip, ruleset: RuleSet, options: RenderOptions) -> 
     Files count as `ncavideo.util.identity` tells them apart.
     """
     weights = hashlib.sha256()
-    for array in (ruleset.w1, ruleset.b1, ruleset.w2):
+    drawing = ruleset.decoder.arrays.values() if ruleset.decoder else ()
+    for array in (ruleset.w1, ruleset.b1, ruleset.w2, *drawing):
         weights.update(array.tobytes())
     known = table(type(options))
     asked = {k: v for k, v in asdict(options).items() if known[k].belongs not in ("pipe", "run")}
@@ -316,6 +322,8 @@ def fingerprint(clip: Path | Clip, ruleset: RuleSet, options: RenderOptions) -> 
         ruleset.provenance.get("light_scale"), asked, texts, files, SEGMENT,
         __version__, av.__version__, av.library_versions,
     ]  # fmt: skip
+    if options.flow:
+        parts.append(REVISION)
     return hashlib.sha256(json.dumps(parts, default=str, sort_keys=True).encode()).hexdigest()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from ncavideo.composite.blend import Look
 from ncavideo.composite.composite import Composite
 from ncavideo.composite.false_colour import over_source
 from ncavideo.control.driver import Driver
-from ncavideo.control.field import Context, Field, View, make_view
+from ncavideo.control.field import Context, Field, Motion, View, make_view
 from ncavideo.control.levels import ClipRange
 from ncavideo.control.light import Light, weakened
 from ncavideo.control.modifiers import ModifiedField
@@ -23,16 +24,17 @@ from ncavideo.nca.engines.base import Snapshot
 from ncavideo.nca.inputs import inputs_for
 from ncavideo.nca.ruleset import RuleSet
 from ncavideo.rendering.options import RenderOptions
+from ncavideo.rendering.quality import QUALITIES
 from ncavideo.rendering.step_schedule import StepSchedule
 from ncavideo.rendering.warp import warp_state
+from ncavideo.util.events import phase
 from ncavideo.util.pixels import luminance
-from ncavideo.util.state import Memory, Remembers
+from ncavideo.util.state import StateDict, Stateful
 from ncavideo.util.stopwatch import Stopwatch
 
-# A grid of about 640x360 cells shows faces and type at any frame size; finer costs time with the
-# square, coarser loses the picture.
-GRID_ROWS = 360
-LEAST_CELL = 2
+if TYPE_CHECKING:
+    from torch import Tensor
+
 PIECE = 8  # steps after which a long run of them can be given up
 STAGES = ("decode", "control", "step", "composite", "encode")
 # In near-black a texture has too few levels to show its structure. The grid gets at least this
@@ -49,7 +51,7 @@ class FrameConditions:
 
     `weights` `[rules, h, w]`; `light` `[h, w]`, the texture's own, and `shading` `[h, w]`, the
     light that `shade` pulls the finished texture towards, all 0..1; `steps` to take; `opacity`
-    0..1, one number or `[h, w]`.
+    0..1, one number or `[h, w]`; `shade` and `detail` 0..1.
     """
 
     view: View
@@ -59,9 +61,10 @@ class FrameConditions:
     steps: int
     shade: float
     opacity: float | np.ndarray
+    detail: float
 
 
-class FrameRenderer(Remembers):
+class FrameRenderer(Stateful):
     """The grid that a clip's frames drive: one call a frame, in order.
 
     `condition`, `step` and `composite` may run in different threads, each of them in order;
@@ -79,9 +82,7 @@ class FrameRenderer(Remembers):
         options: RenderOptions,
         clip: Path | None = None,
     ) -> None:
-        width, height = size
-        cell = options.cell or max(LEAST_CELL, round(min(width, height) / GRID_ROWS))
-        self.cells = (-(-width // cell), -(-height // cell))
+        cell, self.cells = grid_of(size, options, decoded=ruleset.decoder is not None)
         self._options, self._ruleset, self._levels = options, ruleset, levels
         context = Context(clip or Path())
         with ExitStack() as stack:
@@ -93,10 +94,12 @@ class FrameRenderer(Remembers):
             if self._opacity is not None:
                 stack.callback(self._opacity.close)
             self.models = models(context)  # segmentation's, by their names
-            self._flow = OpticalFlow() if self._motion_is_needed() else None
+            self._flow = OpticalFlow(fine=options.flow) if self._motion_is_needed() else None
             look = Look(options.blend, options.keep, options.matte, options.upscale)
             dark, bright = ruleset.provenance.get("light_scale", LIGHT_SCALE)
-            self._composite = Composite(size, cell, dark, bright, look)
+            self._composite = Composite(
+                size, cell, dark, bright, look, ruleset.decoder, options.edge
+            )
             self._schedule = StepSchedule(options)
             self._engine = engines.start(
                 options.engine,
@@ -146,21 +149,21 @@ class FrameRenderer(Remembers):
                 opacity = self._opacity.values(view) * np.float32(opacity)
             shade = options.at("shade", moment) or 0
             steps = self._schedule(moment, duration)
-            return FrameConditions(view, weights, light, shading, steps, shade, opacity)
+            detail = options.at("detail", moment) or 0
+            return FrameConditions(view, weights, light, shading, steps, shade, opacity, detail)
 
     def step(self, conditions: FrameConditions) -> np.ndarray:
-        """Step the grid for one frame; return the texture `[h, w, 3]`, 0..1, one pixel a cell."""
+        """Step the grid for one frame; return its texture, as `Engine.texture` does."""
         with self.watch("step"):
-            self._follow_scene(conditions.view)
+            self._follow_scene(conditions.view.motion)
             light = DARKEST_LIGHT + (1 - DARKEST_LIGHT) * conditions.light
             inputs = inputs_for(self._ruleset, self._options.rules, conditions.weights, light)
-            self._take(inputs, self._warm_steps_left + conditions.steps)
-            self._warm_steps_left = 0
-            return self._engine.picture()
+            self._advance(inputs, conditions.steps)
+            return self._engine.texture()
 
-    def _follow_scene(self, view: View) -> None:
+    def _follow_scene(self, motion: Motion | None) -> None:
         """Warp the grid along the optical flow, or restart it at a cut, as the options say."""
-        motion, options = view.motion, self._options
+        options = self._options
         if motion is None:
             return
         if motion.cut and options.on_cut == "restart":
@@ -173,24 +176,33 @@ class FrameRenderer(Remembers):
             if state is not None:
                 self._engine.restore(Snapshot(state, now.step))
 
-    def _take(self, inputs: np.ndarray, steps: int) -> None:
+    def _advance(self, inputs: np.ndarray | Tensor, steps: int) -> None:
+        """Take a frame's steps, after those of the warm-up where it is still to come."""
+        engine = self._engine
+        if self._warm_steps_left:
+            phase("warm-up")
+        steps += self._warm_steps_left
+        self._warm_steps_left = 0
         while steps > 0 and not self._stopped:
-            self._engine.step(inputs, min(PIECE, steps))
+            if isinstance(inputs, np.ndarray):
+                engine.step(inputs, min(PIECE, steps))
+            else:
+                engine.step_on_device(inputs, min(PIECE, steps))
             steps -= PIECE
 
     def grid(self) -> Snapshot:
         """Return the grid as the last frame left it."""
         return self._engine.snapshot()
 
-    def resume(self, grid: Snapshot, memory: Memory | None) -> None:
-        """Resume from a grid that `grid` returned, and the `memory` after the same frame.
+    def resume(self, grid: Snapshot, state_dict: StateDict | None) -> None:
+        """Resume from a grid that `grid` returned, and the `state_dict` after the same frame.
 
         None for a renderer that has itself seen all frames up to there.
         """
         self._engine.restore(grid)
         self._warm_steps_left = 0
-        if memory is not None:
-            self.recall(memory)
+        if state_dict is not None:
+            self.load_state_dict(state_dict)
 
     def stop(self) -> None:
         """Cancel the steps that another thread is taking: the frames are not needed any more."""
@@ -213,6 +225,7 @@ class FrameRenderer(Remembers):
                 rgb,
                 conditions.shade,
                 conditions.opacity,
+                conditions.detail,
             )
 
     def notes(self) -> list[str]:
@@ -225,6 +238,18 @@ class FrameRenderer(Remembers):
     def close(self) -> None:
         """Let go of the controls' files."""
         self._opened.close()
+
+
+def grid_of(
+    size: tuple[int, int], options: RenderOptions, decoded: bool = False
+) -> tuple[int, tuple[int, int]]:
+    """Return a cell's side in pixels and the grid's (columns, rows) for frames of a size.
+
+    `decoded`: whether a learned decoder draws what is finer than a cell.
+    """
+    width, height = size
+    cell = options.cell or QUALITIES[options.quality].cell(size, decoded)
+    return cell, (-(-width // cell), -(-height // cell))
 
 
 def _field(text: str | None, context: Context) -> Field | None:

@@ -59,10 +59,10 @@ def parse_keyframes(texts: Sequence[str]) -> dict[str, Curve]:
 
 
 def with_current_names(options: type, text: str, rules: Sequence[str]) -> str:
-    """Return `NAME@...` with the present name of the option NAME, unless it is a rule's."""
+    """Return `NAME@...` with the present name of the option NAME, or of a rule in any case."""
     former, at, points = text.partition("@")
     name = former.strip()
-    current = name if name in rules else current_name(options, name)
+    current = name.lower() if name.lower() in rules else current_name(options, name)
     return text if current == name else f"{current}{at}{points}"
 
 

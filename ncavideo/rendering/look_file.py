@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ncavideo.control import map_paths
+from ncavideo.rendering.looks import look_path
 from ncavideo.rendering.option_table import current_name, table
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.atomic_write import replacing
 from ncavideo.util.errors import OutputError, UserError
 from ncavideo.util.fetch import is_url
+from ncavideo.util.nearest import did_you_mean
 from ncavideo.util.read_file import read_text
 
 FORMAT = 1
@@ -22,18 +24,19 @@ MOST_BYTES = 1 << 20
 
 
 def load_look(path: Path) -> dict[str, Any]:
-    """Read a look as arguments for `RenderOptions`.
+    """Read a look, a shipped one by its name, as arguments for `RenderOptions`.
 
     A rule set's file, and files in masks, are relative to the look. Raises `UserError` for a file
     that cannot be read, a key that is not known or a value of the wrong kind.
     """
+    path = look_path(path)
     try:
-        data = tomllib.loads(read_text(path, "look", MOST_BYTES))
+        data = tomllib.loads(read_text(path, "look", MOST_BYTES, "utf-8-sig"))
     except FileNotFoundError as error:
         raise UserError(f"there is no look {path}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"the look {path} cannot be read ({error})") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of 5000 digits is no TOML error
         raise UserError(f"the look {path} is not TOML: {error}") from error
     version = data.pop("format", FORMAT)
     if version != FORMAT:
@@ -42,7 +45,10 @@ def load_look(path: Path) -> dict[str, Any]:
     for key, value in data.items():
         name = current_name(RenderOptions, key.replace("-", "_"))
         if name not in OPTIONS:
-            raise UserError(f"the look {path} has an unknown key {key!r}: use {', '.join(OPTIONS)}")
+            close = did_you_mean(name, OPTIONS)
+            raise UserError(
+                f"the look {path} has an unknown key {key!r}{close}: use {', '.join(OPTIONS)}"
+            )
         if name in options:
             raise UserError(f"the look {path} has {name} twice: {key!r} is another name for it")
         options[name] = OPTIONS[name].read(value, key, path)

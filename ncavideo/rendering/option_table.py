@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from ncavideo.util.errors import UserError
 from ncavideo.util.former_names import notice
+from ncavideo.util.nearest import did_you_mean
 
 Kind = Literal["bool", "int", "float", "text", "texts"]
 # A look is the same for any clip and on any machine; `file` is about one clip and its output;
@@ -35,7 +36,8 @@ class Option:
     `flag`: its name on the command line, None for an option that has none; `bounds`: least and
     most, both allowed; `automatic`: the default in words, where None stands for one; `keyed`:
     whether it can have keyframes; `needs_file`: a look's option that frames without a file cannot
-    show; `former`: names that it had before, which work for one release.
+    show; `former`: names that it had before, which work for one release; `offers`: values that
+    completion offers where others are allowed, too.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Option:
     automatic: str
     needs_file: bool
     former: tuple[str, ...]
+    offers: tuple[str, ...]
 
     @property
     def required(self) -> bool:
@@ -87,7 +90,8 @@ class Option:
                 )
         allowed = self.choices if self.default is not None else (*self.choices, None)
         if self.choices and value not in allowed:
-            raise UserError(f"{called} must be {' or '.join(self.choices)}, not {value!r}")
+            close = did_you_mean(value, self.choices) if isinstance(value, str) else ""
+            raise UserError(f"{called} must be {' or '.join(self.choices)}, not {value!r}{close}")
 
     def read(self, value: Any, key: str, path: object) -> Any:
         """Return a value of TOML or JSON as the option's own kind.
@@ -121,6 +125,7 @@ def option(
     automatic: str = "",
     needs_file: bool = False,
     former: tuple[str, ...] = (),
+    offers: tuple[str, ...] = (),
 ) -> Any:
     """Return a dataclass field that carries an option's facts; see `Option`.
 
@@ -139,6 +144,7 @@ def option(
         "automatic": automatic,
         "needs_file": needs_file,
         "former": former,
+        "offers": offers,
     }
     return dataclasses.field(default=default, metadata={KEY: facts})
 

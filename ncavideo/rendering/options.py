@@ -7,18 +7,21 @@ from dataclasses import MISSING, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ncavideo.control.levels import parse_levels
 from ncavideo.nca.engines import ENGINES
 from ncavideo.rendering.keyframes import Curve, parse_keyframes, with_current_names
 from ncavideo.rendering.option_table import option, plain, table, takes_former_names
+from ncavideo.rendering.quality import QUALITIES, STANDARD
+from ncavideo.util.device import DEVICES
 from ncavideo.util.errors import UserError
+from ncavideo.util.nearest import did_you_mean
 from ncavideo.video.fields import DEINTERLACE, FIELDS
 from ncavideo.video.pipes import DEFAULT, FORMATS
 
 if TYPE_CHECKING:
     from ncavideo.nca.model import Edge
 
-STEPS, FLOW_STEPS = 8, 4  # a frame
+# Short names, which `video.codecs` has with their encoders; it loads FFmpeg, and the help must not.
+CODEC_NAMES = ("h264", "h265", "vp9", "av1", "prores", "ffv1")
 # The headings under which `--help` and the documentation list the options.
 RULES, LIGHT, COMPOSITING, TIME = "Rules", "Light", "Compositing", "Motion and time"
 GRID, CLIP, ENCODING, RUN = "Grid", "Part of the clip", "Encoding", "Machine and run"
@@ -93,6 +96,13 @@ class RenderOptions:
         bounds=(0, 1),
         keyed=True,
     )
+    detail: float = option(
+        0.0,
+        "Strength with which detail of a few cells, as of eyes and letters, is the source's.",
+        LIGHT,
+        bounds=(0, 1),
+        keyed=True,
+    )
     blend: str = option(
         "normal",
         "Blend mode of the texture over the source.",
@@ -138,7 +148,7 @@ class RenderOptions:
         TIME,
         bounds=(0, 1000),
         keyed=True,
-        automatic=f"{STEPS}, with --flow {FLOW_STEPS}",
+        automatic="8, with --flow 4; in a draft half of that",
     )
     steps_per_second: float | None = option(
         None,
@@ -160,13 +170,20 @@ class RenderOptions:
     warmup: int = option(
         240, "Steps before the first frame.", TIME, bounds=(0, 100_000), metavar="STEPS"
     )
+    quality: str = option(
+        STANDARD,
+        "Cells and steps where --cell and --steps do not say: some 180 rows of cells, 360 or 1080.",
+        GRID,
+        choices=tuple(QUALITIES),
+        metavar="QUALITY",
+    )
     cell: int | None = option(
         None,
         "Side of a cell in pixels.",
         GRID,
         bounds=(1, 256),
         metavar="PIXELS",
-        automatic="about 360 rows of cells",
+        automatic="by --quality: about 360 rows of cells, 120 with a decoder",
     )
     seed: int = option(0, "Random seed; each gives another texture.", GRID, bounds=(0, 2**32 - 1))
     edge: Edge = option(
@@ -232,10 +249,11 @@ class RenderOptions:
     )
     codec: str | None = option(
         None,
-        "Codec: h264, h265, vp9, av1, prores, ffv1, or the name of an FFmpeg encoder.",
+        f"Codec: {', '.join(CODEC_NAMES)}, or the name of an FFmpeg encoder.",
         ENCODING,
         "file",
         automatic="by the output's suffix",
+        offers=CODEC_NAMES,
     )
     crf: float | None = option(
         None,
@@ -281,10 +299,18 @@ class RenderOptions:
         automatic=DEFAULT,
     )
     device: str = option(
-        "auto", "Device that the grid runs on: auto, cpu, cuda (a GPU) or mps.", RUN, "machine"
+        "auto",
+        "Device that the grid runs on: auto, cpu, cuda (a GPU) or mps.",
+        RUN,
+        "machine",
+        offers=DEVICES,
     )
     engine: str = option(
-        "auto", f"Implementation of the step: auto, {', '.join(ENGINES)}.", RUN, "machine"
+        "auto",
+        f"Implementation of the step: auto, {', '.join(ENGINES)}.",
+        RUN,
+        "machine",
+        offers=("auto", *ENGINES),
     )
     overwrite: bool = option(False, "Replace an existing output.", RUN, "run")
     strict_streams: bool = option(
@@ -297,6 +323,8 @@ class RenderOptions:
 
     def __post_init__(self) -> None:
         """Raise `UserError` for what no render can be asked for."""
+        # No rule set has a rule with a capital in its name.
+        object.__setattr__(self, "rules", tuple(rule.lower() for rule in self.rules))
         current = tuple(with_current_names(type(self), text, self.rules) for text in self.keyframes)
         object.__setattr__(self, "keyframes", current)
         if not self.rules:
@@ -317,6 +345,9 @@ class RenderOptions:
         if self.matte and self.keep != "none":
             raise UserError("--matte leaves the source out, so there is nothing to --keep of it")
         if self.levels is not None:
+            # It takes NumPy, which `--help` and completion do without.
+            from ncavideo.control.levels import parse_levels
+
             parse_levels(self.levels)
         self._check_keyframes()
 
@@ -324,8 +355,9 @@ class RenderOptions:
         keyed = {name: entry for name, entry in table(type(self)).items() if entry.keyed}
         for name, curve in self.curves.items():
             if name not in keyed and name not in self.rules:
+                close = did_you_mean(name, [*keyed, *self.rules])
                 raise UserError(
-                    f"--keyframes {name}@... names nothing that can change over time: use"
+                    f"--keyframes {name}@... names nothing that can change over time{close}: use"
                     f" {', '.join(keyed)}, or a rule"
                 )
             low, high = (keyed[name].bounds if name in keyed else None) or (0, 1)
@@ -349,8 +381,8 @@ class RenderOptions:
             return self.curves[name].at(time)
         value: float | None = getattr(self, name)
         if name == "steps" and value is None:
-            # A warped texture moves with the clip: fewer steps are enough, and flicker less.
-            return FLOW_STEPS if self.flow else STEPS
+            chosen = QUALITIES[self.quality]
+            return chosen.flow_steps if self.flow else chosen.steps
         return value
 
     def strengths(self, time: float) -> dict[str, float]:

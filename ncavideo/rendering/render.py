@@ -8,20 +8,21 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from ncavideo.nca.ruleset import RuleSet, find_ruleset
 from ncavideo.rendering import memory_estimate as memory
-from ncavideo.rendering.checkpoint import SEGMENT, State, Work, fingerprint
+from ncavideo.rendering.checkpoint import SEGMENT, RenderCheckpoint, State, fingerprint
 from ncavideo.rendering.clip_levels import find_levels
-from ncavideo.rendering.frame_renderer import FrameConditions, FrameRenderer
+from ncavideo.rendering.frame_place import may_be_on_device
+from ncavideo.rendering.frame_renderer import FrameRenderer, grid_of
+from ncavideo.rendering.gpu_memory import fitting, lost_gpu_errors
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.pipeline import Stage, overlap
 from ncavideo.rendering.rule_order import in_order
 from ncavideo.util.device import cores
-from ncavideo.util.events import event
-from ncavideo.util.state import Memory
+from ncavideo.util.events import event, phase
+from ncavideo.util.state import StateDict
 from ncavideo.util.stopwatch import Stopwatch
 from ncavideo.video.clip import Clip
 from ncavideo.video.loop import looped
@@ -81,15 +82,16 @@ class RenderProgress:
 class Item:
     """A frame on its way: the `number`-th, counted from 1.
 
-    `out`: after the steps the texture, at last the finished frame; `state`: what the render needs
-    to go on after it, where a segment ends.
+    `conditions`: `FrameConditions`, or `DeviceConditions` where the frame is on a GPU; `out`: after
+    the steps the texture, there too, at last the finished frame; `state`: what the render needs to
+    go on after it, where a segment ends.
     """
 
     number: int
     shot: Shot
-    conditions: FrameConditions
-    memory: Memory | None
-    out: np.ndarray
+    conditions: Any
+    state_dict: StateDict | None
+    out: Any
     state: State | None
 
 
@@ -125,7 +127,7 @@ def render(
     ruleset = find_ruleset(options.rules, options.ruleset)
     options = in_order(options, ruleset)
     report = RenderReport(output, ruleset.name, options.rules)
-    with ExitStack() as stack:
+    with lost_gpu_errors(), ExitStack() as stack:
         pipe = open_pipe(clip, options.input_size, options.input_pix_fmt, options.fps)
         if pipe is not None:
             stack.callback(pipe.close)
@@ -133,17 +135,23 @@ def render(
         reader = stack.enter_context(
             source.read(options.start, options.duration, options.fields, pipe)
         )
+        check_same = source.watch_for_another() if pipe is None else None
         info = reader.info
+        size = (info.width, info.height)
+        cells = grid_of(size, options, decoded=ruleset.decoder is not None)[1]
+        on_device, moved = fitting(options, ruleset, size, cells, info.bit_depth)
+        if moved:
+            warn(moved)
         # A loop begins where its transition ends; a held frame comes before the clip's own time.
         lead = options.loop or -held(info, options.before)
-        make_work = partial(_work, source, output, ruleset, options)
+        open_checkpoint = partial(_checkpoint, source, output, ruleset, options)
         writer = stack.enter_context(
             open_writer(
                 output,
                 reader,
                 lead=lead,
                 alpha=options.matte and not options.show_control,
-                make_work=make_work if pipe is None and options.loop is None else None,
+                open_checkpoint=open_checkpoint if pipe is None and options.loop is None else None,
                 codec=options.codec,
                 crf=options.crf,
                 pix_fmt=options.pix_fmt,
@@ -154,13 +162,16 @@ def render(
         )
         if pipe is not None:
             pipe.is_over = lambda: writer.unwanted
-        work = writer.work
-        assert work is None or isinstance(work, Work)
-        for note in [*writer.notes, *([] if work is None else work.notes)]:
+        checkpoint = writer.checkpoint
+        assert checkpoint is None or isinstance(checkpoint, RenderCheckpoint)
+        for note in [*writer.notes, *([] if checkpoint is None else checkpoint.notes)]:
             warn(note)
+        phase("survey of the clip")
         levels = find_levels(source, reader, options, warn)
-        renderer = FrameRenderer(ruleset, (info.width, info.height), levels, options, clip)
+        phase("compiling the step")
+        renderer = FrameRenderer(ruleset, size, levels, on_device, clip)
         stack.callback(renderer.close)
+        stages = _stages(renderer)
         report.models = renderer.models
         report.width, report.height, report.cells = info.width, info.height, renderer.cells
         warning = memory.warning(info, renderer.cells, options)
@@ -174,22 +185,22 @@ def render(
             before=options.before,
             after=options.after,
         )
-        done = report.resumed = work.frames if work else 0
+        done = report.resumed = checkpoint.frames if checkpoint else 0
         event(
             "render.begin", clip=clip, output=output, ruleset=ruleset.name, options=asdict(options),
             width=info.width, height=info.height, cells=renderer.cells, frames=expected,
             resumed=done, notes=writer.notes,
         )  # fmt: skip
-        if work and done:
-            state = work.state()
-            renderer.resume(state.grid, state.memory)
+        if checkpoint and done:
+            state = checkpoint.state()
+            renderer.resume(state.grid, state.state_dict)
         rendered = overlap(
             _after(enumerate(timeline, 1), done, renderer),
-            Stage(lambda numbered: _condition(renderer, *numbered)),
-            Stage(lambda item: _step(renderer, item)),
+            Stage(lambda numbered: _condition(renderer, stages, *numbered)),
+            Stage(lambda item: _step(renderer, stages, item)),
             Stage(
                 lambda item: replace(
-                    item, out=renderer.composite(item.out, item.conditions, item.shot.rgb)
+                    item, out=stages.composite(item.out, item.conditions, item.shot.rgb)
                 ),
                 workers=max(1, cores() // CORES_A_COMPOSER),
             ),
@@ -210,10 +221,14 @@ def render(
             with watch("encode"):
                 writer.write(out, shot.pts, shot.duration)
                 if state_then is not None:
-                    writer.end_segment(partial(work.save, state=state_then) if work else None)
+                    writer.end_segment(
+                        partial(checkpoint.save, state=state_then) if checkpoint else None
+                    )
                     event("render.segment", output=output, frames=report.frames + 1)
             report.frames += 1
             progress(RenderProgress(report.frames, expected, done))
+        if check_same is not None:
+            check_same()
         with watch("encode"):
             writer.close()
         report.stages = watch.seconds
@@ -227,10 +242,12 @@ def render(
     return report
 
 
-def _work(clip: Clip, output: Path, ruleset: RuleSet, options: RenderOptions) -> Work:
+def _checkpoint(
+    clip: Clip, output: Path, ruleset: RuleSet, options: RenderOptions
+) -> RenderCheckpoint:
     """Return the checkpoint folder of this very render."""
     about = {"clip": str(clip.path), "output": str(output), "options": vars(options)}
-    return Work(output, fingerprint(clip, ruleset, options), about, fresh=options.fresh)
+    return RenderCheckpoint(output, fingerprint(clip, ruleset, options), about, fresh=options.fresh)
 
 
 def _after(
@@ -244,15 +261,24 @@ def _after(
             renderer.condition(shot.rgb, shot.seconds, shot.span, shot.moment)
 
 
-def _condition(renderer: FrameRenderer, number: int, shot: Shot) -> Item:
-    conditions = renderer.condition(shot.rgb, shot.seconds, shot.span, shot.moment)
+def _stages(renderer: FrameRenderer) -> Any:
+    """Return what works on the frames: the renderer, or with it the GPU that its engine is on."""
+    if not may_be_on_device(renderer):
+        return renderer
+    from ncavideo.rendering.device_frame import DeviceFrame  # torch takes its time to load
+
+    return DeviceFrame(renderer)
+
+
+def _condition(renderer: FrameRenderer, stages: Any, number: int, shot: Shot) -> Item:
+    conditions = stages.condition(shot.rgb, shot.seconds, shot.span, shot.moment)
     keep = number % SEGMENT == 0 and not renderer.needs_replay
-    return Item(number, shot, conditions, renderer.memory() if keep else None, shot.rgb, None)
+    return Item(number, shot, conditions, renderer.state_dict() if keep else None, shot.rgb, None)
 
 
-def _step(renderer: FrameRenderer, item: Item) -> Item:
-    texture = renderer.step(item.conditions)
-    state = State(renderer.grid(), item.memory) if item.number % SEGMENT == 0 else None
+def _step(renderer: FrameRenderer, stages: Any, item: Item) -> Item:
+    texture = stages.step(item.conditions)
+    state = State(renderer.grid(), item.state_dict) if item.number % SEGMENT == 0 else None
     return replace(item, out=texture, state=state)
 
 

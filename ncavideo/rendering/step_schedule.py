@@ -6,17 +6,17 @@ import math
 
 from ncavideo.rendering.keyframes import Curve
 from ncavideo.rendering.options import RenderOptions
-from ncavideo.util.state import Remembers
+from ncavideo.util.state import Stateful
 
 
-class StepSchedule(Remembers):
+class StepSchedule(Stateful):
     """Shares steps out between frames; asked once for every frame, in order.
 
     With `steps_per_second` the number does not depend on the frame rate; otherwise it is `steps` a
     frame. A fraction of a step is carried over to the next frame.
     """
 
-    remembered = ("_time", "_due")
+    state_attributes = ("_time", "_due")
 
     def __init__(self, options: RenderOptions) -> None:
         rate = options.curves.get("steps_per_second")

@@ -16,18 +16,23 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from ncavideo.control.field import shared_out
 from ncavideo.nca import engines
+from ncavideo.nca.decode import colours, decoded, planes
 from ncavideo.nca.engines.base import Engine, Snapshot
 from ncavideo.nca.inputs import inputs_for
 from ncavideo.nca.ruleset import RuleSet
 from ncavideo.still.options import StillOptions
 from ncavideo.util.errors import UserError
 from ncavideo.util.pixels import LUMINANCE
+
+if TYPE_CHECKING:
+    from ncavideo.nca.model import Edge
 
 TILE = 1024  # cells a side that a tile adds to the picture
 LEAST_SIDE = 12  # cells of the coarsest grid
@@ -66,9 +71,11 @@ def grow_fractal(
     width: int,
     news: Callable[[float], None] = lambda share: None,
     tile: int = TILE,
+    cell: int = 1,
 ) -> np.ndarray:
-    """Grow a picture `[height, width, 3]` uint16, in a file that goes with the last reference.
+    """Grow a picture `[height * cell, width * cell, 3]` uint16, in a file that goes with it.
 
+    `height`, `width`: in cells; `cell`: pixels a cell, which only a decoder draws several of.
     `options`: `fractal` levels beyond the first, each `scale` times as fine, `level_steps` long;
     `news` is called with the share that is done. Raises `UserError` for options that exclude
     each other.
@@ -83,7 +90,7 @@ def grow_fractal(
     with tempfile.TemporaryDirectory(prefix="ncavideo-") as name:
         folder = Path(name)
         level = _first(ruleset, options, *every[0])
-        picture = _picture(height, width)
+        picture = _picture(height * cell, width * cell)
         for number, (h, w) in enumerate(every[1:], 1):
             done, last = sum(cells[:number]), number == options.fractal
             state = None
@@ -95,18 +102,18 @@ def grow_fractal(
             for rows, columns in _tiles(h, w, tile):
                 inner = _live(
                     ruleset, options, level, (h, w), rows, columns, light, weights,
-                    whole=h <= tile and w <= tile,
+                    whole=h <= tile and w <= tile, cell=cell if last else None,
                 )  # fmt: skip
                 if state is not None:
                     state[slice(*rows), slice(*columns)] = inner
                 else:
-                    rgb = np.clip(inner[..., :3] + 0.5, 0, 1)
-                    picture[slice(*rows), slice(*columns)] = rgb * 65535 + 0.5
+                    place = tuple(slice(a * cell, b * cell) for a, b in (rows, columns))
+                    picture[place] = inner * 65535 + 0.5
                 news((done + rows[1] * w) / sum(cells))
             if state is not None:
                 level = Level(state, level.step + options.level_steps)
         if not options.fractal:
-            picture[:] = np.clip(level.state[..., :3] + 0.5, 0, 1) * 65535 + 0.5
+            picture[:] = drawn_tile(ruleset, level.state, cell, options.edge) * 65535 + 0.5
     return picture
 
 
@@ -140,9 +147,7 @@ def _asked(ruleset: RuleSet, options: StillOptions, level: Level) -> tuple[np.nd
     Both follow the brightness of what is there: the light directly, and of several rules the first
     takes the brightest parts, each as much of the picture as its weight says.
     """
-    luma: np.ndarray = (
-        cv2.transform(np.ascontiguousarray(level.state[..., :3]), LUMINANCE[None]) + 0.5
-    )
+    luma = _luma(ruleset, options, level)
     border = cv2.BORDER_REFLECT
     if options.edge == "wrap":
         luma = np.pad(luma, 4, mode="wrap")
@@ -163,6 +168,22 @@ def _asked(ruleset: RuleSet, options: StillOptions, level: Level) -> tuple[np.nd
     return light, shared_out(rank, ends, SHARPNESS) * shares.sum()
 
 
+def _luma(ruleset: RuleSet, options: StillOptions, level: Level) -> np.ndarray:
+    """Return the luminance of a level's cells, `[h, w]`."""
+    if ruleset.decoder is not None:
+        cells = planes(ruleset.decoder, level.state, options.edge)
+        return np.asarray(cv2.transform(colours(ruleset.decoder, cells), LUMINANCE[None]))
+    luma = cv2.transform(np.ascontiguousarray(level.state[..., :3]), LUMINANCE[None]) + 0.5
+    return np.asarray(luma)
+
+
+def drawn_tile(ruleset: RuleSet, state: np.ndarray, cell: int, edge: Edge) -> np.ndarray:
+    """Return a state `[h, w, C]` as it is seen, `[h * cell, w * cell, 3]`, 0..1."""
+    if ruleset.decoder is not None:
+        return decoded(ruleset.decoder, state, cell, edge)
+    return np.clip(state[..., :3] + 0.5, 0, 1)
+
+
 def _tiles(height: int, width: int, tile: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
     for top in range(0, height, tile):
         for left in range(0, width, tile):
@@ -180,9 +201,14 @@ def _live(
     weights: np.ndarray,
     *,
     whole: bool,
+    cell: int | None,
 ) -> np.ndarray:
-    """Enlarge a tile of `level` and let it live; return its states `[h, w, C]`."""
-    rim = 0 if whole else options.level_steps
+    """Enlarge a tile of `level` and let it live; return its states `[h, w, C]`.
+
+    Or, with `cell` pixels a cell, what is seen of it.
+    """
+    # A decoder sees one cell further than the steps do.
+    rim = 0 if whole else options.level_steps + (ruleset.decoder is not None)
     top, bottom = max(0, rows[0] - rim), min(size[0], rows[1] + rim)
     left, right = max(0, columns[0] - rim), min(size[1], columns[1] + rim)
     engine = _start(ruleset, options, bottom - top, right - left)
@@ -205,7 +231,12 @@ def _live(
     engine.restore(Snapshot(np.ascontiguousarray(state.transpose(2, 0, 1)), level.step))
     engine.step(inputs, options.level_steps)
     now = engine.snapshot().state.transpose(1, 2, 0)
-    return now[rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left]
+    within = ((rows[0] - top, rows[1] - top), (columns[0] - left, columns[1] - left))
+    if cell is None:
+        return now[slice(*within[0]), slice(*within[1])]
+    seen = drawn_tile(ruleset, now, cell, options.edge)
+    (first, last), (start, end) = within
+    return seen[first * cell : last * cell, start * cell : end * cell]
 
 
 def enlarged(

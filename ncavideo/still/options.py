@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ncavideo.nca.grow import check_growth
+from ncavideo.nca.check_growth import check_growth
 from ncavideo.rendering.option_table import option, table
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ncavideo.nca.model import Edge
 
 MOST_PIXELS = 200_000_000
-FRACTAL_CELL = 1  # pixels, by default
+CELL, FRACTAL_CELL = 2, 1  # pixels, by default, of a picture and of a fractal
 STILL = "Options"  # their heading in --help
 
 
@@ -30,13 +30,13 @@ class StillOptions:
     light: float = option(
         0.6, "Light from dark to bright; with --picture, as in render.", STILL, bounds=(0, 1)
     )
-    cell: int = option(
-        2,
+    cell: int | None = option(
+        None,
         "Side of a cell in pixels.",
         STILL,
         bounds=(1, 256),
         metavar="PIXELS",
-        automatic=f"2, of a fractal {FRACTAL_CELL}",
+        automatic=f"{CELL}, of a fractal {FRACTAL_CELL}; times a decoder's pixels",
     )
     fractal: int = option(
         0,
@@ -59,6 +59,10 @@ class StillOptions:
         for name, entry in known.items():
             entry.check(getattr(self, name))
 
+    def cell_of(self, pixels: int) -> int:
+        """Return the side of a cell for a rule set whose cells are `pixels` of its pictures'."""
+        return self.cell or (FRACTAL_CELL if self.fractal else CELL) * pixels
+
 
 def parse_weights(text: str) -> dict[str, float]:
     """Parse `fire=0.7,moss=0.3`; rules without a weight share what is left evenly."""
@@ -69,9 +73,10 @@ def parse_weights(text: str) -> dict[str, float]:
             value = float(number) if given else None
         except ValueError as error:
             raise UserError(f"{part!r} is not a rule and its weight, as fire=0.7") from error
-        if name.strip() in weights:
-            raise UserError(f"the rule {name.strip()!r} is named twice")
-        weights[name.strip()] = value
+        name = name.strip().lower()
+        if name in weights:
+            raise UserError(f"the rule {name!r} is named twice")
+        weights[name] = value
     open_ones = [name for name, value in weights.items() if value is None]
     left = max(0.0, 1 - sum(value for value in weights.values() if value is not None))
     return {n: left / len(open_ones) if v is None else v for n, v in weights.items()}

@@ -15,6 +15,7 @@ from ncavideo.nca.ruleset import RuleSet, find_ruleset
 from ncavideo.still.options import StillOptions
 from ncavideo.still.zoom import check_zoom_output, save_zoom
 from ncavideo.util.errors import UserError
+from ncavideo.util.events import phase
 from ncavideo.util.pixels import to_deep
 from ncavideo.util.write_image import check_picture_output, save_picture
 
@@ -32,53 +33,63 @@ def still(
     *,
     depth: int | None = None,
     zoom: Path | None = None,
-    news: Callable[[float], None] = lambda share: None,
+    news: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
     """Grow a picture and write it, a PNG with the settings in its metadata.
 
     `depth`: 16 bits a channel where the suffix allows; `zoom`: a clip to write that goes into the
-    picture's middle. Raises `UserError` for unusable options or an existing output.
+    picture's middle; `news`: is told how many steps of how many are taken, of a fractal how many
+    percent of the work is done. Raises `UserError` for unusable options or an existing output.
     """
     check_picture_output(output, overwrite, depth)
     if zoom is not None:
         check_zoom_output(zoom, overwrite)
     ruleset = find_ruleset(tuple(options.weights), options.ruleset)
     width, height = options.size
-    if options.edge == "wrap" and (width % options.cell or height % options.cell):
-        raise UserError(
-            f"--edge wrap needs a --size of whole cells, multiples of {options.cell} pixels"
-        )
-    picture = _grown(ruleset, options, news)
-    settings = vars(options) | {"ruleset": ruleset.name}
+    cell = options.cell_of(ruleset.pixels)
+    if options.edge == "wrap" and (width % cell or height % cell):
+        raise UserError(f"--edge wrap needs a --size of whole cells, multiples of {cell} pixels")
+    phase("compiling the step")
+    picture = _grown(ruleset, options, cell, news)
+    settings = vars(options) | {"ruleset": ruleset.name, "cell": cell}
     save_picture(picture, output, settings, depth, overwrite)
     if zoom is not None:
         save_zoom(picture, zoom, ZOOM_SECONDS * max(1, options.fractal), overwrite)
     return {"output": str(output), "width": width, "height": height, "ruleset": ruleset.name}
 
 
-def _grown(ruleset: RuleSet, options: StillOptions, news: Callable[[float], None]) -> np.ndarray:
-    """Return the picture `[H, W, 3]` uint16."""
+def _grown(
+    ruleset: RuleSet, options: StillOptions, cell: int, news: Callable[[int, int], None]
+) -> np.ndarray:
+    """Return the picture `[H, W, 3]` uint16; `cell`: pixels a cell."""
     width, height = options.size
-    rows, columns = -(-height // options.cell), -(-width // options.cell)
+    rows, columns = -(-height // cell), -(-width // cell)
+    drawn = ruleset.decoder is not None
     if options.fractal:
         from ncavideo.still.fractal import grow_fractal
 
-        cells = grow_fractal(ruleset, options, rows, columns, news)
-        if options.cell == 1:
-            return cells
+        cells = grow_fractal(
+            ruleset, options, rows, columns, lambda share: news(int(100 * share), 100),
+            cell=cell if drawn else 1,
+        )  # fmt: skip
+        if drawn or cell == 1:
+            return cells[:height, :width]
         texture = np.asarray(cells, np.float32) / np.float32(65535)
     else:
         texture = grow(
             ruleset, options.weights, np.full((rows, columns), options.light, np.float32),
             steps=options.steps, seed=options.seed, edge=options.edge,
-            device=options.device, engine=options.engine,
+            device=options.device, engine=options.engine, cell=cell if drawn else 1,
+            news=lambda done: news(done, options.steps),
         )  # fmt: skip
+        if drawn:
+            return to_deep(texture[:height, :width])
     rim = RIM if options.edge == "wrap" else 0
     # A picture that is to be tiled is enlarged with what lies across its edges.
     texture = np.pad(texture, ((rim, rim), (rim, rim), (0, 0)), mode="wrap") if rim else texture
-    size = (texture.shape[1] * options.cell, texture.shape[0] * options.cell)
+    size = (texture.shape[1] * cell, texture.shape[0] * cell)
     picture = find_upscaler("auto")(texture, size)
-    edge = rim * options.cell
+    edge = rim * cell
     return to_deep(picture[edge : edge + height, edge : edge + width])
 
 

@@ -14,7 +14,7 @@ from ncavideo.nca.ruleset import RuleSet
 from ncavideo.training.sheet import rule_inputs
 from ncavideo.util.atomic_write import replacing
 
-SIZE = 96  # cells; two pixels each
+SIZE = 96  # pixels of a style picture; shown twice as large
 FRAME_STEPS = 6
 GROWING, WAVE, HEALING, SWITCHED = 30, 40, 24, 32  # frames of each part
 RATE = 20  # frames a second
@@ -26,16 +26,16 @@ def frames(ruleset: RuleSet, device: str = "cpu") -> Iterator[np.ndarray]:
     They grow from the seed under a middling light, a dark and a bright wave pass over them, a hole
     is torn into each and heals, and each turns into the next rule.
     """
-    rules = len(ruleset.rules)
+    rules, size = len(ruleset.rules), SIZE // ruleset.pixels
     grids = [
-        engines.start("auto", ruleset, SIZE, SIZE, seed=rule, edge="wrap", device=device)
+        engines.start("auto", ruleset, size, size, seed=rule, edge="wrap", device=device)
         for rule in range(rules)
     ]
-    x = np.linspace(0, 1, SIZE, endpoint=False, dtype=np.float32)
-    y, across = np.mgrid[:SIZE, :SIZE]
-    hole = np.hypot(y - SIZE / 2, across - SIZE / 2) < SIZE / 4
+    x = np.linspace(0, 1, size, endpoint=False, dtype=np.float32)
+    y, across = np.mgrid[:size, :size]
+    hole = np.hypot(y - size / 2, across - size / 2) < size / 4
     for frame in range(GROWING + WAVE + HEALING + SWITCHED):
-        light = np.full((SIZE, SIZE), 0.6, np.float32)
+        light = np.full((size, size), 0.6, np.float32)
         if GROWING <= frame < GROWING + WAVE:
             phase = (frame - GROWING) / WAVE
             light[:] = 0.6 + 0.4 * np.sin(2 * np.pi * (x - 2 * phase)) * np.sin(np.pi * phase)
@@ -46,7 +46,7 @@ def frames(ruleset: RuleSet, device: str = "cpu") -> Iterator[np.ndarray]:
                 grid.restore(before)
             shown = (rule + (frame >= GROWING + WAVE + HEALING)) % rules
             grid.step(rule_inputs(ruleset, shown, light), FRAME_STEPS)
-        row = np.concatenate([grid.rgb() for grid in grids], 1)
+        row = np.concatenate([grid.picture(ruleset.pixels) for grid in grids], 1)
         yield (row * 255 + 0.5).astype(np.uint8).repeat(2, 0).repeat(2, 1)
 
 

@@ -9,6 +9,8 @@ from ncavideo.training.pool import Pool
 from ncavideo.training.recipe import Recipe, TrainingRecipe
 
 CALM = "left alone"  # the history of a sample with the same request as before, unhurt
+LONG_FROM = 0.35  # share of the iterations before which no sample takes a long run
+STILL_STEPS = 8  # steps, a video frame's worth, over which a calm sample should hold its picture
 LEAST_LONG = 100  # steps of the shortest long run
 
 
@@ -45,7 +47,7 @@ class Curriculum:
                 mixed=mixed,
                 partial=r.partial_strength,
                 varied=r.light_maps,
-                oversampled=self._rule_index((fresh and r.oversample_fresh) or r.oversample),
+                oversampled=self.rule_index((fresh and r.oversample_fresh) or r.oversample),
             )
             pool.weights[index] = condition.weights
             pool.light[index] = condition.light
@@ -58,7 +60,8 @@ class Curriculum:
             history = "damaged"
         return history
 
-    def _rule_index(self, name: str) -> int | None:
+    def rule_index(self, name: str) -> int | None:
+        """Return the place of the rule of that name, None for an empty name."""
         return [rule.name for rule in self.recipe.rules].index(name) if name else None
 
     def steps(self, r: TrainingRecipe, ripe: float) -> int:

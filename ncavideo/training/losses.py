@@ -2,47 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from ncavideo.nca.model import Edge, to_rgb
+from ncavideo.nca.model import Edge
 from ncavideo.training.motion import velocity, warped
 from ncavideo.training.recipe import LossRecipe, Recipe
+from ncavideo.training.seen import Patches, Rollout, Seen, roughness, whole
 from ncavideo.training.style import StyleLoss, blur, luminance
 from ncavideo.training.text import TextGuide
 
-BRIGHTNESS_BLUR = 3.0  # cells: finer than this, light and dark are the texture's own
+BRIGHTNESS_BLUR = (
+    3.0  # pixels of the judged picture: finer than this, light and dark are the texture's own
+)
 STATE_LIMIT = 1.0  # hidden numbers beyond this cost; keeps a state in range for ever
 FAINTEST = 1e-3  # mean change of RGB below which a texture that moves shows nothing
 
 
-@dataclass(frozen=True)
-class Rollout:
-    """A batch's states `[B, C, H, W]` before and after its last `steps`, and its requests.
+class Losses:
+    """The loss terms of a recipe, of a batch.
 
-    `weights` `[B, R, H, W]`: expression; `light` `[B, H, W]` in 0..1, None for rule sets without;
-    `rules`: each sample's rule, None where it has several; `calm` `[B]`: 1 for samples with the
-    same request as before, unhurt, and 0 for others; `edge`: what lies beyond the grid.
+    `patches`: draws what is judged with a decoder; `distances`: computes the style's, in place of
+    `style`.
     """
 
-    before: Tensor
-    after: Tensor
-    steps: int
-    weights: Tensor
-    light: Tensor | None
-    rules: list[int | None]
-    calm: Tensor
-    edge: Edge
-
-
-class Losses:
-    """The loss terms of a recipe, of a batch."""
-
     def __init__(
-        self, recipe: Recipe, style: StyleLoss, device: torch.device, guide: TextGuide | None
+        self,
+        recipe: Recipe,
+        style: StyleLoss,
+        device: torch.device,
+        guide: TextGuide | None,
+        patches: Patches | None = None,
+        distances: Callable[[Tensor, Tensor, Tensor | None, Edge], Tensor] | None = None,
     ) -> None:
+        self.patches = patches
+        self.distances = distances or style
         self.rules, self.style, self.guide = recipe.rules, style, guide
         velocities = [velocity(r.motion) for r in recipe.rules]
         self.velocities = torch.tensor(velocities, device=device)
@@ -52,17 +48,17 @@ class Losses:
         self.holding = torch.tensor([r.stillness for r in recipe.rules], device=device)
 
     def terms(
-        self, loss: LossRecipe, rollout: Rollout, ripe: float
+        self, loss: LossRecipe, rollout: Rollout, ripe: float, patch: int = 0
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Return each loss by its name in `LossRecipe`, unweighted, and style distances `[B]`.
 
-        `ripe`: how far the run is, 0 to 1; see `held`.
+        `ripe`: how far the run is, 0 to 1; see `held`. `patch`: the side of what is judged, in
+        pixels, where a decoder draws.
         """
-        state, weights, light, edge = (
-            rollout.after, rollout.weights, rollout.light, rollout.edge,
-        )  # fmt: skip
-        rgb = to_rgb(state)
-        styles = self.style(rgb, weights, light, edge)
+        seen = whole(rollout) if self.patches is None else self.patches(rollout, patch)
+        state, rgb = rollout.after, seen.after
+        weights, light, edge = seen.weights, seen.light, seen.edge
+        styles = self.distances(rgb, weights, light, edge)
         overflow = (state - state.clamp(-STATE_LIMIT, STATE_LIMIT)).abs().mean()
         terms = {"style": styles.mean(), "overflow": overflow}
         if self.guide is not None and loss.text:
@@ -73,35 +69,29 @@ class Losses:
             terms["brightness"] = error.square().mean()
         if loss.corner:
             terms["corner"] = self.style.corner_excess(rgb, weights, edge).mean()
+        if self.patches is not None and loss.smooth:
+            terms["smooth"] = roughness(state, rollout.edge)
         rest = rollout.calm[:, None, None]
-        terms |= self.held(
-            loss, to_rgb(rollout.before), rgb, rollout.steps, weights, rest, edge, ripe
-        )
+        terms |= self.held(loss, seen, rollout.steps, rest, ripe)
         return terms, styles
 
     def held(
-        self,
-        loss: LossRecipe,
-        before: Tensor,
-        after: Tensor,
-        steps: int,
-        weights: Tensor,
-        calm: Tensor,
-        edge: Edge,
-        ripe: float,
+        self, loss: LossRecipe, seen: Seen, steps: int, calm: Tensor, ripe: float
     ) -> dict[str, Tensor]:
         """Return the losses of rules that should hold still, or drift, over the last `steps`.
 
         A texture finds its shapes before it holds them, but it moves from the beginning: one that
         has come to rest does not learn to move any more.
         """
-        terms, rule = {}, weights.argmax(1)
+        before, after, edge = seen.before, seen.after, seen.edge
+        terms, rule = {}, seen.weights.argmax(1)
         if loss.stillness and ripe >= loss.stillness_from:
             counts = (self.holding * ~self.drifting)[rule] * calm
             terms["stillness"] = ((after - before).abs().mean(1) * counts).mean()
         if loss.motion and any(r.motion for r in self.rules):
-            shift = steps * self.velocities[rule].permute(0, 3, 1, 2)
-            wanted, known = warped(before, shift, steps * self.fastest, edge)
+            moved = steps * seen.pixels
+            shift = moved * self.velocities[rule].permute(0, 3, 1, 2)
+            wanted, known = warped(before, shift, moved * self.fastest, edge)
             counts = self.drifting[rule] * calm * known
             # In units of what standing still would cost: a faint texture is to move as far.
             still = (wanted - before).abs().mean((1, 2, 3)).detach().clamp(min=FAINTEST)

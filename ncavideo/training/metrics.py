@@ -32,7 +32,23 @@ def sliced_wasserstein(
     """Return the mean squared gap of sorted random projections.
 
     Heitz, Vanhoey, Chambon and Belcour, "A Sliced Wasserstein Loss for Neural Texture Synthesis",
-    CVPR 2021. The condition shifts both projections alike, with a random lean of its own.
+    CVPR 2021.
+    """
+    a, b = projected(ours, theirs, condition, generator, projections)
+    gaps: Tensor = ordered(a) - ordered(b)
+    return gaps.square().mean((1, 2))
+
+
+def projected(
+    ours: Tensor,
+    theirs: Tensor,
+    condition: Tensor,
+    generator: torch.Generator | None,
+    projections: int = PROJECTIONS,
+) -> tuple[Tensor, Tensor]:
+    """Return both clouds' projections on the same random directions, `[B, projections, N]`.
+
+    The condition shifts both alike, with a random lean of its own.
     """
     channels, device = ours.shape[-1], ours.device
     directions = torch.randn(channels, projections, generator=generator, device=device)
@@ -41,8 +57,7 @@ def sliced_wasserstein(
     shift = condition @ lean
     ours = (ours @ directions + shift).transpose(1, 2)
     theirs = (theirs @ directions + shift).transpose(1, 2)
-    gaps: Tensor = ordered(ours) - ordered(theirs)
-    return gaps.square().mean((1, 2))
+    return ours, theirs
 
 
 def ordered(values: Tensor) -> Tensor:

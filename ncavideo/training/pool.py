@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+BROKEN = 8.0  # a state beyond this is not worth healing: it starts again
+
 
 @dataclass
 class Pool:
@@ -65,3 +67,9 @@ class Pool:
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Return `count` different entries' indices."""
         return torch.randperm(len(self), generator=generator)[:count]
+
+
+def without_broken(state: Tensor) -> Tensor:
+    """Return `[B, C, H, W]` with states that blew up (or are not finite) back at the seed."""
+    broken = ~(state.abs().flatten(1).amax(1) < BROKEN)
+    return torch.where(broken[:, None, None, None], torch.zeros_like(state), state)

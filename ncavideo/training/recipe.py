@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import tomli_w
 
 from ncavideo.training.recipe_fields import choice, number, value
+from ncavideo.training.recipe_paths import named, relative
 from ncavideo.util.atomic_write import is_file
 
 FORMAT = 1
@@ -75,8 +75,9 @@ class GuideRecipe:
     """The model that scores pictures by the prompts; `kind` none: there is no such model."""
 
     kind: str = choice(
-        ("none", "open_clip"),
-        "model that scores prompts; none keeps them as labels",
+        ("none", "open_clip", "imagenet"),
+        "model that scores prompts: CLIP, or a classifier whose prompts are names of ImageNet's"
+        " classes; none keeps them as labels",
         flag="--guide",
         metavar="KIND",
     )
@@ -94,7 +95,7 @@ class GuideRecipe:
         flag="--clip-weights",
         metavar="TAG|FILE",
     )
-    cutouts: int = number(8, 1, 256, "crops of each picture for CLIP")
+    cutouts: int = number(8, 1, 256, "crops of each picture for the guide")
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,17 @@ class ModelRecipe:
     )
     fire_rate: float = number(0.5, 0.01, 1, "share of cells that change in a step")
     light: bool = value(True, "whether the network has a light input", "true, false")
+    decoder: int = number(
+        0,
+        0,
+        256,
+        "hidden units of a decoder that draws several pixels a cell; 0 for none: a pixel a cell",
+        flag="--decoder",
+        metavar="N",
+    )
+    pixels: int = number(
+        4, 1, 16, "pixels of the style pictures that a cell is across, for a decoder"
+    )
 
 
 @dataclass(frozen=True)
@@ -130,6 +142,9 @@ class TrainingRecipe:
         96, LEAST_SIZE, 1024, "side of the training grids in cells", flag="--size", metavar="CELLS"
     )
     batch: int = number(2, 1, 256, "samples an iteration")
+    patch: int = number(
+        96, 32, 1024, "side in pixels of the patch that is judged of a decoder's picture"
+    )
     steps: tuple[int, int] = value(
         (24, 56), "minimum and maximum steps of an iteration", "[1, 1] to [4096, 4096]"
     )
@@ -200,7 +215,7 @@ class LossRecipe:
     has. `stillness` applies to samples whose condition did not change, over eight steps, those of a
     video frame, and only from the share `stillness_from` of the iterations on: a texture finds its
     shapes before it holds them. `motion` applies from the first iteration on; a texture that stands
-    still has a loss of 1.
+    still has a loss of 1. `smooth` keeps what a decoder draws from locking to the lattice of cells.
     """
 
     metric: str = choice(
@@ -229,6 +244,9 @@ class LossRecipe:
         former=("still_from",),
     )
     motion: float = number(1.0, 0, 1e6, "the same for a rule with a motion, for the warped picture")
+    smooth: float = number(
+        2.0, 0, 1e6, "weight against states that change from cell to cell, for a decoder"
+    )
 
 
 @dataclass(frozen=True)
@@ -296,15 +314,15 @@ class Recipe:
     def without_paths(self) -> dict[str, Any]:
         """Return `to_json` with absolute paths cut to their names: the rest is private."""
         data = self.to_json()
-        data["start"] = _named(data["start"])
-        data["training"]["vgg"] = _named(data["training"]["vgg"])
+        data["start"] = named(data["start"])
+        data["training"]["vgg"] = named(data["training"]["vgg"])
         for stage in data["stages"]:
-            stage["training"]["vgg"] = _named(stage["training"]["vgg"])
+            stage["training"]["vgg"] = named(stage["training"]["vgg"])
         for key in ("model", "pretrained"):
-            data["guide"][key] = _named(data["guide"][key])
+            data["guide"][key] = named(data["guide"][key])
         for rule in data["rules"]:
             for picture in rule["style"]:
-                picture["path"] = _named(picture["path"])
+                picture["path"] = named(picture["path"])
         return data
 
     def to_toml(self, folder: Path | None = None) -> str:
@@ -316,7 +334,7 @@ class Recipe:
         where = (folder or self.folder).absolute()
 
         def moved(path: str) -> str:
-            return path if where == self.folder.absolute() else _relative(self.folder / path, where)
+            return path if where == self.folder.absolute() else relative(self.folder / path, where)
 
         data: dict[str, Any] = {"format": FORMAT, "name": self.name, "seed": self.seed}
         if self.start:
@@ -371,15 +389,3 @@ def _changes(part: Any) -> dict[str, Any]:
         if value != f.default:
             found[f.name] = list(value) if isinstance(value, tuple) else value
     return found
-
-
-def _named(path: str) -> str:
-    return Path(path).name if Path(path).is_absolute() else path
-
-
-def _relative(path: Path, folder: Path) -> str:
-    """Return a path as seen from a folder; as it is where there is no such way (other drives)."""
-    try:
-        return Path(os.path.relpath(path.absolute(), folder)).as_posix()
-    except ValueError:
-        return str(path.absolute())

@@ -34,17 +34,21 @@ MOST_RULES = 64  # side by side in the samples, and what one small network can h
 
 def load_recipe(path: Path) -> Recipe:
     """Read and check a recipe. Raises `UserError` that names the key at fault."""
+    return parse_recipe(read_toml(path), str(path), path.resolve().parent, path.stem)
+
+
+def read_toml(path: Path, what: str = "recipe") -> dict[str, Any]:
+    """Return a TOML file's data; errors, as `UserError`, call the file `what`."""
     try:
         # Some editors begin UTF-8 files with a byte order mark, which TOML does not allow.
-        text = read_text(path, "recipe", MOST_BYTES, "utf-8-sig")
+        text = read_text(path, what, MOST_BYTES, "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UserError(f"cannot read the recipe {path}: {reason}") from error
+        raise UserError(f"cannot read the {what} {path}: {reason}") from error
     try:
-        data = tomllib.loads(text)
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"the recipe {path} is not valid TOML: {error}") from error
-    return parse_recipe(data, str(path), path.resolve().parent, path.stem)
+        raise UserError(f"the {what} {path} is not valid TOML: {error}") from error
 
 
 def parse_recipe(data: dict[str, Any], path: str, folder: Path, name: str) -> Recipe:

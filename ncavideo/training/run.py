@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from PIL import Image
@@ -20,24 +19,27 @@ from torch import Tensor
 
 from ncavideo.nca.catalog import SUFFIX
 from ncavideo.nca.ruleset import RuleSet, open_ruleset
+from ncavideo.training import checkpoint_file
 from ncavideo.training.animation import save_animation
+from ncavideo.training.imagenet import ImageNetGuide
 from ncavideo.training.loggers import folder as log
 from ncavideo.training.loggers import open_logger
-from ncavideo.training.loggers.base import Logger
+from ncavideo.training.loggers.base import Logger, RunGroup
 from ncavideo.training.precision import fast_bfloat16
-from ncavideo.training.recipe import LEAST_SIZE, Recipe, StylePicture
+from ncavideo.training.progress import Progress
+from ncavideo.training.recipe import Recipe, StylePicture
 from ncavideo.training.sheet import sample_sheet
+from ncavideo.training.smaller import smaller
 from ncavideo.training.style import Exemplar, StyleLoss
 from ncavideo.training.style_picture import recipe_style
 from ncavideo.training.text import OpenClipGuide, Prompts, TextGuide
-from ncavideo.training.trainer import Progress, Trainer
-from ncavideo.training.vgg import load_vgg
+from ncavideo.training.trainer import Trainer
+from ncavideo.training.vgg import load_vgg, no_vgg
 from ncavideo.util.atomic_write import check_output, is_file, replacing
 from ncavideo.util.device import choose_device
 from ncavideo.util.errors import OutputError, UserError, ran_out
-from ncavideo.util.events import event
+from ncavideo.util.events import event, phase
 from ncavideo.util.lock import Lock
-from ncavideo.util.read_file import check_file
 from ncavideo.version import __version__
 
 CHECKPOINT = "checkpoint.pt"
@@ -50,6 +52,17 @@ SLOWER = 0.5  # factor of the learning rate after a loss that was not finite
 MOST_RETRIES = 6  # times that may happen before the run gives up
 
 
+class TrainingInterruptedError(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM ended a run, which is saved; says where, and how to go on."""
+
+    def __init__(self, iteration: int, iterations: int, folder: Path) -> None:
+        super().__init__(
+            f"interrupted: iteration {iteration} of {iterations} is saved in {folder}; the same"
+            " command goes on from there"
+        )
+        self.iteration = iteration
+
+
 def train(
     recipe: Recipe,
     output: Path,
@@ -60,15 +73,17 @@ def train(
     checkpoint_every: int = 100,
     resume: bool = True,
     overwrite: bool = True,
+    group: RunGroup | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
     note: Callable[[str], None] = lambda text: None,
 ) -> RuleSet:
     """Train `recipe`, keep everything about the run in `folder`, write the rule set to `output`.
 
     Goes on from the folder's checkpoint if there is one and `resume` is set. On Ctrl-C and SIGTERM
-    the run is saved before `KeyboardInterrupt` leaves. A loss that is not finite takes the run back
-    to its last checkpoint with a smaller rate. Without `overwrite` an output that is there, even
-    one that appeared meanwhile, is left alone. `note` gets sentences that the user should read.
+    the run is saved before `TrainingInterruptedError`, a `KeyboardInterrupt`, leaves. A loss that
+    is not finite takes the run back to its last checkpoint with a smaller rate. Without
+    `overwrite` an output that is there, even one that appeared meanwhile, is left alone. `group`
+    is the sweep that the run is part of. `note` gets sentences that the user should read.
     Raises `UserError` for unusable pictures or a checkpoint of another recipe, `OutputError` when
     the disk is full, memory runs out or the loss overflows again and again.
     """
@@ -88,7 +103,7 @@ def train(
                 partial.write_text(recipe.to_toml(folder), encoding="utf-8")
             with ExitStack() as closing:
                 done = trainer.iteration
-                loggers = [open_logger(name, recipe, folder, done) for name in recipe.log]
+                loggers = [open_logger(name, recipe, folder, done, group) for name in recipe.log]
                 for logger in loggers:
                     closing.callback(logger.close)
                 run = _Run(trainer, folder, loggers, sheet_every, checkpoint_every, report, note)
@@ -96,6 +111,7 @@ def train(
                     "train.begin", name=recipe.name, folder=folder, iteration=trainer.iteration,
                     iterations=recipe.iterations, device=str(where),
                 )  # fmt: skip
+                phase("first iteration")
                 run.finish()
             ruleset = to_ruleset(trainer)
             ruleset.save(output, overwrite)
@@ -105,7 +121,7 @@ def train(
     except Exception as error:
         if ran_out(error):
             raise OutputError(
-                f"there is not enough memory on {where}: {_smaller(recipe, where)}"
+                f"there is not enough memory on {where}: {smaller(recipe, where)}"
             ) from error
         raise
     return ruleset
@@ -114,13 +130,13 @@ def train(
 def _begin(trainer: Trainer, folder: Path, resume: bool) -> None:
     """Go on from the folder's checkpoint, or begin anew without what another run left there."""
     if resume:
-        _restore(trainer, folder / CHECKPOINT)
+        checkpoint_file.restore(trainer, folder / CHECKPOINT)
         log.cut(folder, trainer.iteration)
         return
     if (folder / log.LOG).exists():
         for leftover in (folder / log.LOG, *folder.glob(SHEET.format("[0-9]" * 6))):
             leftover.unlink()
-    _save_checkpoint(trainer, folder / CHECKPOINT)
+    checkpoint_file.save(trainer, folder / CHECKPOINT)
 
 
 def _is_folder(path: Path) -> bool:
@@ -153,38 +169,17 @@ def save_so_far(recipe: Recipe, output: Path, folder: Path, *, device: str = "au
     if not checkpoint.exists():
         return 0
     trainer = make_trainer(recipe, torch.device(choose_device(device)))
-    _restore(trainer, checkpoint)
+    checkpoint_file.restore(trainer, checkpoint)
     if trainer.iteration:
         to_ruleset(trainer).save(output)
     return trainer.iteration
-
-
-def _smaller(recipe: Recipe, device: torch.device) -> str:
-    """Say which settings to lower, and to what, for a run that needs half of the memory."""
-    training, guide = recipe.training, recipe.guide
-    # If memory runs out before the first iteration, the pool is too large.
-    pool = training.pool * training.size**2 * recipe.model.channels
-    batch = training.batch * training.steps[1] * training.size**2 * recipe.model.hidden
-    advice = []
-    if pool > batch and training.pool > 1:
-        advice.append(f"`training.pool` from {training.pool} to {training.pool // 2}")
-    elif training.batch > 1:
-        advice.append(f"`training.batch` from {training.batch} to {training.batch // 2}")
-    elif training.size > LEAST_SIZE:
-        size = max(LEAST_SIZE, training.size * 7 // 10)
-        advice.append(f"`training.size` from {training.size} to {size}")
-    else:
-        advice.append(f"`training.steps`, whose most is {training.steps[1]}")
-    if guide.kind != "none" and guide.cutouts > 1:
-        advice.append(f"`guide.cutouts` from {guide.cutouts} to {guide.cutouts // 2}")
-    text = "lower " + ", or ".join(advice)
-    return text if device.type == "cpu" else f"{text}, or use --device cpu"
 
 
 def make_trainer(
     recipe: Recipe, device: torch.device, note: Callable[[str], None] = lambda text: None
 ) -> Trainer:
     """Load what the recipe names, pictures and networks, and return its trainer."""
+    phase("loading the style pictures")
     pictures: dict[StylePicture, Tensor] = {}  # rules may share one
     for rule in recipe.rules:
         for picture in rule.style:
@@ -195,12 +190,16 @@ def make_trainer(
         for rule in recipe.rules
     ]
     precise = torch.bfloat16 if fast_bfloat16(device) else torch.float32
-    weights = recipe.folder / recipe.training.vgg
-    vgg = load_vgg(str(weights) if is_file(weights) else recipe.training.vgg, device, precise)
     guide = _guide(recipe, device, precise)
     for text in guide.notes if guide else ():
         note(text)
-    return Trainer(recipe, StyleLoss(vgg, exemplars, recipe.loss.metric), device, guide)
+    vgg = no_vgg(device)
+    if pictures:
+        phase("loading VGG")
+        weights = recipe.folder / recipe.training.vgg
+        vgg = load_vgg(str(weights) if is_file(weights) else recipe.training.vgg, device, precise)
+    style = StyleLoss(vgg, exemplars, recipe.loss.metric)
+    return Trainer(recipe, style, device, guide, note)
 
 
 @dataclass
@@ -218,13 +217,18 @@ class _Run:
     retries: int = 0
 
     def finish(self) -> None:
-        """Take the remaining iterations. Raises `KeyboardInterrupt` when one has been asked for."""
+        """Take the remaining iterations. Raises `TrainingInterruptedError` after Ctrl-C."""
         most = self.trainer.recipe.iterations
         with _interrupts() as interrupted:
-            while self.trainer.iteration < most:
-                progress = self.trainer.step()
+            coming: Callable[[], Progress] | None = None
+            while coming or self.trainer.iteration < most:
+                current, coming = coming or self.trainer.begin(), None
+                if self.trainer.works_ahead and not (interrupted or self._is_due()):
+                    coming = self.trainer.begin()
+                progress = current()
                 if not progress.finite:
                     self._go_back(progress.iteration)
+                    coming = None
                     continue
                 self.report(progress)
                 self.recent.append(progress)
@@ -233,12 +237,19 @@ class _Run:
                     self._log()
                 if progress.iteration % self.sheet_every == 0 or last:
                     self._show(progress.iteration)
-                if progress.iteration % self.checkpoint_every == 0 or last or interrupted:
-                    _save_checkpoint(self.trainer, self.folder / CHECKPOINT)
+                stopping = interrupted and not coming  # what has begun is finished first
+                if progress.iteration % self.checkpoint_every == 0 or last or stopping:
+                    checkpoint_file.save(self.trainer, self.folder / CHECKPOINT)
                     event("train.checkpoint", iteration=progress.iteration, **progress.losses)
                     self.retries = 0
-                if interrupted:
-                    raise KeyboardInterrupt
+                if stopping:
+                    raise TrainingInterruptedError(progress.iteration, most, self.folder)
+
+    def _is_due(self) -> bool:
+        """Return whether anything is saved or logged before the next iteration may begin."""
+        done = self.trainer.iteration
+        often = (LOG_EVERY, self.sheet_every, self.checkpoint_every)
+        return done == self.trainer.recipe.iterations or any(done % each == 0 for each in often)
 
     def _go_back(self, iteration: int) -> None:
         self.retries += 1
@@ -247,7 +258,7 @@ class _Run:
                 f"the loss is not finite, again and again (iteration {iteration}): start over with"
                 " a smaller `training.learning_rate`"
             )
-        _restore(self.trainer, self.folder / CHECKPOINT)
+        checkpoint_file.restore(self.trainer, self.folder / CHECKPOINT)
         self.trainer.slowed *= SLOWER**self.retries
         self.recent.clear()
         log.cut(self.folder, self.trainer.iteration)
@@ -323,12 +334,16 @@ def _guide(recipe: Recipe, device: torch.device, dtype: torch.dtype) -> TextGuid
     asked = recipe.guide
     if asked.kind == "none":
         return None
+    prompts = [Prompts(rule.prompt, rule.negative) for rule in recipe.rules]
+    if asked.kind == "imagenet":
+        phase("loading EfficientNet")
+        return ImageNetGuide(prompts, cutouts=asked.cutouts, device=device, dtype=dtype)
     files = [recipe.folder / asked.model, recipe.folder / asked.pretrained]
     model, pretrained = (
         str(file) if is_file(file) else name
         for file, name in zip(files, (asked.model, asked.pretrained), strict=True)
     )
-    prompts = [Prompts(rule.prompt, rule.negative) for rule in recipe.rules]
+    phase("loading CLIP")
     return OpenClipGuide(
         prompts, model, pretrained, cutouts=asked.cutouts, device=device, dtype=dtype
     )
@@ -357,38 +372,3 @@ def to_ruleset(trainer: Trainer) -> RuleSet:
         "date": datetime.date.today().isoformat(),
     }
     return trainer.ruleset(provenance)
-
-
-def _restore(trainer: Trainer, path: Path) -> None:
-    """Go on from a checkpoint. Raises `UserError` if it is damaged or another recipe's."""
-    check_file(path, "checkpoint")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        trainer.load_state_dict(state)
-    except UserError:
-        raise
-    except (
-        OSError,
-        EOFError,
-        RuntimeError,
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        UnpicklingError,
-    ) as error:
-        raise UserError(
-            f"the checkpoint {path} is damaged or not one of ours: delete it, or start over with"
-            " --fresh"
-        ) from error
-
-
-def _save_checkpoint(trainer: Trainer, path: Path) -> None:
-    """Write beside the last checkpoint, then replace it: a full disk costs no saved work."""
-    try:
-        with replacing(path) as partial:
-            torch.save(trainer.state_dict(), partial)
-    except (OSError, RuntimeError) as error:
-        # torch's own writer reports a full disk as a RuntimeError, with its source line.
-        reason = error.strerror if isinstance(error, OSError) else "the disk may be full"
-        raise OutputError(f"cannot save the checkpoint {path}: {reason}") from error

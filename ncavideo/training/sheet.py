@@ -29,11 +29,14 @@ def grown(
     edge: Edge = "reflect",
     device: str = "cpu",
 ) -> np.ndarray:
-    """Return one rule, grown from the seed under `light` `[H, W]`: `[H, W, 3]`, 0..1."""
+    """Return one rule, grown from the seed under `light` `[h, w]`: `[H, W, 3]`, 0..1.
+
+    With a decoder a cell is drawn as many pixels across as a style picture's; else it is one.
+    """
     height, width = light.shape
     engine = engines.start("auto", ruleset, height, width, seed=0, edge=edge, device=device)
     engine.step(rule_inputs(ruleset, rule, light), steps)
-    return engine.rgb()
+    return engine.picture(ruleset.pixels)
 
 
 def sample_sheet(
@@ -43,8 +46,9 @@ def sample_sheet(
 
     Without a light channel there is only one light to show: `[rules * size, size, 3]`.
     """
-    lights = [np.full((size, size), light, np.float32) for light in LIGHTS]
-    ramp = np.broadcast_to(np.linspace(0, 1, 2 * size, dtype=np.float32), (size, 2 * size))
+    side = max(1, size // ruleset.pixels)
+    lights = [np.full((side, side), light, np.float32) for light in LIGHTS]
+    ramp = np.broadcast_to(np.linspace(0, 1, 2 * side, dtype=np.float32), (side, 2 * side))
     fields = [*lights, ramp] if ruleset.has_light else lights[:1]
     rows = []
     for rule in range(len(ruleset.rules)):

@@ -80,7 +80,10 @@ def checkerboard_energy(rgb: Tensor, edge: Edge) -> Tensor:
     The fourth difference in both directions, whose gain is sin(pi f)**4 in each: 1 for a one-pixel
     checkerboard, 0.06 at half that frequency.
     """
-    kernel = torch.tensor([1.0, -4.0, 6.0, -4.0, 1.0], dtype=rgb.dtype, device=rgb.device) / 16
+    # 1, -4, 6, -4, 1 from the distance to the middle: a list's numbers would have to come from the
+    # CPU, which a recorded CUDA graph cannot wait for.
+    away = (torch.arange(5, dtype=rgb.dtype, device=rgb.device) - 2).abs()
+    kernel = (6 - 17.5 * away + 7.5 * away.square()) / 16
     mode = "circular" if edge == "wrap" else "reflect"
     padded = F.pad(luminance(rgb)[:, None], (2, 2, 2, 2), mode=mode)
     out = F.conv2d(F.conv2d(padded, kernel.view(1, 1, 1, 5)), kernel.view(1, 1, 5, 1))
@@ -271,19 +274,26 @@ class StyleLoss:
         total = rgb.new_zeros(len(rgb))
         if not self._layers:
             return total
-        asked = weights.argmax(1).flatten(1)
-        unjudged = ~self.judged[asked].all(1)
-        borders = (weights > 0).flatten(1).any(1) & (asked.amax(1) != asked.amin(1))
+        judged, within = self.counted(weights)
         requests: dict[tuple[int, int], tuple[Tensor, Tensor | None]] = {}
         for index, sample in enumerate(feature_maps(self.vgg, rgb, edge)):
             height, width = sample.shape[2:]
             if (height, width) not in requests:
-                requests[height, width] = _request(weights, light, height, width)
+                requests[height, width] = request(weights, light, height, width)
             distance = self._compare(index, sample, *requests[height, width], generator)
             if index >= DEEP:
-                distance = distance * (~borders)
+                distance = distance * within
             total = total + distance
-        return total * ~unjudged
+        return total * judged
+
+    def counted(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Return which samples of `weights` `[B, R, H, W]` count, and of those on maps from `DEEP`.
+
+        Boolean `[B]`: any position's rule has exemplars; and no border runs through the sample.
+        """
+        asked = weights.argmax(1).flatten(1)
+        borders = (weights > 0).flatten(1).any(1) & (asked.amax(1) != asked.amin(1))
+        return self.judged[asked].all(1), ~borders
 
     def _compare(
         self,
@@ -293,15 +303,32 @@ class StyleLoss:
         lights: Tensor | None,
         generator: torch.Generator | None,
     ) -> Tensor:
-        """Return one map's distances `[B]`; `asked` and `lights` are those of `_request`."""
-        layer, (batch, channels, height, width) = self._layers[index], sample.shape
-        device = sample.device
-        count, available = height * width, layer.light.shape[1]
+        """Return one map's distances `[B]`; `asked` and `lights` are those of `request`."""
+        batch, channels, height, width = sample.shape
+        count = height * width
         ours = sample.permute(0, 2, 3, 1).reshape(batch, count, channels)
         if count > POSITIONS:
-            chosen = torch.randperm(count, generator=generator, device=device)[:POSITIONS]
+            chosen = some_positions(count, sample.device, generator)
             ours, asked = ours.index_select(1, chosen), asked[:, chosen]
             lights = None if lights is None else lights[:, chosen]
+        clouds = self.counterparts(index, ours, asked, lights, generator)
+        return self.metric(*clouds, generator)
+
+    def counterparts(
+        self,
+        index: int,
+        ours: Tensor,
+        asked: Tensor,
+        lights: Tensor | None,
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return a map's features `[B, N, F]` scaled, exemplars' features for them, and conditions.
+
+        For each position a counterpart is drawn that fulfils what was `asked` there `[B, N]`, under
+        about the light `[B, N]` that was asked for. The three are what a metric takes.
+        """
+        layer, device = self._layers[index], ours.device
+        available = layer.light.shape[1]
         ours = ours / self.scales[index]
         noise = torch.randn(asked.shape, generator=generator, device=device)
         uniform = torch.rand(asked.shape, generator=generator, device=device)
@@ -318,12 +345,25 @@ class StyleLoss:
             # Equal lights are common on coarse maps: spread over the neighbours in rank.
             rank = rank + (uniform - 0.5) * (0.02 * available + 1)
         place = asked * available + rank.long().clamp(0, available - 1)
-        theirs = layer.features[place.flatten()].view(batch, -1, channels)
+        theirs = layer.features[place.flatten()].view(ours.shape)
+        return ours, theirs, torch.cat(conditions, -1)
 
-        return self.metric(ours, theirs, torch.cat(conditions, -1), generator)
+    @property
+    def maps(self) -> int:
+        """The number of maps that are compared, 0 without exemplars."""
+        return len(self._layers)
 
 
-def _request(
+def some_positions(
+    count: int, device: torch.device, generator: torch.Generator | None = None
+) -> Tensor:
+    """Return `POSITIONS` of `count` positions, at random and without repeats."""
+    if device.type == "cuda":  # where `randperm` cannot be recorded in a CUDA graph
+        return torch.rand(count, generator=generator, device=device).argsort()[:POSITIONS]
+    return torch.randperm(count, generator=generator, device=device)[:POSITIONS]
+
+
+def request(
     weights: Tensor, light: Tensor | None, height: int, width: int
 ) -> tuple[Tensor, Tensor | None]:
     """Return the conditions at a map's positions: rules `[B, h * w]` and, if any, lights."""

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ncavideo.nca.model import Edge
 from ncavideo.util.atomic_write import is_file
+from ncavideo.util.downloaded import check_downloaded
 from ncavideo.util.errors import UserError, ran_out
 
 SMALLEST_CUT = 0.4  # share of the picture's side
@@ -58,11 +59,16 @@ class TextGuide(ABC):
 
 
 def cut_outs(
-    rgb: Tensor, count: int, side: int, edge: Edge, generator: torch.Generator | None = None
+    rgb: Tensor,
+    count: int,
+    side: int,
+    edge: Edge,
+    generator: torch.Generator | None = None,
+    smallest: float = SMALLEST_CUT,
 ) -> Tensor:
     """Return `count` random square parts of each picture, `[B * count, 3, side, side]`.
 
-    The parts of one picture stand together. Each is between `SMALLEST_CUT` of the picture's shorter
+    The parts of one picture stand together. Each is between `smallest` of the picture's shorter
     side and all of it, crosses the edges where these wrap, is mirrored half of the time, and is
     changed a little in colour and, every other one, by noise, so that no guide can be pleased by
     one trick. Pictures are cut to 0..1 first, see `shown`.
@@ -77,7 +83,7 @@ def cut_outs(
     parts = []
     for picture in rgb:
         for _ in range(count):
-            size = max(1, round(short * (SMALLEST_CUT + (1 - SMALLEST_CUT) * float(draw(1)))))
+            size = max(1, round(short * (smallest + (1 - smallest) * float(draw(1)))))
             room = (height, width) if edge == "wrap" else (height - size + 1, width - size + 1)
             top, left = (int(float(draw(1)) * space) for space in room)
             part = (
@@ -226,6 +232,8 @@ def load_open_clip(model: str, pretrained: str, device: torch.device | str) -> t
     # of the same name says, and open_clip only warns of that.
     tag = {} if is_weights else open_clip.get_pretrained_cfg(model, pretrained)
     try:
+        if not is_weights:
+            check_downloaded(Path(open_clip.download_pretrained(tag)))
         network, _, _ = open_clip.create_model_and_transforms(
             model,
             pretrained=pretrained,
@@ -233,6 +241,8 @@ def load_open_clip(model: str, pretrained: str, device: torch.device | str) -> t
             force_quick_gelu=bool(tag.get("quick_gelu")),
         )
         tokenizer = open_clip.get_tokenizer(model)
+    except UserError:
+        raise
     except Exception as error:  # whatever a file, a network or a library of its own makes it say
         if own is not None:
             _try_architecture(open_clip, own)

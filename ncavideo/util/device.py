@@ -9,9 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
 from ncavideo.util.errors import UserError
+from ncavideo.util.nearest import did_you_mean
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 CGROUPS, PROCESS_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
@@ -24,6 +23,8 @@ def cores() -> int:
     Those of the machine that it is not kept off, and no more than its control group, as a
     container's, gives it time for. More threads than that wait for each other's turns.
     """
+    import psutil  # which the help of the command line does without
+
     try:
         allowed = len(psutil.Process().cpu_affinity())
     except AttributeError:  # macOS keeps no process off a core
@@ -34,6 +35,8 @@ def cores() -> int:
 
 def free_memory() -> int:
     """Return the bytes that programs can take without swapping."""
+    import psutil
+
     return int(psutil.virtual_memory().available)
 
 
@@ -87,7 +90,8 @@ def choose_device(device: str = "auto") -> str:
     """Return the device to run on. Raises `UserError` if the named one is not here."""
     name, colon, index = device.partition(":")
     if name not in DEVICES:
-        raise UserError(f"unknown device {device!r}: use one of {', '.join(DEVICES)}")
+        close = did_you_mean(name, DEVICES)
+        raise UserError(f"unknown device {device!r}{close}: use one of {', '.join(DEVICES)}")
     counts = {"cpu": 1, "cuda": 0, "mps": 0}
     # torch takes seconds to import, and a CPU render can do without it.
     if name in ("cuda", "mps") or (name == "auto" and _may_have_gpu()):

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ncavideo.util.errors import UserError
+from ncavideo.util.read_file import may_hold_json
 
 LOGGER = logging.getLogger("ncavideo")
 LOGGER.addHandler(logging.NullHandler())
@@ -50,13 +51,16 @@ def refused(name: str, /, **facts: Any) -> None:
 def log_to(path: Path) -> None:
     """Append all further events of this process to `path`.
 
-    Raises `UserError` if it cannot be written.
+    Raises `UserError` if it cannot be written, or is something else than a log, such as a clip.
     """
     try:
+        if not may_hold_json(path):
+            raise UserError(f"{path} is no log: name another file for --log-file")
         handler = _File(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise UserError(f"the log {path} cannot be written: {error.strerror}") from error
     handler.setFormatter(JsonLines())
+    handler.setLevel(logging.INFO)
     LOGGER.addHandler(handler)
     LOGGER.setLevel(logging.INFO)
 
@@ -65,6 +69,37 @@ def tell(say: Callable[..., None]) -> None:
     """Have `say` called for all further events, with `name`, `level` and `facts`."""
     LOGGER.addHandler(_Teller(say))
     LOGGER.setLevel(logging.INFO)
+
+
+def phase(name: str) -> None:
+    """Tell that work has come to a phase that may take a while, as `warm-up`.
+
+    For whoever is `listening` now: it is of no interest in a log.
+    """
+    event("phase", logging.DEBUG, name=name)
+
+
+@contextmanager
+def listening(name: str, hear: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    """Have `hear` called, with the facts, for all events of that name during the block."""
+    handler, before = _Listener(name, hear), LOGGER.level
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        LOGGER.setLevel(before)
+        LOGGER.removeHandler(handler)
+
+
+class _Listener(logging.Handler):
+    def __init__(self, name: str, hear: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__()
+        self._event, self._hear = name, hear
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage() == self._event and hasattr(record, "facts"):
+            self._hear(dict(record.facts))
 
 
 class _File(logging.FileHandler):
@@ -101,7 +136,7 @@ class JsonLines(logging.Formatter):
 
 class _Teller(logging.Handler):
     def __init__(self, say: Callable[..., None]) -> None:
-        super().__init__()
+        super().__init__(logging.INFO)
         self._say = say
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -31,3 +31,18 @@ def read_text(path: Path, what: str, most_bytes: int, encoding: str = "utf-8") -
     """Return the text of a file. Raises what `check_file` does, and `UnicodeDecodeError`."""
     check_file(path, what, most_bytes)
     return path.read_text(encoding)
+
+
+def may_hold_json(path: Path) -> bool:
+    """Return whether writing JSON to a file destroys nothing else.
+
+    True for one that is not there, is no regular file, is empty, or begins as JSON does. Raises
+    `OSError` for one that cannot be read.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return True
+    except FileNotFoundError:
+        return True
+    with path.open("rb") as file:
+        return file.read(1) in (b"", b"{")

@@ -120,9 +120,13 @@ def picture_rgb(image: Image.Image) -> np.ndarray:
 
     Raises `ValueError` if its numbers are not on the scale of their kind.
     """
-    deep = _deep_colour(image)
+    return _rgb(image, _deep_colour(image))
+
+
+def _rgb(image: Image.Image, deep: np.ndarray | None) -> np.ndarray:
+    """Return what `picture_rgb` does; `deep`: what `_deep_colour` gave before pixels were read."""
     if deep is not None:
-        return _upright(np.divide(deep, 65535, dtype=np.float32), image)
+        return _upright(np.divide(deep[..., 2::-1], 65535, dtype=np.float32), image)
     kind = _number_kind(image)
     if kind is None:
         rgb = np.asarray(image.convert("RGB"), np.float32)
@@ -138,8 +142,8 @@ def picture_pixels(image: Image.Image, deep: bool) -> np.ndarray:
     clear = image.info.get("transparency")
     if not deep and "A" not in image.getbands() and clear is None and not is_deep(image):
         return _upright(np.asarray(image.convert("RGB")), image)
-    rgb = picture_rgb(image)
-    alpha = picture_alpha(image)
+    stored = _deep_colour(image)
+    rgb, alpha = _rgb(image, stored), _alpha(image, stored)
     if alpha is not None:
         rgb = rgb * alpha[..., None]
     white, dtype = (65535, np.uint16) if deep else (255, np.uint8)
@@ -165,9 +169,10 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def _deep_colour(image: Image.Image) -> np.ndarray | None:
-    """Return colours of 16 bits as stored, uint16 `[H, W, 3]`; None for all other pictures.
+    """Return colours of 16 bits as stored, uint16 `[H, W, 3 or 4]`, blue first, alpha last.
 
-    Pillow keeps eight bits of them. OpenCV reads those of PNG and TIFF whole.
+    None for all other pictures. Pillow keeps eight bits of them. OpenCV reads those of PNG and TIFF
+    whole.
     """
     if getattr(image, "is_animated", False) or not _has_deep_colour(image):
         return None
@@ -179,7 +184,7 @@ def _deep_colour(image: Image.Image) -> np.ndarray | None:
         return None
     if pixels.shape[:2] != (image.height, image.width):
         return None
-    return np.ascontiguousarray(pixels[..., 2::-1])
+    return pixels
 
 
 def _has_deep_colour(image: Image.Image) -> bool:
@@ -192,7 +197,7 @@ def _has_deep_colour(image: Image.Image) -> bool:
         return image.mode in ("RGB", "RGBA") and set(tags.get(BITS, ())) == {16} and unsigned
     # Pillow's name for how the pixels are stored: `RGB;16B`.
     tiles = getattr(image, "tile", []) if image.format == "PNG" else []
-    return bool(tiles) and str(tiles[0][3]).startswith(("RGB;16", "RGBA;16"))
+    return bool(tiles) and str(tiles[0][3]).startswith(("RGB;16", "RGBA;16", "LA;16"))
 
 
 def picture_numbers(image: Image.Image) -> np.ndarray:
@@ -214,12 +219,18 @@ def picture_numbers(image: Image.Image) -> np.ndarray:
 
 def picture_alpha(image: Image.Image) -> np.ndarray | None:
     """Return an open picture's alpha channel, float32 `[H, W]` in 0..1, None if it has none."""
+    return _alpha(image, _deep_colour(image))
+
+
+def _alpha(image: Image.Image, deep: np.ndarray | None) -> np.ndarray | None:
     clear = image.info.get("transparency")
     if "A" not in image.getbands() and clear is None:
         return None
     kind = _number_kind(image)
     if kind is not None:  # Pillow does not convert these: one grey is clear
         return _upright(np.asarray(_values(image, kind) != clear, np.float32), image)
+    if deep is not None and deep.shape[2] == 4:
+        return _upright(np.divide(deep[..., 3], 65535, dtype=np.float32), image)
     return _upright(np.asarray(image.convert("RGBA"), np.float32)[..., 3] / 255, image)
 
 

@@ -4,40 +4,41 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-Memory = dict[str, Any]
+StateDict = dict[str, Any]
 
 
-class Remembers:
+class Stateful:
     """An object whose state is in a few attributes.
 
-    `remembered`: their names; each holds None, a number, a text, an array, or a tuple of these.
-    `parts`: attributes that hold other such objects, alone or in a list; None is left out.
-    A class whose state cannot be stored sets `replayed`: it has to see all frames again.
+    `state_attributes`: their names, as `("_full", "_time")`; each holds None, a number, a text, an
+    array, or a tuple of these. `parts`: attributes that hold other such objects, alone or in a
+    list; None is left out. A class whose state cannot be stored sets `replayed`: it has to see all
+    frames again.
     """
 
-    remembered: ClassVar[tuple[str, ...]] = ()
+    state_attributes: ClassVar[tuple[str, ...]] = ()
     parts: ClassVar[tuple[str, ...]] = ()
     replayed: ClassVar[bool] = False
 
-    def memory(self) -> Memory:
-        """Return the state; arrays are copied."""
-        values = {name: _copied(getattr(self, name)) for name in self.remembered}
-        return values | {name: [p.memory() for p in self._in(name)] for name in self.parts}
+    def state_dict(self) -> StateDict:
+        """Return the state, by attribute; arrays are copied."""
+        values = {name: _copied(getattr(self, name)) for name in self.state_attributes}
+        return values | {name: [p.state_dict() for p in self._in(name)] for name in self.parts}
 
-    def recall(self, memory: Memory) -> None:
-        """Restore a state that `memory` returned."""
-        for name in self.remembered:
-            setattr(self, name, _copied(memory[name]))
+    def load_state_dict(self, state: StateDict) -> None:
+        """Restore a state that `state_dict` returned."""
+        for name in self.state_attributes:
+            setattr(self, name, _copied(state[name]))
         for name in self.parts:
-            for part, of_part in zip(self._in(name), memory[name], strict=True):
-                part.recall(of_part)
+            for part, of_part in zip(self._in(name), state[name], strict=True):
+                part.load_state_dict(of_part)
 
     @property
     def needs_replay(self) -> bool:
         """Whether it, or a part of it, has to see all frames again."""
         return self.replayed or any(p.needs_replay for n in self.parts for p in self._in(n))
 
-    def _in(self, name: str) -> list[Remembers]:
+    def _in(self, name: str) -> list[Stateful]:
         held = getattr(self, name)
         if isinstance(held, list | tuple):
             return list(held)

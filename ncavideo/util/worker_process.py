@@ -24,12 +24,13 @@ LAST = ("done", "stopped", "failed")  # kinds of the message with which a job en
 class LostError(Exception):
     """A worker ended without a last message; the text is the reason.
 
-    `blameless`: it went with its machine, and its job has nothing to do with it.
+    `blameless`: it went with its machine, and its job has nothing to do with it. `final`: so did
+    every other that could take the job.
     """
 
-    def __init__(self, reason: str, *, blameless: bool = False) -> None:
+    def __init__(self, reason: str, *, blameless: bool = False, final: bool = False) -> None:
         super().__init__(reason)
-        self.blameless = blameless
+        self.blameless, self.final = blameless, final
 
 
 class WorkerProcess:

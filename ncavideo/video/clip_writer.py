@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from ncavideo.util.atomic_write import NameTakenError, hidden_sibling, publish
 from ncavideo.util.errors import OutputError, RefusedError, UserError
+from ncavideo.video import matroska_aspect
 from ncavideo.video.codecs import CONTAINERS, RAW
 from ncavideo.video.copy_plan import CopyPlan, plan_copies
 from ncavideo.video.encoder import Encoder
@@ -56,7 +57,7 @@ class ClipWriter(Writer):
         lead: float = 0.0,
         alpha: bool = False,
         strict: bool = False,
-        make_work: Callable[[], SegmentStore] | None = None,
+        open_checkpoint: Callable[[], SegmentStore] | None = None,
         container: str | None = None,
     ) -> None:
         super().__init__()
@@ -104,10 +105,10 @@ class ClipWriter(Writer):
             # A palette belongs to its whole clip, and alpha in VP9 lies beside its packets, where
             # it cannot be kept.
             joinable = container != "gif" and not (alpha and self._encoder.is_vp9)
-            if make_work is not None and joinable:
+            if open_checkpoint is not None and joinable:
                 self._close_output()
-                self.work = make_work()
-                self._number = self.work.segments
+                self.checkpoint = open_checkpoint()
+                self._number = self.checkpoint.segments
         except BaseException:
             self.abort()
             raise
@@ -196,18 +197,23 @@ class ClipWriter(Writer):
         with contextlib.suppress(OSError):  # an error on the way out would hide the one before it
             self._partial.unlink(missing_ok=True)
 
+    def _write_aspect(self) -> None:
+        """Write the shape of pixels into the closed file where FFmpeg's muxer leaves it out."""
+        if self._kind in matroska_aspect.CONTAINERS and self._encoder.hides_aspect:
+            matroska_aspect.write_aspect(self._partial, self._info.sample_aspect_ratio)
+
     def _publish(self) -> None:
         """Hand over what the closed container has written."""
         publish(self._partial, self._output, self._overwrite)
 
     def _open_segment(self) -> Segment:
         """Start an encoder of its own for a segment; its packets go into a file of their own."""
-        assert self.work is not None
+        assert self.checkpoint is not None
         # Never written to: it tells the encoder where the container wants its headers.
         container = open_output(io.BytesIO(), format=self._kind)
         stream = self._encoder.add_stream(container)
         self._encoder.open(stream)
-        return Segment(container, stream, PacketFile(self.work.segment(self._number)))
+        return Segment(container, stream, PacketFile(self.checkpoint.segment(self._number)))
 
     def write(self, rgb: np.ndarray, pts: int, duration: int | None = None) -> None:
         """Encode a frame."""
@@ -229,7 +235,7 @@ class ClipWriter(Writer):
 
     def _encode(self, frame: av.VideoFrame | None) -> None:
         """Encode a frame, or flush the encoder; the packets go into the output or a segment."""
-        if self.work is not None and self._segment is None:
+        if self.checkpoint is not None and self._segment is None:
             self._segment = self._open_segment()
             self._encoded = 0
         self._encoded += frame is not None
@@ -260,7 +266,7 @@ class ClipWriter(Writer):
 
     def end_segment(self, save: Callable[[int], None] | None = None) -> None:
         """Close the segment that the last frame belongs to; see `Writer.end_segment`."""
-        if self.work is None or self._segment is None:
+        if self.checkpoint is None or self._segment is None:
             return
         try:
             self._encode(None)
@@ -274,10 +280,10 @@ class ClipWriter(Writer):
 
     def _join(self) -> None:
         """Put the segments together in the output, without encoding anything again."""
-        assert self.work is not None
+        assert self.checkpoint is not None
         self._open_output()
         for number in range(self._number):
-            for packet in read_packets(self.work.segment(number)):
+            for packet in read_packets(self.checkpoint.segment(number)):
                 # Each encoder counts down from its first frame: two may meet.
                 if self._last_dts is not None and packet.dts is not None:
                     packet.dts = max(packet.dts, self._last_dts + 1)
@@ -288,7 +294,7 @@ class ClipWriter(Writer):
     def close(self) -> None:
         """Flush the encoder, finish the container, and rename the file into place."""
         try:
-            if self.work is not None:
+            if self.checkpoint is not None:
                 self.end_segment()
                 self._join()
             elif self._container is None:
@@ -301,14 +307,15 @@ class ClipWriter(Writer):
                 self._passthrough.copy_until(None)
             self._container.close()
             self._container = None
+            self._write_aspect()
             self._publish()
         except (av.error.FFmpegError, OSError) as error:
             raise self._failed(error) from error
         except NameTakenError:
-            self._let_go_of_work()
+            self._release_checkpoint()
             raise
         else:
-            self._let_go_of_work()
+            self._release_checkpoint()
         finally:
             self.abort()
 
@@ -320,10 +327,10 @@ class ClipWriter(Writer):
         if note := self._gif.note():
             self.notes.append(note)
 
-    def _let_go_of_work(self) -> None:
-        if self.work is not None:
-            self.work.release(done=True)
-            self.work = None
+    def _release_checkpoint(self) -> None:
+        if self.checkpoint is not None:
+            self.checkpoint.release(done=True)
+            self.checkpoint = None
 
     def abort(self) -> None:
         """Remove the partial file, if there still is one; a render's checkpoint stays."""
@@ -331,9 +338,9 @@ class ClipWriter(Writer):
         if self._segment is not None:
             self._segment.abort()
             self._segment = None
-        if self.work is not None:
-            self.work.release(done=False)
-            self.work = None
+        if self.checkpoint is not None:
+            self.checkpoint.release(done=False)
+            self.checkpoint = None
 
     def _failed(self, error: BaseException) -> OutputError:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:

@@ -8,6 +8,7 @@ import av
 import av.codec
 
 from ncavideo.util.errors import UserError
+from ncavideo.util.nearest import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Codec:
     chroma subsampling cannot halve. `crf`: the encoder's constant quality by default, None where
     it has no such option; `quality`: what the encoder calls it. `most_threads`: None for an encoder
     that gives the same bits whatever its number of threads, and may take as many as there are
-    cores; for the others, see `threads`. `with_alpha`: None for an encoder without.
+    cores; for the others, see `threads`. `keeps_range`: whether a file says that its YUV is of full
+    range; what does not is read as limited. `with_alpha`: None for an encoder without.
     """
 
     encoder: str
@@ -45,6 +47,7 @@ class Codec:
     tag: str | None = None
     quality: str = "crf"
     most_threads: int | None = None
+    keeps_range: bool = True
     with_alpha: WithAlpha | None = None
 
     def threads(self, height: int) -> int:
@@ -57,6 +60,10 @@ class Codec:
             return 0
         return min(self.most_threads, max(2, height // ROWS_A_THREAD))
 
+
+# Containers that do not say that YUV is of full range where the encoder's own stream does not
+# (findings/full-range-is-forgotten.sh).
+FORGET_RANGE = ("nut",)
 
 # An encoder at work on several frames waits for rows of the one before, so that small frames leave
 # little for many threads to do: two for 272 rows, eight for 1080.
@@ -121,6 +128,7 @@ CODECS = {
         None,
         {"profile": "3", "vendor": "apl0"},
         "apch",
+        keeps_range=False,
         # ProRes 4444.
         with_alpha=WithAlpha(
             "yuva444p10le",
@@ -203,8 +211,8 @@ def find_codec(name: str | None, container: str) -> Codec:
         kind = av.codec.Codec(codec.encoder, "w").type
     except (ValueError, av.error.FFmpegError) as error:
         raise UserError(
-            f"there is no encoder {codec.encoder!r} here for --codec {wanted}:"
-            f" use one of {', '.join(CODECS)}"
+            f"there is no encoder {codec.encoder!r} here for --codec {wanted}"
+            f"{did_you_mean(wanted, CODECS)}: use one of {', '.join(CODECS)}"
         ) from error
     if kind != "video":
         raise UserError(f"--codec {wanted} is not a video encoder: use {', '.join(CODECS)}")

@@ -62,5 +62,5 @@ def colour_of(frame: av.VideoFrame) -> Colour:
 
 
 def is_rgb(frame: av.VideoFrame) -> bool:
-    """Return whether a frame's pixels are RGB, grey or palette entries rather than YUV."""
+    """Return whether a frame's pixels are RGB or palette entries rather than YUV or grey."""
     return frame.format.is_rgb or "pal" in frame.format.name

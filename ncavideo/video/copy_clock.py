@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from ncavideo.video.clock import PictureClock, Place, SoundClock, nearest_offset
+from ncavideo.video.clock import PREPARATION, PictureClock, Place, SoundClock, nearest_offset
 from ncavideo.video.cut import LONGEST_SUBTITLE, time_of
 from ncavideo.video.frames import move, place_picture
 from ncavideo.video.pyav import DEFAULT_TIME_BASE, clock_may_jump, frame_rate, time_base
@@ -45,12 +45,25 @@ def copied_packets(
                 container.seek(int((float(origin) + begin) * av.time_base), backward=True)
         for packet in _demuxed(container, streams):
             move(packet, -origin)
-            yield packet
+            if not _is_hidden(packet):
+                yield packet
         return
     placed = _Placed(container, picture, streams)
     for packet in placed:
         move(packet, -origin)
         yield packet
+
+
+def _is_hidden(packet: Packet[Any]) -> bool:
+    """Return whether an edit list hides a sound packet that no decoder needs as its preparation.
+
+    A clip that was cut without encoding keeps them from the key frame before the cut on; Matroska
+    has no such lists, and they would be heard before the picture begins.
+    """
+    if not packet.is_discard or packet.stream.type != "audio":
+        return False
+    length = (packet.duration or 0) * (time_base(packet) or DEFAULT_TIME_BASE)
+    return time_of(packet) + length <= -PREPARATION
 
 
 def _demuxed(container: InputContainer, streams: list[Stream]) -> Iterator[Packet[Any]]:

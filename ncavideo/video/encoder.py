@@ -16,7 +16,9 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
 from ncavideo.util.errors import UserError
+from ncavideo.util.thread_priority import kept_priority
 from ncavideo.video.codecs import (
+    FORGET_RANGE,
     HARDWARE,
     WithAlpha,
     alpha_codec,
@@ -31,6 +33,7 @@ from ncavideo.video.palette import Palette
 from ncavideo.video.reader import ClipInfo
 
 SMALL = 256  # pixels a side
+SAY_ASPECT = ("h264", "hevc")
 # How frames lie in memory, by channels and bytes a number.
 LAYOUTS = {(3, 1): "rgb24", (3, 2): "rgb48le", (4, 1): "rgba", (4, 2): "rgba64le"}
 
@@ -77,6 +80,12 @@ class Encoder:
     def is_vp9(self) -> bool:
         """Whether it encodes VP9."""
         return "vp9" in self.name
+
+    @property
+    def hides_aspect(self) -> bool:
+        """Whether pixels are not square and the encoder's own stream does not say so."""
+        name = av.codec.Codec(self.name, "w").canonical_name
+        return self._info.sample_aspect_ratio != 1 and name not in SAY_ASPECT
 
     def small(self) -> Encoder:
         """Return an encoder of the same settings for a small picture, which costs little to try."""
@@ -147,7 +156,8 @@ class Encoder:
         if tag and container in ("mp4", "mov"):
             context.codec_tag = tag
         stores_rgb = "rgb" in context.pix_fmt or context.pix_fmt.startswith(("gbr", "bgr", "pal"))
-        full = stores_rgb or colour.full_range
+        keeps = codec.keeps_range and container not in FORGET_RANGE
+        full = stores_rgb or (colour.full_range and keeps)
         self._range = ColorRange.JPEG if full else ColorRange.MPEG
         context.color_range = int(self._range)
         context.colorspace = RGB if stores_rgb else colour.space
@@ -197,7 +207,8 @@ class Encoder:
         Raises `UserError` for such a setting, `OSError` when the disk is full.
         """
         try:
-            stream.codec_context.open(strict=False)
+            with kept_priority():
+                stream.codec_context.open(strict=False)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise

@@ -29,6 +29,7 @@ from ncavideo.video.pyav import (
 )
 
 ROUNDING = 5e-4  # seconds: a start read off a player is rounded
+PAUSE = 1.5  # usual frames, from which on a frame that is still shown is a part's first one
 MEASURED = 32  # packets from which an unknown frame rate is measured
 MOST_HELD = 4096  # packets after a key frame that are kept until one knows whether they are needed
 
@@ -68,6 +69,8 @@ class TimedFrames:
         self.rate = frame_rate(stream, counted=self._counted) or self._measured()
         self.step = max(1, round(1 / ((self.rate or Fraction(25)) * self.time_base)))
         self._clock = PictureClock(self.step * self.time_base, jumps=self._jumps)
+        self._goes_on = False  # whether there are frames behind the last one of the part
+        self._shown_until: int | None = None  # by what stands for a frame that does not change
         self._lag: int | None = None  # from a packet's decoding to the frame shown then, in ticks
         self._packet_dts: int | None = None  # of the first packet
         self._zero = 0  # the origin in ticks
@@ -118,10 +121,31 @@ class TimedFrames:
                 self._deinterlacer = Deinterlacer(self._stream.codec_context.name, self._fields)
                 self.errors = 0  # what is damaged before the part is no loss
                 self.first = self._next()
+        before = None
         while self.first is not None and self._is_before(self.first[1]):
-            self.first = self._next()
+            before, self.first = self.first, self._next()
+        if before is not None:
+            self._hold(*before)
         if self.first is not None and self._is_after(self.first[1]):
             self.first = None
+
+    def _hold(self, frame: av.VideoFrame, ticks: int) -> None:
+        """Let a part that begins in a pause begin with the frame that is shown meanwhile.
+
+        A pause is longer than frames usually are; without one a part begins with its first frame.
+        """
+        start = round((self._from or 0) / self.time_base)
+        if self.first is not None:
+            left = self.first[1] - start
+        else:
+            left = ticks + (self.duration_of_last(frame, ticks) or 0) - start
+        if left <= PAUSE * self.step:
+            return
+        if self.first is None:
+            frame.duration = left
+        else:
+            self._looked_at.appendleft((self.first[0], self.first[1] + self._zero))
+        self.first = frame, start
 
     def _can_seek(self) -> bool:
         """Return whether times mean the same after a jump in the file.
@@ -131,6 +155,16 @@ class TimedFrames:
         if self._counted or self._jumps or self._pipe is not None:
             return False
         return not (self._ordered and self._stream.codec_context.has_b_frames)
+
+    def duration_of_last(self, frame: av.VideoFrame, ticks: int) -> int | None:
+        """Return how long the last frame is shown, None where the file does not say."""
+        if self._goes_on and self._until is not None:
+            left = round(self._until / self.time_base) - ticks
+            if left > PAUSE * self.step:
+                return left
+        elif self._shown_until is not None and self._shown_until - self._zero > ticks:
+            return self._shown_until - self._zero - ticks
+        return frame.duration if frame.duration and frame.duration > 0 else None
 
     def close(self) -> None:
         """Stop decoding."""
@@ -153,6 +187,7 @@ class TimedFrames:
         while timed is not None and not self._is_after(timed[1]):
             yield timed
             timed = self._next()
+        self._goes_on = timed is not None
 
     def _next(self) -> Timed | None:
         timed = self._looked_at.popleft() if self._looked_at else next(self._timed, None)
@@ -194,6 +229,11 @@ class TimedFrames:
     def _decode(self) -> Generator[av.VideoFrame, None, None]:
         """Yield the decoded frames; count what fails instead of raising."""
         for packet in self._needed():
+            shown = packet.dts if packet.pts is None else packet.pts
+            if not packet.size and shown is not None:
+                # In Ogg and AVI: the frame before is shown once more.
+                self._shown_until = shown + (packet.duration or self.step)
+                continue
             try:
                 decoded = packet.decode()
             except (av.error.FFmpegError, OSError):

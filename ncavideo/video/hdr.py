@@ -10,9 +10,10 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import av
+
+from ncavideo.video.pyav import side_data
 
 # `AVMasteringDisplayMetadata`: red, green and blue, white point (x and y each), least and most
 # luminance as pairs of numerator and denominator, then whether the colours and luminances are set.
@@ -55,13 +56,9 @@ class Hdr:
 
 def hdr_of(frame: av.VideoFrame) -> Hdr:
     """Return the HDR metadata that a frame was decoded with."""
-    try:
-        # By names: what iterating this mapping yields differs between PyAV 18 and 19.
-        found: Any = frame.side_data
-        display = found.get("MASTERING_DISPLAY_METADATA")
-        light = found.get("CONTENT_LIGHT_LEVEL")
-    except ValueError:  # a kind of data that is newer than PyAV
-        return Hdr()
+    found = side_data(frame)
+    display = found.get("MASTERING_DISPLAY_METADATA")
+    light = found.get("CONTENT_LIGHT_LEVEL")
     return Hdr(
         None if display is None else _display(bytes(display)),
         None if light is None else _light(bytes(light)),

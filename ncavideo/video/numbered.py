@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ncavideo.util.errors import UserError
 
-NUMBER = re.compile(r"%0?(\d*)d")
+NUMBER = re.compile(r"%0?(\d{0,2})d")  # no file system has names of more than 255 bytes
 SUFFIX = ".png"
 RATE, MOST_RATE = 25.0, 1000.0  # pictures a second
 NTSC = Fraction(1000, 1001)

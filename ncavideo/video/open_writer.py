@@ -28,7 +28,7 @@ def open_writer(
     lead: float = 0.0,
     alpha: bool = False,
     strict: bool = False,
-    make_work: Callable[[], SegmentStore] | None = None,
+    open_checkpoint: Callable[[], SegmentStore] | None = None,
     format: str | None = None,
 ) -> Writer:
     """Return the writer for an output's name: a clip, or numbered pictures (`frame_%05d.png`).
@@ -37,8 +37,8 @@ def open_writer(
 
     `lead`: seconds that the output leaves out at the source's beginning, below 0 for what it adds;
     `alpha`: frames have four channels, the fourth straight alpha; `strict`: a stream of the source
-    that the output cannot hold is an error, not a note; `make_work` gives the folder from which the
-    render can resume, where the kind of output allows it.
+    that the output cannot hold is an error, not a note; `open_checkpoint` gives the folder from
+    which the render can resume, where the kind of output allows it.
     Raises `UserError` when the name, its folder, the encoder or, with `strict`, a stream cannot be
     used.
     """
@@ -80,5 +80,5 @@ def open_writer(
         lead=lead,
         alpha=alpha,
         strict=strict,
-        make_work=make_work,
+        open_checkpoint=open_checkpoint,
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any
 
 import av
 import numpy as np
-from av.sidedata.sidedata import Type
+
+from ncavideo.video.pyav import side_data
 
 MATRIX = struct.Struct("=9i")  # a b u, c d v, x y w, as in ISO/IEC 14496-12, 8.3.2
 
@@ -40,9 +40,7 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
 
     Not from `frame.rotation`, which takes a mirror for half a turn.
     """
-    # By its key: what iterating yields, a release of PyAV changed.
-    side_data: Any = frame.side_data
-    matrix = side_data.get(Type.DISPLAYMATRIX)
+    matrix = side_data(frame).get("DISPLAYMATRIX")
     if matrix is None:
         return Orientation()
     a, b, _, c, d, *_ = MATRIX.unpack_from(bytes(matrix))

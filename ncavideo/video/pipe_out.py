@@ -13,6 +13,7 @@ import numpy as np
 from av.container import OutputContainer
 
 from ncavideo.util.errors import UserError
+from ncavideo.video import matroska_aspect
 from ncavideo.video.clip_writer import ClipWriter
 from ncavideo.video.codecs import RAW
 from ncavideo.video.muxing import open_muxer
@@ -64,7 +65,7 @@ class PipeWriter(ClipWriter):
             raise UserError(f"--format {format} holds raw video alone: leave out --codec {codec}")
         self._waiting, self._fd = _Waiting(), stream_descriptor()
         self._rate = (source.info.average_rate or Fraction(25)).limit_denominator(1001000)
-        self._gone = False
+        self._gone = self._begun = False
         self._frames = 0
         self._zero: int | None = None  # the first frame's place
         super().__init__(
@@ -122,6 +123,18 @@ class PipeWriter(ClipWriter):
     def _discard(self) -> None:
         self._waiting.clear()
 
+    def _write_aspect(self) -> None:
+        """Write it into the header, if that has not been sent."""
+        if self._begun or self._kind not in matroska_aspect.CONTAINERS:
+            return
+        ratio = self._info.sample_aspect_ratio
+        if self._encoder.hides_aspect and (data := self._waiting.getvalue()):
+            header = matroska_aspect.with_aspect(data, ratio)
+            if header is not None:
+                self._waiting.clear()
+                self._waiting.write(header)
+        self._begun = bool(self._waiting.tell())
+
     def _publish(self) -> None:
         self._send()
 
@@ -150,6 +163,7 @@ class PipeWriter(ClipWriter):
 
     def _send(self) -> None:
         """Send what is waiting. Raises `OutputError` if that fails, but not for a closed pipe."""
+        self._write_aspect()
         try:
             with self._waiting.getbuffer() as data:
                 sent = 0

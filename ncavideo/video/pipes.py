@@ -38,8 +38,11 @@ def stream_descriptor() -> int:
 def nothing_but_the_stream() -> Iterator[None]:
     """Send to stderr whatever this process, its libraries and its children print on stdout.
 
-    Only `stream_descriptor` still leads there. Raises `UserError` where stdout is a terminal.
+    Only `stream_descriptor` still leads there. Raises `UserError` where stdout is a terminal, or
+    was closed before this process began.
     """
+    if sys.__stdout__ is None:
+        raise UserError(f"{STDOUT} is closed: give an output with a name")
     if os.isatty(1):
         raise UserError(f"{STDOUT} is a terminal: pipe it into a program, as in -o - | ffplay -")
     sys.stdout.flush()

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import av
 from av.container import InputContainer, OutputContainer
+from av.sidedata.sidedata import Type
 
 # FFmpeg counts in this where a file has no clock of its own (MPEG's 90 kHz).
 DEFAULT_TIME_BASE = Fraction(1, 90000)
@@ -53,6 +54,26 @@ class _Rated(Protocol):
     def guessed_rate(self) -> Any: ...
     @property
     def time_base(self) -> Any: ...
+
+
+def _unknown_kind(kinds: type[Type], value: object) -> Type:
+    """Return a member for a kind of side data that is newer than PyAV's list of them."""
+    member: Any = object.__new__(kinds)
+    member._name_, member._value_ = f"UNKNOWN_{value}", value  # what `enum` makes a member of
+    return member  # type: ignore[no-any-return]
+
+
+# FFmpeg's list grows faster than PyAV's. In PyAV 18 one kind that it does not know (a photograph's
+# EXIF, the views of a spatial video) makes all side data of the frame unreadable: a `ValueError`.
+Type._missing_ = classmethod(_unknown_kind)  # type: ignore[assignment]
+
+
+def side_data(frame: av.VideoFrame) -> Any:
+    """Return a decoded frame's side data, to be asked by a kind's name: `.get("DISPLAYMATRIX")`.
+
+    By names, since what iterating this mapping yields differs between PyAV 18 and 19.
+    """
+    return frame.side_data
 
 
 def positive(value: Rational | None) -> Fraction | None:

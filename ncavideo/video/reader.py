@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import av
 import av.error
 import numpy as np
+from av.codec.context import Flags
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.reformatter import ColorRange, VideoReformatter
@@ -21,6 +23,7 @@ from ncavideo.util.errors import UserError
 from ncavideo.video.colour import RESAMPLING, Colour, colour_of, is_rgb
 from ncavideo.video.fields import DEINTERLACE
 from ncavideo.video.frames import TimedFrames
+from ncavideo.video.grey import grey_curve
 from ncavideo.video.hdr import Hdr, hdr_of
 from ncavideo.video.orientation import Orientation, orientation_of
 from ncavideo.video.picture_clip import moving_streams, open_pictures
@@ -104,6 +107,8 @@ class VideoReader:
             self._stream = main_video(self._container, path)
             self._not_read = _others(video_streams(self._container), self._stream)
             self._stream.thread_type = "AUTO"
+            # Or FFmpeg crops no part of a frame's left edge, and too much of its right one.
+            self._stream.codec_context.flags |= int(Flags.unaligned)
             self._frames_out = 0
             # One for all frames: it keeps its tables and threads from frame to frame.
             self._reformatter = VideoReformatter()
@@ -200,7 +205,7 @@ class VideoReader:
             if following is not None:
                 duration: int | None = following[1] - pts
             else:
-                duration = frame.duration if frame.duration and frame.duration > 0 else None
+                duration = self._frames.duration_of_last(frame, pts)
             time = float(pts * self._time_base)
             self._end = time + float((duration or self._frames.step) * self._time_base)
             yield SourceFrame(self._to_rgb(frame), pts, duration, time, self._frames_out)
@@ -226,20 +231,25 @@ class VideoReader:
         )
         # A frame of RGB that needs no conversion keeps the gaps between its rows.
         rgb: np.ndarray = np.ascontiguousarray(converted.to_ndarray())
+        curve = grey_curve(frame.format.name, frame.color_range, deep)
+        if curve is not None:
+            rgb = curve[rgb]
         return info.orientation.apply(rgb)
 
     def _stream_end(self) -> float | None:
         """Return the time at which the file says the video ends, if it says so reliably."""
         stream, base, origin = self._stream, self._time_base, float(self.origin)
-        if stream.duration:
-            return float(((stream.start_time or 0) + stream.duration) * base) - origin
+        # Matroska's. Beside it FFmpeg may give a stream the duration of its container.
         tag = stream.metadata.get("DURATION")
         if tag:
             try:
                 hours, minutes, seconds = tag.split(":")
-                return int(hours) * 3600 + int(minutes) * 60 + float(seconds) - origin
+                end = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
             except ValueError:
                 return None
+            return end - origin if math.isfinite(end) else None
+        if stream.duration:
+            return float(((stream.start_time or 0) + stream.duration) * base) - origin
         # Only alone may a stream be taken to last as long as its container.
         if self._container.duration and len(self._container.streams) == 1:
             return self._container.duration / av.time_base

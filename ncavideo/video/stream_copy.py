@@ -48,6 +48,8 @@ class Passthrough:
         self._source, self._output = source, output
         self._names = plan.names
         self._last: dict[int, int] = {}
+        # Of sound without durations: when the last packet began, and for how long one lasts.
+        self._sound_steps: dict[int, tuple[int, int]] = {}
         self._streams: dict[int, Stream] = {}
         for stream in self._container.streams:
             if stream.index in plan.streams:
@@ -129,10 +131,23 @@ class Passthrough:
             if time is not None and time_of(packet) > time:
                 return
             self._next = None
-            packet.duration = known_duration(packet)
+            packet.duration = known_duration(packet) or self._usual_duration(packet)
             self._rise(packet)
             packet.stream = self._streams[packet.stream.index]
             self._output.mux_one(packet)
+
+    def _usual_duration(self, packet: Packet[Any]) -> int:
+        """Return how long the sound packet before lasted, for one that does not say; else 0.
+
+        FLAC in NUT says nothing. An MP4 would end with the beginning of its last packet.
+        """
+        if packet.stream.type != "audio" or packet.pts is None:
+            return 0
+        index = packet.stream.index
+        began, usual = self._sound_steps.get(index, (packet.pts, 0))
+        usual = packet.pts - began if packet.pts > began else usual
+        self._sound_steps[index] = packet.pts, usual
+        return usual
 
     def _rise(self, packet: Packet[Any]) -> None:
         """Let no packet be decoded before the one that came before it: see DVB's subtitles."""

@@ -18,7 +18,7 @@ class Writer(ABC):
 
     def __init__(self) -> None:
         self.notes: list[str] = []
-        self.work: SegmentStore | None = None
+        self.checkpoint: SegmentStore | None = None
 
     @property
     def unwanted(self) -> bool:

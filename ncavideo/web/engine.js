@@ -76,6 +76,7 @@ class Engine {
     this.changeProgram = this.program(changeShader(this.model, inBlock, this.baked));
     this.stepProgram = this.program(stepShader(this.model));
     this.showProgram = this.program(SHOW);
+    if (set.decoder) this.decoderProgram = this.program(decoderShader(this.model, set.decoder));
     if (this.baked) {
       // Nothing to send.
     } else if (inBlock) {
@@ -95,6 +96,7 @@ class Engine {
     gl.activeTexture(gl.TEXTURE0 + this.spare);
     this.seed = 0;
     this.wraps = false;
+    this.shown = null; // the channel that is shown in grey, -1 to 1; null for colours
     this.made = [];
   }
 
@@ -312,14 +314,41 @@ class Engine {
     gl.disable(gl.SCISSOR_TEST);
   }
 
-  show() {
+  // Draw the texture into `frame`, null for the canvas, of `height` x `width` pixels.
+  draw(frame, height, width) {
     const gl = this.gl;
-    const program = this.showProgram;
+    const hidden = this.shown !== null;
+    const decoded = !hidden && !!this.set.decoder;
+    const program = decoded ? this.decoderProgram : this.showProgram;
     gl.useProgram(program);
-    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
-    gl.viewport(0, 0, this.canvas.width, this.canvas.height);
-    this.bind(program, "state", [this.now.textures[0]], 0);
-    gl.uniform2f(program.at("scale"), this.width / this.canvas.width, this.height / this.canvas.height);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, frame);
+    gl.viewport(0, 0, width, height);
+    const all = decoded ? this.now.textures : [this.now.textures[hidden ? this.shown >> 2 : 0]];
+    this.bind(program, "state", all, 0);
+    gl.uniform1i(program.at("lane"), hidden ? this.shown & 3 : -1);
+    gl.uniform2f(program.at("scale"), this.width / width, this.height / height);
+    gl.uniform1i(program.at("turned"), frame ? 0 : 1);
+    gl.uniform1i(program.at("wraps"), this.wraps ? 1 : 0);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
+  }
+
+  show() {
+    this.draw(null, this.canvas.height, this.canvas.width);
+  }
+
+  // What is seen as numbers 0..1, [height, width, 4], rows downwards.
+  picture(height, width) {
+    const gl = this.gl;
+    const made = this.made;
+    this.made = [];
+    const { frame, textures } = this.target(1, width, height);
+    this.made = made;
+    this.draw(frame, height, width);
+    const pixels = new Float32Array(4 * height * width);
+    gl.readBuffer(gl.COLOR_ATTACHMENT0);
+    gl.readPixels(0, 0, width, height, gl.RGBA, gl.FLOAT, pixels);
+    gl.deleteFramebuffer(frame);
+    gl.deleteTexture(textures[0]);
+    return pixels;
   }
 }

@@ -7,6 +7,7 @@ import hashlib
 import json
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,15 +19,18 @@ from ncavideo.rendering.frame_renderer import DARKEST_LIGHT
 from ncavideo.util.atomic_write import check_output, replacing
 from ncavideo.util.errors import OutputError
 from ncavideo.util.pixels import LUMINANCE
+from ncavideo.web.pregrown import pregrown
 
 SCRIPTS = (
     "shaders.js",
     "engine.js",
+    "pregrown.js",
     "control.js",
     "brush.js",
     "source.js",
     "recorder.js",
     "shortcuts.js",
+    "address.js",
     "page.js",
 )
 
@@ -88,7 +92,7 @@ def export(ruleset: RuleSet, output: Path, overwrite: bool = False) -> int:
 
 
 def _as_json(ruleset: RuleSet) -> str:
-    facts = {
+    facts: dict[str, Any] = {
         "name": ruleset.name,
         "rules": [{"name": rule.name, "prompt": rule.prompt} for rule in ruleset.rules],
         "inputs": list(ruleset.inputs),
@@ -98,7 +102,17 @@ def _as_json(ruleset: RuleSet) -> str:
         "w1": _weights(ruleset.w1),
         "b1": _weights(ruleset.b1),
         "w2": _weights(ruleset.w2),
+        "pregrown": pregrown(ruleset),
     }
+    decoder = ruleset.decoder
+    if decoder is not None:
+        facts["decoder"] = {
+            "hidden": decoder.hidden,
+            "pixels": decoder.pixels,
+            "w1": _weights(decoder.w1),
+            "b1": _weights(decoder.b1),
+            "w2": _weights(decoder.w2),
+        }
     # No text in it can end the element that holds it.
     return json.dumps(facts).replace("<", "\\u003c").replace(">", "\\u003e")
 

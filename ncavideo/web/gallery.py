@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +20,16 @@ TILE, STEPS = 180, 500  # cells a side of each rule's picture, and how long it g
 INDEX = "index.html"
 
 
-def gallery(rulesets: Sequence[RuleSet], folder: Path, overwrite: bool = False) -> list[Path]:
+def gallery(
+    rulesets: Sequence[RuleSet],
+    folder: Path,
+    overwrite: bool = False,
+    news: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Path]:
     """Write `index.html` and a page for each rule set into `folder`; return the files.
 
-    Raises `UserError` for rule sets of one name or files that are there, `OutputError` when writing
-    fails.
+    `news`: is told how many rule sets of how many are done. Raises `UserError` for rule
+    sets of one name or files that are there, `OutputError` when writing fails.
     """
     names = [ruleset.name for ruleset in rulesets]
     for name in names:
@@ -39,26 +44,28 @@ def gallery(rulesets: Sequence[RuleSet], folder: Path, overwrite: bool = False) 
     for file in files:
         if file.exists() and not overwrite:
             raise UserError(f"{file} exists: name another folder or give --overwrite")
+    cards = []
     for ruleset, file in zip(rulesets, files[1:], strict=True):
         export(ruleset, file, overwrite)
+        cards.append(_card(ruleset))
+        news(len(cards), len(rulesets))
     try:
         with replacing(index, overwrite) as partial:
-            partial.write_text(_index(rulesets), "utf-8")
+            partial.write_text(_index(cards), "utf-8")
     except OSError as error:
         raise OutputError(f"cannot write {index}: {error.strerror or error}") from error
     return files
 
 
-def _index(rulesets: Sequence[RuleSet]) -> str:
+def _index(cards: Sequence[str]) -> str:
     style, script = part("gallery.css"), part("gallery.js")
     policy = (
         f"default-src 'none'; script-src '{digest(script)}'; style-src '{digest(style)}';"
         " img-src data:; frame-src 'self' file:; base-uri 'none'; form-action 'none'"
     )
     text = part("gallery.html")
-    cards = "\n".join(_card(ruleset) for ruleset in rulesets)
     for place, filling in (
-        ("POLICY", policy), ("STYLE", style), ("SCRIPT", script), ("CARDS", cards),
+        ("POLICY", policy), ("STYLE", style), ("SCRIPT", script), ("CARDS", "\n".join(cards)),
     ):  # fmt: skip
         text = text.replace(f"%{place}%", filling, 1)
     return text

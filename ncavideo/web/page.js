@@ -1,7 +1,7 @@
 "use strict";
 // The page around the grid: its controls, its size, and the loop of frames.
 
-const CELL = 2.5; // CSS pixels
+const CELL = 2.5; // CSS pixels; times those of the style pictures that a decoder's cell is across
 const MOST_CELLS = 512 * 512;
 const MOST_IN_SOFTWARE = 192 * 192;
 const COUNTED = 1000; // ms over which steps a second are counted
@@ -16,6 +16,7 @@ class Page {
     this.engine = new Engine(this.canvas, set);
     this.strengths = set.rules.map((_, i) => (i === 0 ? 1 : 0));
     this.playing = true;
+    this.since = performance.now(); // when it last began to play
     this.dirty = true;
     this.owed = 0;
     this.atOnce = 4;
@@ -24,9 +25,12 @@ class Page {
     this.brush = new Brush(this);
     this.recorder = new Recorder(this.canvas, this.get("record"), set.name);
     this.shortcuts = new Shortcuts(this);
+    this.pregrown = new Pregrown(set.pregrown);
+    this.address = new Address(this);
     this.build();
     this.fit();
     this.listen();
+    this.address.begin();
     this.say(set.rules.length > 1 ? "Drag to erase or paint. Drop a clip on the page to let it drive the rules." : "Drag to erase, and watch it heal.");
     requestAnimationFrame((now) => this.frame(now));
   }
@@ -65,7 +69,7 @@ class Page {
     set.rules.forEach((rule, index) => {
       const label = document.createElement("label");
       const box = document.createElement("input");
-      Object.assign(box, { type: "checkbox", value: String(index), checked: true });
+      Object.assign(box, { type: "checkbox", value: String(index), checked: this.source.taking.includes(index) });
       box.addEventListener("change", () => this.source.admit(index, box));
       const text = document.createElement("span");
       text.textContent = rule.name;
@@ -73,11 +77,16 @@ class Page {
       this.get("taking").append(label);
     });
     this.get("taking").hidden = set.rules.length < 2;
+    for (let channel = 0; channel < set.channels; channel++) {
+      const option = document.createElement("option");
+      Object.assign(option, { value: String(channel), textContent: `Channel ${channel + 1}` });
+      this.get("show").append(option);
+    }
     if (this.lightAt < 0) this.get("light-row").hidden = true;
     if (!navigator.mediaDevices || !navigator.mediaDevices.getUserMedia) this.get("camera").hidden = true;
     if (!window.MediaRecorder || !this.canvas.captureStream) this.get("record").hidden = true;
     if (!document.documentElement.requestFullscreen) this.get("full").hidden = true;
-    if (location.hash === "#embed") document.body.classList.add("embed");
+    if (this.address.embedded) document.body.classList.add("embed");
   }
 
   say(text) {
@@ -88,7 +97,8 @@ class Page {
   fit() {
     const box = this.get("stage").getBoundingClientRect();
     const most = this.engine.inSoftware ? MOST_IN_SOFTWARE : MOST_CELLS;
-    let [height, width] = [box.height / CELL, box.width / CELL];
+    const cell = CELL * (this.set.decoder ? this.set.decoder.pixels : 1);
+    let [height, width] = [box.height / cell, box.width / cell];
     const shrink = Math.min(1, Math.sqrt(most / Math.max(1, height * width)));
     height = Math.max(16, Math.round(height * shrink));
     width = Math.max(16, Math.round(width * shrink));
@@ -105,8 +115,8 @@ class Page {
     engine.resize(height, width);
     const cells = height * width;
     const painted = new Int8Array(cells).fill(-1);
+    const state = this.pregrown.fill(height, width);
     if (before) {
-      const state = new Float32Array(this.set.channels * cells);
       const [rows, columns] = [Math.min(height, before.height), Math.min(width, before.width)];
       const copy = (from, to, c) => {
         for (let y = 0; y < rows; y++) {
@@ -116,9 +126,9 @@ class Page {
       };
       for (let c = 0; c < this.set.channels; c++) copy(before.state, state, c);
       copy(this.brush.painted, painted, 0);
-      engine.setState(state);
       engine.steps = before.steps;
     }
+    engine.setState(state);
     this.brush.painted = painted;
     this.source.resize(height, width);
     this.inputs = new Float32Array(this.set.inputs.length * cells);
@@ -189,6 +199,8 @@ class Page {
   report(now) {
     if (now - (this.reported || 0) < 500) return;
     this.reported = now;
+    // A rate that was counted over less time than that says nothing.
+    if (this.playing && now - this.since > COUNTED) this.source.pace(this.rate(now) / Number(this.get("speed").value));
     const { width, height } = this.engine;
     this.get("status").textContent = `${width} × ${height} cells, ${Math.round(this.rate(now))} steps a second`;
   }
@@ -201,6 +213,7 @@ class Page {
     });
     const click = (id, does) => this.get(id).addEventListener("click", does);
     click("pause", () => this.pause(this.playing));
+    click("step", () => this.one());
     click("reset", () => this.engine.reset());
     click("clear", () => this.brush.clear());
     click("full", () => this.full());
@@ -211,6 +224,7 @@ class Page {
     this.get("file").addEventListener("change", (event) => this.source.open(event.target.files[0]));
     this.get("light").addEventListener("input", () => (this.dirty = true));
     this.get("wraps").addEventListener("change", (event) => (this.engine.wraps = event.target.checked));
+    this.get("show").addEventListener("change", (event) => (this.engine.shown = event.target.value === "" ? null : Number(event.target.value)));
     window.addEventListener("resize", () => {
       clearTimeout(this.waiting);
       this.waiting = setTimeout(() => this.fit(), 150);
@@ -230,10 +244,18 @@ class Page {
   }
 
   pause(yes) {
+    if (yes === this.playing) this.since = performance.now();
     this.playing = !yes;
     this.get("pause").textContent = yes ? "Play" : "Pause";
     this.get("pause").setAttribute("aria-pressed", String(yes));
     this.source.pause(yes);
+  }
+
+  // One step, to see what it does.
+  one() {
+    this.pause(true);
+    this.take(1);
+    this.engine.show();
   }
 
   full() {
@@ -244,10 +266,11 @@ class Page {
 }
 
 function decode(set) {
-  for (const name of ["w1", "b1", "w2"]) {
-    const bytes = Uint8Array.from(atob(set[name]), (c) => c.charCodeAt(0));
-    set[name] = new Float32Array(bytes.buffer);
-  }
+  for (const part of set.decoder ? [set, set.decoder] : [set])
+    for (const name of ["w1", "b1", "w2"]) {
+      const bytes = Uint8Array.from(atob(part[name]), (c) => c.charCodeAt(0));
+      part[name] = new Float32Array(bytes.buffer);
+    }
   return set;
 }
 

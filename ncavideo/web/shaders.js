@@ -113,15 +113,65 @@ precision highp float;
 precision highp sampler2D;
 uniform sampler2D state;
 uniform vec2 scale;
+uniform int lane; // of a hidden channel that is shown in grey; -1 for colours
+uniform bool turned;
 out vec4 colour;
-vec3 at(ivec2 p) { return texelFetch(state, clamp(p, ivec2(0), textureSize(state, 0) - 1), 0).rgb + 0.5; }
+vec3 at(ivec2 p) {
+  vec4 cell = texelFetch(state, clamp(p, ivec2(0), textureSize(state, 0) - 1), 0);
+  return 0.5 + (lane < 0 ? cell.rgb : vec3(0.5 * cell[lane]));
+}
 void main() {
   // Rows run downwards. Float textures need not filter, so the four cells around are mixed here.
   vec2 size = vec2(textureSize(state, 0));
   vec2 p = gl_FragCoord.xy * scale;
-  p = vec2(p.x, size.y - p.y) - 0.5;
+  p = vec2(p.x, turned ? size.y - p.y : p.y) - 0.5;
   ivec2 i = ivec2(floor(p));
   vec2 f = p - vec2(i);
   vec3 mixed = mix(mix(at(i), at(i + ivec2(1, 0)), f.x), mix(at(i + ivec2(0, 1)), at(i + ivec2(1, 1)), f.x), f.y);
   colour = vec4(clamp(mixed, 0.0, 1.0), 1.0);
 }`;
+
+// What a learned decoder draws (ncavideo/nca/decoder.py): the state between cells, by the quadratic
+// B-spline, through one hidden layer to colour. `turned`: rows run downwards on a canvas.
+function decoderShader(model, decoder) {
+  const { texels } = model;
+  const { hidden } = decoder;
+  const channels = decoder.w1.length / hidden;
+  const vector = (value) => literal(Float32Array.from([0, 1, 2, 3], value), 0);
+  const groups = Math.ceil(hidden / 4);
+  const unit = (g, lane) => 4 * g + lane;
+  const weight = (g, c) => vector((_, lane) => (unit(g, lane) < hidden && c < channels ? decoder.w1[unit(g, lane) * channels + c] : 0));
+  const sums = range(groups, (g) => `
+  sum = ${vector((_, lane) => (unit(g, lane) < hidden ? decoder.b1[unit(g, lane)] : 0))};
+  ${range(texels, (t) => `sum += mat4(${[0, 1, 2, 3].map((c) => weight(g, 4 * t + c)).join(", ")}) * x${t};`)}
+  sum = max(sum, vec4(0.0));
+  rgb += vec3(${[0, 1, 2].map((row) => `dot(sum, ${vector((_, lane) => (unit(g, lane) < hidden ? decoder.w2[row * hidden + unit(g, lane)] : 0))})`).join(", ")});`);
+  return `#version 300 es
+precision highp float;
+precision highp sampler2D;
+uniform sampler2D state[${texels}];
+uniform vec2 scale;
+uniform bool turned;
+uniform bool wraps;
+out vec4 colour;
+ivec2 beside(ivec2 p, ivec2 n) { return wraps ? (p + n) % n : clamp(p, ivec2(0), n - 1); }
+void main() {
+  ivec2 size = textureSize(state[0], 0);
+  vec2 p = gl_FragCoord.xy * scale;
+  if (turned) p.y = float(size.y) - p.y;
+  ivec2 here = clamp(ivec2(floor(p)), ivec2(0), size - 1);
+  vec2 t = p - vec2(here) - 0.5;
+  vec2 before = 0.5 * (0.5 - t) * (0.5 - t), own = 0.75 - t * t, after = 0.5 * (0.5 + t) * (0.5 + t);
+  ${range(texels, (t) => `vec4 x${t} = vec4(0.0);`)}
+  for (int dy = -1; dy <= 1; dy++)
+    for (int dx = -1; dx <= 1; dx++) {
+      float w = (dx < 0 ? before.x : dx > 0 ? after.x : own.x) * (dy < 0 ? before.y : dy > 0 ? after.y : own.y);
+      ivec2 at = beside(here + ivec2(dx, dy), size);
+      ${range(texels, (t) => `x${t} += w * texelFetch(state[${t}], at, 0);`)}
+    }
+  vec3 rgb = x0.rgb + 0.5;
+  vec4 sum;
+  ${sums}
+  colour = vec4(clamp(rgb, 0.0, 1.0), 1.0);
+}`;
+}

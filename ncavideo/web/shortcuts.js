@@ -21,6 +21,7 @@ class Shortcuts {
     else if (key === "[") size.value = String(Number(size.value) - 2);
     else if (key === "]") size.value = String(Number(size.value) + 2);
     else if (key === "r") page.engine.reset();
+    else if (key === ".") page.one();
     else if (key === "c") page.brush.clear();
     else if (key === "f") page.full();
     else if (event.target === page.canvas && page.brush.steer(key)) { /* moved */ }

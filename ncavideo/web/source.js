@@ -1,10 +1,13 @@
 "use strict";
 // The source that drives the rules: a clip or the camera, frame by frame.
 
+const DRIVEN = 2; // rules that a source drives if nobody chooses, as in `render --rules fire,moss`
+const SLOWEST = 1 / 16; // browsers refuse to play more slowly
+
 class Source {
   constructor(page) {
     this.page = page;
-    this.taking = page.set.rules.map((_, i) => i); // rules that it drives, brightest first
+    this.taking = page.set.rules.map((_, i) => i).slice(0, DRIVEN); // rules that it drives, brightest first
     this.turn = 0; // a late answer for an earlier turn is dropped
     this.control = null;
     this.driven = null; // expression and light that the last frame asked for
@@ -37,6 +40,22 @@ class Source {
       this.control = new VideoControl(this.taking.length);
       if (this.ready()) this.look();
     }
+  }
+
+  // Let just these rules take part.
+  take(rules) {
+    for (const box of this.page.get("taking").querySelectorAll("input")) box.checked = rules.includes(Number(box.value));
+    this.taking = rules;
+  }
+
+  // Play a clip at `share` of its speed: the grid gets as many steps a frame as it is meant to.
+  pace(share) {
+    const { video } = this;
+    if (!video.src) return;
+    const rate = Math.min(1, Math.max(SLOWEST, share));
+    // What is as good as full speed is full speed, and small changes are not worth a stutter.
+    const next = rate > 0.9 ? 1 : rate;
+    if (Math.abs(next - video.playbackRate) > 0.1 * video.playbackRate) video.playbackRate = next;
   }
 
   ready() {

@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from click.testing import CliRunner
 from ncavideo.cli.main import main
 from ncavideo.nca.ruleset import RuleSet
 from ncavideo.rendering.look_file import load_look
+from ncavideo.rendering.looks import looks
 from ncavideo.rendering.options import RenderOptions
 
 LOOKS = Path(__file__).parents[2] / "examples" / "looks"
@@ -44,12 +45,14 @@ PATIENCE = 90_000  # milliseconds, for a busy machine
 class Server:
     """An app of its own, with its own place for temporary files."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, program: Sequence[str] = ("-m", "ncavideo")
+    ) -> None:
         self.folder = folder
         environment = {**os.environ, "TMPDIR": str(folder)}
         environment.pop("GRADIO_TEMP_DIR", None)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "ncavideo", "ui", "--no-open", "--port", "0", *arguments],
+            [sys.executable, *program, "ui", "--no-open", "--port", "0", *arguments],
             stderr=subprocess.PIPE,
             text=True,
             env=environment,
@@ -327,6 +330,16 @@ def test_a_rule_keeps_its_own_control_when_others_go(
     choose(tab, "#ruleset", "cosmos")
     until(lambda: "nebula,aurora" in tab.input_value(command))
     assert "edges" not in tab.input_value(command)
+
+
+def test_a_look_that_ships_is_chosen_by_name(open_tab: Callable[[], Any], clip: Path) -> None:
+    tab = open_tab()
+    previewed(tab, clip)
+    look = looks()["woodcut"]
+    choose(tab, "#shipped-look", f"{look.name}: {look.summary}")
+    command = "#command textarea"
+    until(lambda: "--rules sand,bark" in tab.input_value(command))
+    assert "--contrast 16" in tab.input_value(command)
 
 
 def test_files_of_ones_own(

@@ -48,11 +48,12 @@ def form(**changes: Any) -> dict[str, Any]:
     """The form as it is when the page has been opened."""
     return {
         "rules": ["fire", "moss"], "control": "luminance", "own": [AS_ALL] * 8, "light": 1,
-        "shade": 0.5, "opacity": 1, "by_brightness": False, "contrast": 0, "blend": "normal",
-        "keep": "none", "matte": False, "steps_per_second": 0, "keyframes": "",
+        "shade": 0.5, "detail": 0, "opacity": 1, "by_brightness": False, "contrast": 0,
+        "blend": "normal", "keep": "none", "matte": False, "steps_per_second": 0, "keyframes": "",
         "opacity_control": "",
         "light_control": "", "flow": False,
-        "on_cut": "keep", "steps": 0, "cell": 0, "upscale": "auto", "edge": "reflect",
+        "on_cut": "keep", "steps": 0, "upscale": "auto", "edge": "reflect",
+        "quality": "standard", "cell": 0,
         "warmup": 240, "seed": 0, "begin": 0, "end": 0, "before": 0, "after": 0,
         "loop": 0, "format": "As the clip", **changes,
     }  # fmt: skip

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+
+from ncavideo.cli.main import main
 
 pytest.importorskip("gradio")
 from test_app import CHROMIUM, Server
@@ -180,3 +183,10 @@ def test_another_sites_page_stores_nothing(server: Server) -> None:
         other.shutdown()
         other.server_close()
     assert stored(server) == before
+
+
+@pytest.mark.parametrize("size", ["nan", "inf", "0", "-1"])
+def test_a_limit_that_is_none_is_refused(size: str) -> None:
+    result = CliRunner().invoke(main, ["ui", "--no-open", "--most-upload", size])
+    assert result.exit_code == 2
+    assert "--most-upload must be above 0" in result.output

@@ -385,6 +385,7 @@ def test_lists_have_their_own_options(clip: Path, tmp_path: Path) -> None:
         ("l.toml", "job = 3", "[[job]] tables"),
         ("l.toml", "[[job]]\nclip = 3", "must be a text"),
         ("l.toml", "[[job", "not TOML"),
+        ("l.toml", "[[job]]\nsteps = " + "9" * 5000, "not TOML"),
         ("l.toml", '[[job]]\nclip = "a.mp4"\noutput = "../../x.mp4"', "outside"),
         ("l.csv", "clip\n", "no clip to render"),
     ],

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ncavideo.batch.ray_cluster import Needs
+from ncavideo.batch.ray_watch import GONE
 from ncavideo.cli.main import main
 from ncavideo.util.errors import UserError
 from ncavideo.util.fetch import hidden, is_url
@@ -88,6 +89,48 @@ def test_a_node_is_killed_and_the_files_are_the_same(cluster: Any, tmp_path: Pat
     ]  # fmt: skip
 
 
+def test_a_lost_head_ends_the_batch_with_a_sentence(tmp_path: Path) -> None:
+    from ray.cluster_utils import Cluster
+
+    # With one core, the second clip waits.
+    lost = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "memory": 2_000_000_000, "include_dashboard": False,
+                        "object_store_memory": 80 << 20},
+    )  # fmt: skip
+    clips = [make_clip(tmp_path / f"{name}.mp4", 500) for name in ("a", "b")]
+    out, asked = tmp_path / "out", [*QUICK[:2], "--steps", "12", "--cell", "8"]
+    short = "from ncavideo.batch import ray_watch as r; r.PATIENCE = 1; r.EVERY = 0.5; "
+    command = [
+        "batch", *clips, "--out-dir", out, *asked, "--json", "--quiet", "--ray", lost.address,
+        "--ray-cpus", "1", "--ray-memory", "0.5",
+    ]  # fmt: skip
+    batch = subprocess.Popen(
+        [sys.executable, "-c", short + "from ncavideo.cli.main import main; main()",
+         *map(str, command)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 120
+        while not list(out.glob(".*.work/000000.packets")) and time.monotonic() < deadline:
+            assert batch.poll() is None
+            time.sleep(0.02)
+        lost.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
+        said, told = batch.communicate(timeout=30)
+    finally:
+        batch.kill()
+        lost.shutdown()
+    assert batch.returncode == 1, told
+    found = json.loads(said)
+    assert [job["state"] for job in found["jobs"]] == ["failed", "failed"]
+    assert {job["reason"] for job in found["jobs"]} == {GONE}
+    assert b"Traceback" not in told
+    result = run("batch", *clips, "--out-dir", out, *asked, "--quiet", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["done"] == 2
+    assert not list(out.glob(".*.work"))
+
+
 def test_bad_clips_are_told_on_a_cluster_too(cluster: Any, tmp_path: Path) -> None:
     add(cluster)
     good, bad = make_clip(tmp_path / "good.mp4", 5), tmp_path / "bad.mp4"
@@ -113,6 +156,9 @@ def test_no_cluster_and_no_sense() -> None:
     for wrong in ({"cpus": -1}, {"gpus": 1.5}, {"memory": -1}):
         with pytest.raises(UserError, match="--ray-"):
             Needs(**wrong)  # type: ignore[arg-type]
+    for wrong in ("nan", "inf"):
+        result = run("batch", "x.mp4", "--out-dir", "never", *QUICK, "--ray-memory", wrong)
+        assert result.exit_code == 2 and "--ray-memory must lie" in result.stderr
 
 
 # URLs
@@ -135,9 +181,18 @@ def store(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         authorizer = users
 
     server = ThreadedFTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    ended = threading.Event()
+
+    def serve() -> None:
+        # In turns, since it cannot be told to end: closed meanwhile, it waits on what is no file.
+        while not ended.is_set():
+            server.serve_forever(timeout=0.1, blocking=False)
+
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     yield f"ftp://me:secret@127.0.0.1:{server.address[1]}", folder
+    ended.set()
+    thread.join()
     server.close_all()
 
 

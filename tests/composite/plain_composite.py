@@ -20,10 +20,13 @@ def composed(
     shade: float,
     upscale: str,
     ends: tuple[float, float],
+    drawn: np.ndarray | None = None,
+    detail: float = 0.0,
 ) -> np.ndarray:
     """Return the texture `[h, w, 3]`, enlarged and shaded, in the source's type `[H, W, 3]`.
 
-    `light`, `grid_luma` `[h, w]`; `ends`: the local luminances that light 0 and 1 stand for.
+    `light`, `grid_luma` `[h, w]`; `ends`: the local luminances that light 0 and 1 stand for;
+    `drawn` `[h * cell, w * cell, 3]`: what a decoder draws in place of enlargement.
     """
     height, width = source.shape[:2]
     size = (light.shape[1] * cell, light.shape[0] * cell)
@@ -31,14 +34,26 @@ def composed(
     def enlarged(field: np.ndarray) -> np.ndarray:
         return cv2.resize(field, size, interpolation=cv2.INTER_LINEAR)[:height, :width]
 
-    out = find_upscaler(upscale)(texture, size)[:height, :width].astype(np.float64)
-    if shade > 0:
-        own = cv2.GaussianBlur(cv2.transform(texture, LUMINANCE[None]), (0, 0), TEXTURE_BLUR)
+    picture = find_upscaler(upscale)(texture, size) if drawn is None else drawn
+    out = picture[:height, :width].astype(np.float64)
+    power = max(shade, detail / 2)
+    if power > 0:
+        cells = cv2.transform(texture, LUMINANCE[None])
+        own = cv2.GaussianBlur(cells, (0, 0), TEXTURE_BLUR)
         wanted = ends[0] + (ends[1] - ends[0]) * light
         gain = np.clip((wanted + FLOOR) / (own + FLOOR), 1 / MOST_GAIN, MOST_GAIN)
-        detail = (luminance(source) + FLOOR) / enlarged(grid_luma + np.float32(FLOOR))
-        detail = np.clip(detail, 1 / float(MOST_DETAIL), float(MOST_DETAIL))
-        out *= ((enlarged(gain.astype(np.float32)) * detail) ** shade)[..., None]
+        if detail > 0:
+            log_source = np.log(grid_luma + FLOOR)
+            log_own = np.log(cv2.GaussianBlur(cells, (0, 0), 0.6) + FLOOR)
+            wanted = log_source - cv2.GaussianBlur(log_source, (0, 0), 3)
+            log_own -= cv2.GaussianBlur(log_own, (0, 0), 3)
+            energy = cv2.GaussianBlur(wanted**2, (0, 0), 3)
+            lead = energy / (energy + 0.1**2) * (1.5 * wanted - 0.5 * log_own)
+            gain = np.exp((np.log(gain) * shade + lead * detail) / power)
+            gain = np.clip(gain, MOST_GAIN**-2, MOST_GAIN**2)
+        finer = (luminance(source) + FLOOR) / enlarged(grid_luma + np.float32(FLOOR))
+        finer = np.clip(finer, 1 / float(MOST_DETAIL), float(MOST_DETAIL))
+        out *= ((enlarged(gain.astype(np.float32)) * finer) ** power)[..., None]
         out += (np.maximum(out - 1, 0) @ LUMINANCE)[..., None]
     most = np.iinfo(source.dtype).max
     return (np.clip(out, 0, 1) * most + 0.5).astype(source.dtype)

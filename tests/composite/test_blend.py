@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ncavideo.composite.blend import BLENDS, Look, blended, mix, mix_encoded
+from ncavideo.composite.blend import BLENDS, Look, blended, mix
 from ncavideo.composite.composite import Composite
 from ncavideo.control.field import make_view
 from ncavideo.util.pixels import LUMINANCE, to_linear, to_srgb
@@ -77,11 +77,6 @@ def test_black_and_white_meet_at_188(white: int) -> None:
     assert round(float(half[0, 0, 0]) * 255) == 188
 
 
-def test_encoded_values_meet_halfway() -> None:
-    half = mix_encoded(one((0, 0, 0)), one((1, 0.5, 1)), np.full((1, 1), 0.5, np.float32))
-    np.testing.assert_array_equal(half, one((0.5, 0.25, 0.5)))
-
-
 @given(under=PICTURES, over=PICTURES, white=st.sampled_from([255.0, 65535.0]))
 @settings(max_examples=60)
 def test_the_ends_of_a_mix_are_exact(under: np.ndarray, over: np.ndarray, white: float) -> None:
@@ -125,19 +120,12 @@ def test_no_opacity_is_the_source(mode: str, kind: type) -> None:
     np.testing.assert_array_equal(out, source)
 
 
-def test_light_is_mixed_as_the_look_says() -> None:
+def test_a_composite_is_mixed_in_linear_light() -> None:
     source = np.zeros((48, 64, 3), np.uint8)
     texture, light = np.ones((24, 32, 3), np.float32), np.full((24, 32), 0.5, np.float32)
-    for linear, expected in ((True, 188), (False, 128)):
-        composite = Composite((64, 48), 2, 0.1, 0.8, Look(linear=linear))
-        out = composite(texture, light, None, make_view(source, 24, 32, 0), source, 0, 0.5)
-        np.testing.assert_array_equal(out, expected)
-
-
-@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
-def test_no_opacity_is_the_source_in_encoded_values_too(kind: type) -> None:
-    source, out = composed(Look(linear=False), 0.0, kind)
-    np.testing.assert_array_equal(out, source)
+    composite = Composite((64, 48), 2, 0.1, 0.8, Look())
+    out = composite(texture, light, None, make_view(source, 24, 32, 0), source, 0, 0.5)
+    np.testing.assert_array_equal(out, 188)
 
 
 def test_opacity_may_be_a_map() -> None:

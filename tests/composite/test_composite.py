@@ -37,11 +37,12 @@ def compose(
     coverage: np.ndarray | None = None,
     cell: int = FRAME[0] // GRID[0],
     look: Look = CUBIC,
+    detail: float = 0.0,
 ) -> np.ndarray:
     height, width = source.shape[:2]
     view = make_view(source, *light.shape, 0.0)
     return Composite((width, height), cell, 0.1, 0.8, look)(
-        texture, light, coverage, view, source, shade
+        texture, light, coverage, view, source, shade, detail=detail
     )
 
 
@@ -58,6 +59,7 @@ def test_rows_may_be_padded() -> None:
 @given(
     upscale=st.sampled_from(["cubic", "sharp", "auto"]),
     shade=st.sampled_from([0.0, 0.2, 0.5, 0.77, 1.0]),
+    detail=st.sampled_from([0.0, 0.0, 0.4, 1.0]),
     cell=st.integers(1, 7),
     grid=st.tuples(st.integers(1, 24), st.integers(1, 24)),
     cut=st.tuples(st.integers(0, 6), st.integers(0, 6)),
@@ -68,6 +70,7 @@ def test_rows_may_be_padded() -> None:
 def test_the_kernel_is_its_plain_definition(
     upscale: str,
     shade: float,
+    detail: float,
     cell: int,
     grid: tuple[int, int],
     cut: tuple[int, int],
@@ -80,10 +83,13 @@ def test_the_kernel_is_its_plain_definition(
     texture = random_texture(seed, grid)
     light = random_texture(seed + 1, grid)[..., 0].copy()
     look = Look(upscale=upscale)
-    out = compose(texture, light, source, shade, cell=cell, look=look).astype(np.int64)
+    out = compose(texture, light, source, shade, cell=cell, look=look, detail=detail)
+    out = out.astype(np.int64)
     luma = make_view(source, *grid, 0.0).luma
     ends = (0.1, 0.8)
-    expected = composed(texture, light, luma, source, cell, shade, upscale, ends).astype(np.int64)
+    expected = composed(
+        texture, light, luma, source, cell, shade, upscale, ends, detail=detail
+    ).astype(np.int64)
     level = 1 if kind is np.uint8 else 257
     assert np.abs(out - expected).max() <= level
     # In 8 bits a difference is one of rounding; in 16 OpenCV's tables for Lanczos show.
@@ -188,6 +194,31 @@ def test_shading_leads_brightness_to_the_light() -> None:
     # Fully shaded, brightness is not just in step with the light but at the asked level.
     out = blurred(compose(texture, light, source, 1)) / 255
     assert np.abs(out - (0.1 + 0.7 * light)).mean() < 0.08
+
+
+@pytest.mark.parametrize("shade", [0.0, 0.5])
+def test_detail_shows_letters_in_a_texture(shade: float) -> None:
+    source = np.full((*FRAME, 3), 110, np.uint8)
+    cv2.putText(source, "NCA", (8, FRAME[0] - 20), cv2.FONT_HERSHEY_SIMPLEX, 1.4, (200,) * 3, 5)
+    texture = cv2.GaussianBlur(random_texture(3), (0, 0), 0.7)
+
+    def readable(detail: float) -> float:
+        out = compose(texture, np.full(GRID, 0.5, np.float32), source, shade, detail=detail)
+        shown, wanted = (
+            cv2.GaussianBlur(luma, (0, 0), 3) - cv2.GaussianBlur(luma, (0, 0), 12)
+            for luma in (frame.astype(np.float32) @ LUMINANCE for frame in (out, source))
+        )
+        return float(np.corrcoef(shown.ravel(), wanted.ravel())[0, 1])
+
+    none, half, full = (readable(detail) for detail in (0, 0.5, 1))
+    assert none + 0.15 < half
+    assert half + 0.1 < full
+
+
+def test_detail_leaves_the_texture_alone_where_the_source_has_none() -> None:
+    source, light = np.full((*FRAME, 3), 90, np.uint8), np.full(GRID, 0.5, np.float32)
+    plain, led = (compose(random_texture(), light, source, 0.5, detail=d) for d in (0.0, 1.0))
+    assert np.abs(plain.astype(int) - led).max() <= 1
 
 
 def test_shading_keeps_the_hue_of_midtones() -> None:

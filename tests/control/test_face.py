@@ -96,7 +96,7 @@ def test_the_mask_follows_and_a_resume_is_the_same(views: list[View]) -> None:
     through, resumed = (make_field(parse_control("segment:face"), Context(Path())) for _ in "ab")
     for view in views[:11]:
         through.values(view)
-    resumed.recall(through.memory())
+    resumed.load_state_dict(through.state_dict())
     for view in views[11:]:
         np.testing.assert_array_equal(resumed.values(view), through.values(view))
         assert 0.04 < (through.values(view) > 0.5).mean() < 0.13

@@ -15,10 +15,11 @@ from ncavideo.control.spec import parse_control
 
 HEIGHT, WIDTH, FRAMES = 24, 32, 6
 
-# An example of each control. `{files}` is a folder with a sounding clip, a mask and a label map.
-EXAMPLES = {
+# An example of each control, or several. `{files}` is a folder with a sounding clip, a mask and a
+# label map.
+EXAMPLES: dict[str, str | tuple[str, ...]] = {
     "luminance": "luminance:0.2-0.6/2.2",
-    "hue": "hue:330-30",
+    "hue": ("hue:330-30", "hue:30/40"),
     "saturation": "saturation",
     "colour": "colour:orange/0.2",
     "edges": "edges:1",
@@ -44,10 +45,17 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(params=FIELDS)
+def examples(name: str) -> tuple[str, ...]:
+    """Return a control's examples; without any, its name alone, which `text` then refuses."""
+    found = EXAMPLES.get(name, name)
+    return (found,) if isinstance(found, str) else found
+
+
+@pytest.fixture(params=[text for name in FIELDS for text in examples(name)])
 def text(request: pytest.FixtureRequest, files: Path) -> str:
-    assert request.param in EXAMPLES, "add an example of the new control to EXAMPLES"
-    return EXAMPLES[request.param].format(files=files)
+    template: str = request.param
+    assert template.partition(":")[0] in EXAMPLES, "add an example of the new control to EXAMPLES"
+    return template.format(files=files)
 
 
 def make(text: str, files: Path) -> Field:
@@ -98,10 +106,10 @@ class TestFieldContract:
             through.values(view)
         if through.needs_replay:
             return  # a render replays all earlier frames, which the test above covers
-        memory = through.memory()
+        state = through.state_dict()
         rest = [through.values(view).copy() for view in frames[3:]]
         resumed = make(text, files)
-        resumed.recall(memory)
+        resumed.load_state_dict(state)
         for view, wanted in zip(frames[3:], rest, strict=True):
             np.testing.assert_array_equal(resumed.values(view), wanted)
 

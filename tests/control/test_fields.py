@@ -134,6 +134,25 @@ def test_hue_on_a_colour_wheel(begin: float, end: float) -> None:
     assert found[~disc(WIDTH / 2, HEIGHT / 2, 23)].max() == 0  # grey has no hue
 
 
+@pytest.mark.parametrize(
+    ("text", "centre", "width"),
+    [("120/40", 120, 40), ("0/60", 0, 60), ("350", 350, 40), ("360/180", 0, 180)],
+)
+def test_hue_falls_from_a_centre_to_its_width(text: str, centre: float, width: float) -> None:
+    wheel, hue = colour_wheel()
+    found = make(f"hue:{text}").values(frame_view(wheel))
+    away = np.abs((hue - centre + 180) % 360 - 180)
+    wanted = np.where(away < width, (1 + np.cos(np.pi * away / width)) / 2, 0)
+    on_wheel = disc(WIDTH / 2, HEIGHT / 2, 22)
+    np.testing.assert_allclose(found[on_wheel], wanted[on_wheel], atol=0.02)
+    assert found[~disc(WIDTH / 2, HEIGHT / 2, 23)].max() == 0  # grey has no hue
+
+
+def test_a_pale_colour_has_half_a_hue() -> None:
+    green = np.full((HEIGHT, WIDTH, 3), (0.5, 0.62, 0.5))  # chroma 0.12, between 0.06 and 0.18
+    assert make("hue:120").values(frame_view(green)).mean() == pytest.approx(0.5, abs=0.03)
+
+
 @given(begin=st.floats(0, 360), end=st.floats(0, 360), turn=st.sampled_from([0, 30, 90, 180]))
 @settings(max_examples=30)
 def test_hue_has_no_beginning(begin: float, end: float, turn: float) -> None:
@@ -207,9 +226,13 @@ def test_motion_of_a_disc() -> None:
     half = make("motion:0.5").values(frame_view(picture, motion=motion))
     assert half[20, 30] == pytest.approx((0.5 - 0.04) / 0.96, abs=0.02)
     # Twice the time, half the speed.
-    slow = Motion(back, motion.lost, False, 0.08)
+    slow = Motion(back, motion.occluded, False, 0.08)
     assert make("motion").values(frame_view(picture, motion=slow))[20, 30] < 0.6
-    for other in (None, Motion(back, motion.lost, True, 0.04), Motion(back, motion.lost, False, 0)):
+    for other in (
+        None,
+        Motion(back, motion.occluded, True, 0.04),
+        Motion(back, motion.occluded, False, 0),
+    ):
         assert make("motion").values(frame_view(picture, motion=other)).max() == 0
 
 
@@ -447,7 +470,8 @@ def test_blur_spreads(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["hue", "hue:a-b", "hue:0-400", "saturation:2-3", "colour:notacolour", "colour:red/0",
+    "text", ["hue", "hue:a-b", "hue:0-400", "hue:400", "hue:120/0", "hue:120/", "hue:/40",
+             "hue:nan", "hue:120,width=40", "saturation:2-3", "colour:notacolour", "colour:red/0",
              "colour:red/x", "edges:x", "edges:0", "motion:0", "motion:x", "background:x",
              "background:0", "luminance:0.5-0.2", "luminance:0-1/0", "luminance:murky", "audio:99",
              "mask:", "labels:", "luminance,smooth=x", "luminance,weight=-1", "luminance,blur=1e9"],

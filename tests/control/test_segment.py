@@ -252,6 +252,24 @@ def test_no_weights_and_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert get_model_weights("lraspp_mobilenet_v3_large").DEFAULT.url in str(caught.value)
 
 
+@pytest.mark.parametrize("damage", ["empty", "cut", "foreign"])
+def test_a_damaged_download(
+    damage: str, lraspp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Foreign weights fit: only their hash tells."""
+    from torchvision.models import get_model_weights
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    url = get_model_weights("lraspp_mobilenet_v3_large").DEFAULT.url
+    path = tmp_path / "hub" / "checkpoints" / url.rpartition("/")[2]
+    path.parent.mkdir(parents=True)
+    data = lraspp.read_bytes()
+    path.write_bytes({"empty": b"", "cut": data[: len(data) // 2], "foreign": data}[damage])
+    with pytest.raises(UserError, match="damaged: delete the file") as caught:
+        make("person@lraspp_mobilenet_v3_large")
+    assert str(path) in str(caught.value)
+
+
 def test_synonyms() -> None:
     names = ["wall", "building;edifice", "sky", "tree, woody plant"]
     assert class_index("Edifice", names) == 1
@@ -534,9 +552,9 @@ class TestSegmenterContract:
         for view in views[:2]:
             through(view)
         assert not through.needs_replay
-        memory = through.memory()
+        state = through.state_dict()
         rest = [through(view).copy() for view in views[2:]]
         resumed = segmenter_maker()
-        resumed.recall(memory)
+        resumed.load_state_dict(state)
         for view, wanted in zip(views[2:], rest, strict=True):
             np.testing.assert_array_equal(resumed(view), wanted)

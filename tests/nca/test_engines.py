@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from engine_promises import (
     of_any_memory_order,
     random_inputs,
     starts_grey_and_changes_nothing,
+    takes_inputs_on_its_device,
 )
 
 from ncavideo.nca import engines
@@ -238,11 +241,26 @@ def test_an_engine_that_fails_is_passed_over_with_one_warning(
     monkeypatch.setattr(engines, "_load", lambda name: Faulty if name == "fused" else load(name))
     started = [engines.start("auto", make_ruleset(), 4, 4, device="cpu") for _ in range(3)]
     assert {type(engine).__name__ for engine in started} == {"FoldedEngine"}
-    assert len(caplog.records) == 1
-    assert "fused" in caplog.text
+    (warning,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "fused" in warning.getMessage()
     with pytest.raises(UserError, match="the engine fused does not work here") as caught:
         engines.start("fused", make_ruleset(), 4, 4, device="cpu")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", NAMES)
+def test_takes_inputs_on_its_device(make_ruleset: Make, name: str, device: str) -> None:
+    if device not in ENGINES[name].devices:
+        pytest.skip(f"{name} does not run there")
+    start = partial(engines.start, name, device=device)
+    takes_inputs_on_its_device(make_ruleset(16), start, device)
+
+
+def test_auto_asks_for_triton_first_on_a_gpu() -> None:
+    """And for none of a GPU's engines before the fused one on a processor."""
+    for kind, first in (("cuda", "triton"), ("cpu", "fused"), ("mps", "folded")):
+        assert next(n for n in ENGINES if engines.by_itself(n, kind)) == first
 
 
 def test_an_engine_says_what_it_does_not_run_on(make_ruleset: Make) -> None:

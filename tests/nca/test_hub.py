@@ -163,8 +163,15 @@ def ncavideo(hub: Hub, tmp_path: Path) -> Callable[..., subprocess.CompletedProc
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def test_sent_and_loaded_again(hub: Hub, ncavideo: Run) -> None:
-    done = ncavideo("presets", "push", "elements", "me/fires", "--private")
+@pytest.fixture
+def mine(make_ruleset: Callable[..., RuleSet], tmp_path: Path) -> str:
+    """A rule set whose sheet is drawn in a moment."""
+    make_ruleset().save(tmp_path / "mine.safetensors")
+    return "mine.safetensors"
+
+
+def test_sent_and_loaded_again(hub: Hub, ncavideo: Run, mine: str) -> None:
+    done = ncavideo("presets", "push", mine, "me/fires", "--private")
     assert done.returncode == 0, done.stderr
     assert "hf://me/fires" in done.stderr
     files = hub.repos["me/fires"]
@@ -173,15 +180,15 @@ def test_sent_and_loaded_again(hub: Hub, ncavideo: Run) -> None:
     assert "me/fires" in hub.private
     shown = ncavideo("presets", "show", "hf://me/fires", "--json")
     assert shown.returncode == 0, shown.stderr
-    here = ncavideo("presets", "show", "elements", "--json")
+    here = ncavideo("presets", "show", mine, "--json")
     assert json.loads(shown.stdout) == json.loads(here.stdout)
 
 
-def test_it_renders_and_then_needs_no_hub(hub: Hub, ncavideo: Run, tmp_path: Path) -> None:
-    ncavideo("presets", "push", "elements", "me/fires")
+def test_it_renders_and_then_needs_no_hub(ncavideo: Run, mine: str, tmp_path: Path) -> None:
+    ncavideo("presets", "push", mine, "me/fires")
     still = ("still", "--rules", "fire", "--size", "32x32", "--steps", "8", "--ruleset")
     assert ncavideo(*still, "hf://me/fires", "-o", "a.png").returncode == 0
-    assert ncavideo(*still, "elements", "-o", "b.png").returncode == 0
+    assert ncavideo(*still, mine, "-o", "b.png").returncode == 0
     done = ncavideo(*still, "hf://me/fires", "-o", "c.png", HF_HUB_OFFLINE="1")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "a.png").stat().st_size == (tmp_path / "c.png").stat().st_size > 100

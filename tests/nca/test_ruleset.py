@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save as save_arrays
 
-from ncavideo.nca.catalog import preset_folder, presets
+from ncavideo.nca.catalog import preset_folder, preset_of, presets
 from ncavideo.nca.ruleset import FORMAT, VERSION, Rule, RuleSet, find_ruleset, open_ruleset
 from ncavideo.util.errors import OutputError, UserError
 
@@ -511,6 +511,15 @@ def test_the_preset_folder_is_in_the_package_or_beside_it() -> None:
     assert (preset_folder() / "elements.toml").is_file()
     for path in presets().values():
         assert path.stem == RuleSet.load(path).name
+
+
+def test_a_plain_set_is_found_before_its_richer_variant() -> None:
+    for path in presets().values():
+        if not path.stem.endswith("-rich"):
+            assert preset_of(RuleSet.load(path).rule_names[0]) == path.stem
+    assert find_ruleset(["fire", "moss"]).name == "elements"
+    with pytest.raises(UserError, match="fire is in elements, sand is in earth"):
+        find_ruleset(["fire", "sand"])
 
 
 def test_finds_the_set_that_has_all_rules(shelf: Path) -> None:

@@ -23,6 +23,7 @@ from engine_promises import (
     of_any_memory_order,
     random_inputs,
     starts_grey_and_changes_nothing,
+    takes_inputs_on_its_device,
 )
 
 from ncavideo.nca import engines
@@ -253,6 +254,10 @@ def test_recorded_calls_are_the_same_steps(
 
 def test_starts_grey_and_changes_nothing_it_was_given(make_ruleset: Make) -> None:
     starts_grey_and_changes_nothing(make_ruleset(13, scale=30), start, 3)
+
+
+def test_takes_inputs_on_its_device(make_ruleset: Make) -> None:
+    takes_inputs_on_its_device(make_ruleset(15), start, DEVICE)
 
 
 def test_takes_inputs_in_any_memory_order_but_one_shape(make_ruleset: Make) -> None:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "benchmarks"
 # Modules of other benchmarks, which are not begun by themselves.
-SHARED = ("clips", "metrics", "results", "stage_worker", "style_network")
+SHARED = ("clips", "metrics", "older_trainer", "results", "sass", "stage_worker", "style_network")
 WITHOUT_FIGURES = ("alone", "pages", "versions")  # these write rule sets and pages
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 RESULTS = sorted(path.stem for path in (FOLDER / "results").glob("*.json"))

@@ -20,16 +20,20 @@ def test_train_your_own(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLES, tmp_path / "examples")
     notebook = nbformat.read(tmp_path / "examples" / "train_your_own.ipynb", 4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "kept without its outputs"
-    (recipe,) = [cell for cell in notebook.cells if "iterations = 1000" in cell.source]
-    # A reader's training takes minutes; a fifth of it shows that every cell runs.
-    recipe.source = recipe.source.replace("iterations = 1000", "iterations = 200")
+    # A reader's training takes minutes; the first of its iterations show that every cell runs.
+    for said, short in (
+        ("iterations = 1000", "iterations = 30"),
+        ("duration=1.0", "duration=0.2, warmup=24"),
+    ):
+        (cell,) = [cell for cell in notebook.cells if said in cell.source]
+        cell.source = cell.source.replace(said, short)
     client = NotebookClient(
         notebook, timeout=900, resources={"metadata": {"path": str(tmp_path / "examples")}}
     )
     client.execute()
     made = tmp_path / "examples" / "my-rules"
     assert RuleSet.load(made / "mine.safetensors").rule_names == ("ice", "bark")
-    assert (made / "clip.ice-bark.mp4").stat().st_size > 10_000
+    assert (made / "clip.ice-bark.mp4").stat().st_size > 1_000
     shown = [
         output.data
         for cell in notebook.cells

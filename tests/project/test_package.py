@@ -44,6 +44,8 @@ def test_the_wheel_holds_all_that_the_checkout_does(built: Path) -> None:
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         names = set(wheel.namelist())
     assert in_checkout() <= names
+    looks = {f"ncavideo/looks/{path.name}" for path in (ROOT / "examples" / "looks").iterdir()}
+    assert len(looks) >= 8 and looks <= names
     assert {Path(name).suffix for name in in_checkout()} >= KINDS - {".json"}
     # Nothing of the tests, benchmarks or examples lands in site-packages.
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"ncavideo"}
@@ -71,6 +73,7 @@ def test_an_installed_wheel_renders_away_from_the_checkout(built: Path, tmp_path
     clip = str(ROOT / "examples" / "clip.mp4")
     for arguments in (
         ["presets", "list"],
+        ["looks", "show", "overgrown"],
         ["render", clip, "--rules", "fire,moss", "--duration", "0.1", "--warmup", "2"],
         ["still", "--rules", "fire", "--size", "64x48", "--steps", "4", "-o", "fire.png"],
         ["export", "elements", "--html", "page.html"],

@@ -100,6 +100,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "light and opacity": {"light_control": "edges", "opacity_control": "saturation", "shade": 0.7},
     "flow": {"flow": True, "on_cut": "restart"},
     "nothing": {"opacity": 0.0, "shade": 0.0, "light": 0.0},
+    "detail": {"shade": 0.0, "detail": 1.0},
     "matte": {"matte": True, "opacity": 0.5},
     "keyframes": {"keyframes": ("fire@0=0,1=1", "opacity@0=1,1=0")},
 }

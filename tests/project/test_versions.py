@@ -173,10 +173,11 @@ def test_doctor_fails_where_auto_passes_an_engine_over(monkeypatch: pytest.Monke
     done = CliRunner().invoke(main, ["doctor"])
     assert done.exit_code == 1
     assert "cannot import name 'cgutils'" in lines(done)["engine fused"]
-    # On a card `auto` never asks for it, and nowhere for the engine that is there by name only.
+    # On a card `auto` never asks for it, but for these.
     assert not engines.by_itself("fused", "cuda")
     assert engines.by_itself("folded", "cuda")
-    assert not engines.by_itself("triton", "cuda")
+    assert engines.by_itself("triton", "cuda")
+    assert not engines.by_itself("triton", "cpu")
 
 
 def test_doctor_renders(monkeypatch: pytest.MonkeyPatch, quick: None) -> None:

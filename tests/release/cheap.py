@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ STEPS = 8  # of the sample sheet
 PART = 2  # frames of each part of the animation
 WORKER = ["-m", "ncavideo.batch.worker"]
 SET_CHILD_SUBREAPER = 36  # of Linux, prctl(2)
+CACHED: list[cached_property[Any]] = []  # those of every class
 SECONDS = 60.0  # for what a killed process left running
 
 
@@ -57,6 +59,9 @@ def warm_up(command: list[str], folder: Path) -> None:
     finally:
         os.chdir(before)
     gc.collect()
+    CACHED.extend(thing for thing in gc.get_objects() if type(thing) is cached_property)
+    # A scaler that is collected in a forked process waits for ever for its threads, which are here.
+    gc.freeze()
     deadline = time.monotonic() + SECONDS
     while threading.active_count() > 1:
         if time.monotonic() > deadline:
@@ -126,6 +131,11 @@ def fork_workers(faults: inject.Faults) -> None:
 def _be_a_worker(faults: inject.Faults, orders: int, news: int) -> None:
     code = 70
     try:
+        # Before Python 3.12 a cached property has a lock for all its instances. Another thread of
+        # the batch may have held it as this process was forked.
+        for thing in CACHED:
+            if hasattr(thing, "lock"):
+                thing.lock = threading.RLock()
         faults.off()
         os.setsid()
         for handle, target in ((orders, 0), (news, 1), (os.open(os.devnull, os.O_WRONLY), 2)):

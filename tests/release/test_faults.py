@@ -9,12 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import pytest
 
 HARNESS = Path(__file__).with_name("faults.py")
 
 
 @pytest.mark.skipif(not hasattr(sys, "setdlopenflags"), reason="the harness forks")
+@pytest.mark.skipif(
+    int(av.__version__.split(".")[0]) >= 19,
+    reason="a scaler of PyAV 19 waits in a forked process for threads that are not there",
+)
 @pytest.mark.parametrize(("case", "sample"), [("render", 4), ("batch", 6), ("train", 3)])
 def test_faults_are_survived(case: str, sample: int) -> None:
     """Each in a process of its own, since it forks: pytest's may have threads."""

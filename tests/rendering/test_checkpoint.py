@@ -9,13 +9,15 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from interrupted import make_clip
 from PIL import Image
 
 from ncavideo.nca.ruleset import find_ruleset, open_ruleset
-from ncavideo.rendering.checkpoint import Work, fingerprint, remove, unfinished
+from ncavideo.rendering import checkpoint
+from ncavideo.rendering.checkpoint import RenderCheckpoint, fingerprint, remove, unfinished
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.render import render
 from ncavideo.rendering.rule_order import in_order
@@ -27,6 +29,17 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "clip.mp4"
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(tmp_path_factory.mktemp("clips") / "in.mp4")
+
+
+def test_another_way_to_warp_is_no_way_to_resume(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ruleset, options = open_ruleset("elements"), RenderOptions(("fire",))
+    warped = replace(options, flow=True)
+    before = fingerprint(clip, ruleset, options), fingerprint(clip, ruleset, warped)
+    monkeypatch.setattr(checkpoint, "REVISION", checkpoint.REVISION + 1)
+    assert fingerprint(clip, ruleset, options) == before[0]
+    assert fingerprint(clip, ruleset, warped) != before[1]
 
 
 def test_what_decides_the_bits_decides_the_folder(clip: Path, tmp_path: Path) -> None:
@@ -104,7 +117,7 @@ def test_an_interrupt_while_it_begins_leaves_no_folder(
 
     monkeypatch.setattr("ncavideo.rendering.checkpoint.json.dumps", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        Work(tmp_path / "out.mp4", "0" * 12, {}, fresh=False)
+        RenderCheckpoint(tmp_path / "out.mp4", "0" * 12, {}, fresh=False)
     assert not list(tmp_path.iterdir())
 
 
@@ -132,12 +145,13 @@ def test_a_long_name_has_a_work_folder(clip: Path, tmp_path: Path) -> None:
 BEGINS = """
 import sys, time
 from pathlib import Path
-from ncavideo.rendering.checkpoint import Work
+from typing import Any
+from ncavideo.rendering.checkpoint import RenderCheckpoint
 
 deadline = time.monotonic() + 4
 print("begun", flush=True)
 while time.monotonic() < deadline:
-    work = Work(Path(sys.argv[1], "out.mp4"), "0" * 64, {}, fresh=False)
+    work = RenderCheckpoint(Path(sys.argv[1], "out.mp4"), "0" * 64, {}, fresh=False)
     names = {path.name for path in work.folder.iterdir()}
     assert {"job.json", "lock"} <= names, names
     for number in range(20):
@@ -167,6 +181,27 @@ def test_cleaning_races_with_a_render_that_begins(tmp_path: Path) -> None:
     assert removed, "they never met"
 
 
+def test_a_folder_that_goes_while_it_is_looked_at_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same race, met for certain: between the call of `mkdir` and its look at what is there."""
+    folder, mkdir, met = tmp_path / f".out.mp4.{'0' * 12}.work", os.mkdir, []
+
+    def raced(path: Any, *arguments: Any, **named: Any) -> None:
+        if Path(path) == folder and not met:
+            met.append(path)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        mkdir(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "mkdir", raced)
+    work = RenderCheckpoint(tmp_path / "out.mp4", "0" * 64, {}, fresh=False)
+    assert met and work.folder == folder and folder.is_dir()
+    work.release(done=True)
+    folder.write_text("a file in its place")
+    with pytest.raises(UserError, match="cannot be used: File exists"):
+        RenderCheckpoint(tmp_path / "out.mp4", "0" * 64, {}, fresh=False)
+
+
 def test_a_link_in_the_place_of_a_work_folder_is_not_followed(tmp_path: Path) -> None:
     own = tmp_path / "own"
     own.mkdir()
@@ -176,7 +211,7 @@ def test_a_link_in_the_place_of_a_work_folder_is_not_followed(tmp_path: Path) ->
     folder.symlink_to(own)
     for fresh in (False, True):
         with pytest.raises(UserError, match=r"the folder .*\.work cannot be used: it is a link"):
-            Work(tmp_path / "out.mp4", "0" * 64, {}, fresh=fresh)
+            RenderCheckpoint(tmp_path / "out.mp4", "0" * 64, {}, fresh=fresh)
     assert unfinished(tmp_path) == []
     assert not remove(folder)
     assert len(list(own.iterdir())) == 4
@@ -186,6 +221,7 @@ def test_a_link_in_the_place_of_a_work_folder_is_not_followed(tmp_path: Path) ->
 REMOVES = """
 import os, sys, time
 from pathlib import Path
+from typing import Any
 from ncavideo.rendering.checkpoint import remove
 
 unlink = os.unlink
@@ -212,7 +248,7 @@ def test_who_begins_while_a_folder_is_removed_keeps_what_is_written(tmp_path: Pa
     )
     assert removes.stdout is not None
     removes.stdout.readline()
-    work = Work(tmp_path / "out.mp4", "0" * 64, {}, fresh=False)
+    work = RenderCheckpoint(tmp_path / "out.mp4", "0" * 64, {}, fresh=False)
     for name in names:
         (work.folder / name).touch()
     removes.communicate(timeout=60)
@@ -224,8 +260,8 @@ def test_who_begins_while_a_folder_is_removed_keeps_what_is_written(tmp_path: Pa
 def test_long_names_that_begin_alike_do_not_meet(clip: Path, tmp_path: Path) -> None:
     """A long name loses its suffix, which decides what packets are: these were another codec's."""
     long = "ü" * 124 + "n"
-    work = Work(tmp_path / f"{long}.mp4", "0" * 64, {}, fresh=False)
-    other = Work(tmp_path / f"{long}.webm", "0" * 64, {}, fresh=False)
+    work = RenderCheckpoint(tmp_path / f"{long}.mp4", "0" * 64, {}, fresh=False)
+    other = RenderCheckpoint(tmp_path / f"{long}.webm", "0" * 64, {}, fresh=False)
     for one in (work, other):
         assert one.folder.name.startswith(".ü")
         assert one.folder.name.encode().endswith(b".000000000000.work")
@@ -272,7 +308,7 @@ def test_a_folder_in_the_work_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / f".out.mp4.{'0' * 12}.work" / "000000.npz").touch()
     for _ in range(2):  # the lock is let go of
         with pytest.raises(UserError, match=r"the folder .*\.work cannot be used: Is a directory"):
-            Work(tmp_path / "out.mp4", "0" * 64, {}, fresh=False)
+            RenderCheckpoint(tmp_path / "out.mp4", "0" * 64, {}, fresh=False)
 
 
 @pytest.mark.skipif(
@@ -283,7 +319,7 @@ def test_another_users_folder_is_one_sentence(clip: Path, tmp_path: Path) -> Non
     out, options = tmp_path / "out.mp4", RenderOptions(rules=("fire",))
     ruleset = find_ruleset(options.rules, None)
     key = fingerprint(clip, ruleset, in_order(options, ruleset))
-    work = Work(out, key, {}, fresh=False)
+    work = RenderCheckpoint(out, key, {}, fresh=False)
     work.release(done=True)
     work.folder.mkdir(0o700)
     (work.folder / "kept").touch()
@@ -307,7 +343,7 @@ def test_a_removal_that_is_cut_short_is_still_known(
     removed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it left was once taken for no render's folder, and nothing removed it."""
-    work = Work(tmp_path / "out.mp4", "0" * 64, {"output": "out.mp4"}, fresh=False)
+    work = RenderCheckpoint(tmp_path / "out.mp4", "0" * 64, {"output": "out.mp4"}, fresh=False)
     for number in range(10):
         work.segment(number).write_bytes(b"x")
     unlink, gone = Path.unlink, list[Path]()

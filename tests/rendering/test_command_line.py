@@ -44,6 +44,7 @@ asked = st.builds(
     light=number("light", float),
     light_control=some(st.just("audio")),
     shade=number("shade", float),
+    detail=number("detail", float),
     blend=st.sampled_from(TABLE["blend"].choices),
     opacity=number("opacity", float),
     matte=st.booleans(),
@@ -53,6 +54,7 @@ asked = st.builds(
     keyframes=st.lists(st.sampled_from(("opacity@0=0,5=1", "shade@0=0.5,2=1"))).map(
         lambda keys: tuple(dict.fromkeys(keys))
     ),
+    quality=st.sampled_from(TABLE["quality"].choices),
     cell=some(number("cell", int)),
     warmup=number("warmup", int),
     seed=st.integers(0, 2**32 - 1),

@@ -82,7 +82,7 @@ def test_a_new_option_is_rendered_with_saved_and_written(extended: Run) -> None:
         (["--keyframes", "glow@0=0,1=2.5"], "--keyframes glow@... must lie between 0 and 2"),
         (
             ["--keyframes", "hush@0=1"],
-            "light, shade, opacity, glow, steps, steps_per_second, or a rule",
+            "light, shade, detail, opacity, glow, steps, steps_per_second, or a rule",
         ),
         (["--grain", "sand"], "--grain must be none or film, not 'sand'"),
     ):

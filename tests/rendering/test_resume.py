@@ -20,7 +20,7 @@ from PIL import Image
 
 from ncavideo.control.levels import ClipRange
 from ncavideo.nca.ruleset import open_ruleset
-from ncavideo.rendering.checkpoint import SEGMENT, State, Work, remove
+from ncavideo.rendering.checkpoint import SEGMENT, RenderCheckpoint, State, remove
 from ncavideo.rendering.frame_renderer import FrameRenderer
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.render import RenderProgress, render
@@ -165,15 +165,15 @@ def test_a_renderer_resumes_bit_for_bit(
         return FrameRenderer(ruleset, (96, 64), ClipRange(), options, clip)
 
     one, other = renderer(), renderer()
-    work = Work(tmp_path / "o.mp4", "0" * 64, {}, fresh=False)
+    work = RenderCheckpoint(tmp_path / "o.mp4", "0" * 64, {}, fresh=False)
     for index, frame in enumerate(frames):
         whole = one.render(frame, index / 25)
         if index == 14:
-            work.save(0, State(one.grid(), one.memory()))
+            work.save(0, State(one.grid(), one.state_dict()))
             work.segment(0).touch()
             work.segments = work._closed()
             state = work.state()
-            other.resume(state.grid, state.memory)
+            other.resume(state.grid, state.state_dict)
         if index > 14:
             np.testing.assert_array_equal(other.render(frame, index / 25), whole)
     assert one.notes() == other.notes()

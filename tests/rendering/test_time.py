@@ -227,6 +227,7 @@ def test_every_path_of_a_look_is_relative_to_it(control: str, tmp_path: Path) ->
         ("rules = ['fire']\ncodec = 'h264'", "unknown key"),
         ("format = 2", "format 2"),
         ("rules = [", "not TOML"),
+        ("rules = ['fire']\nsteps = " + "9" * 5000, "not TOML"),
         ("[look]\nrules = []", "unknown key"),
     ],
 )

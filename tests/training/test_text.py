@@ -220,6 +220,7 @@ def test_the_activation_is_the_one_the_weights_were_trained_with(
         return make(model, pretrained=None, **options)
 
     monkeypatch.setattr(open_clip, "create_model_and_transforms", without_weights)
+    monkeypatch.setattr(open_clip, "download_pretrained", lambda config: clip_files[1])
     network, _ = load_open_clip("ViT-B-32", tag, "cpu")
     kinds = {type(module).__name__ for module in network.visual.modules()}
     assert ("QuickGELU" in kinds, "GELU" in kinds) == (quick, not quick)

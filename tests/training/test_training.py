@@ -28,8 +28,9 @@ from ncavideo.training.conditions import disc, draw_condition, draw_light, smoot
 from ncavideo.training.loggers.folder import LOG
 from ncavideo.training.metrics import METRICS
 from ncavideo.training.patches import Patches
-from ncavideo.training.pool import Pool
+from ncavideo.training.pool import Pool, without_broken
 from ncavideo.training.precision import fast_bfloat16
+from ncavideo.training.progress import Progress
 from ncavideo.training.recipe import (
     LossRecipe,
     ModelRecipe,
@@ -40,6 +41,7 @@ from ncavideo.training.recipe import (
     StylePicture,
     TrainingRecipe,
 )
+from ncavideo.training.recipe_difference import difference
 from ncavideo.training.recipe_file import load_recipe
 from ncavideo.training.run import CHECKPOINT, to_ruleset, train
 from ncavideo.training.sheet import sample_sheet
@@ -54,7 +56,7 @@ from ncavideo.training.style import (
 )
 from ncavideo.training.style_picture import MOST_STYLE, load_style
 from ncavideo.training.text import TextGuide, cut_outs
-from ncavideo.training.trainer import Progress, Trainer, _without_broken
+from ncavideo.training.trainer import Trainer
 from ncavideo.training.unroll_gpu import unroll_on_device
 from ncavideo.training.vgg import BLOCKS, VGGFeatures, load_vgg
 from ncavideo.util.errors import UserError
@@ -700,7 +702,7 @@ def test_broken_states_start_again() -> None:
     state[1, 0, 0, 0] = float("nan")
     state[2, 1, 1, 1] = -float("inf")
     state[3, 2] = 9
-    healed = _without_broken(state)
+    healed = without_broken(state)
     assert torch.equal(healed[0], state[0])
     assert not healed[1:].any()
 
@@ -947,6 +949,22 @@ def test_a_finished_run_runs_no_further(folder: Path) -> None:
     fresh = run_in(recipe, folder, resume=False, report=lambda p: seen.append(p.iteration))
     assert seen == [1, 2]
     assert weights_of(first) == weights_of(fresh)
+
+
+def test_a_checkpoint_may_lack_keys_that_came_later(folder: Path) -> None:
+    """It goes on where those have their defaults, and only there."""
+    recipe = dataclasses.replace(
+        tiny(folder), stages=(Stage(tiny(folder).training, tiny(folder).loss),)
+    )
+    earlier = json.loads(json.dumps(recipe.to_json()))
+    for section in (earlier["training"], earlier["stages"][0]["training"]):
+        del section["patch"]
+    del earlier["model"]["decoder"], earlier["loss"]["smooth"]
+    assert difference(recipe, earlier) == ""
+    model = dataclasses.replace(recipe.model, decoder=8)
+    assert difference(dataclasses.replace(recipe, model=model), earlier) == "model.decoder"
+    earlier["seed"] += 1
+    assert difference(recipe, earlier) == "seed"
 
 
 def test_checkpoint_of_another_recipe(folder: Path) -> None:

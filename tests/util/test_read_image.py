@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 import zlib
 from pathlib import Path
 
@@ -18,7 +19,13 @@ from ncavideo.control.field import Context, make_view
 from ncavideo.control.spec import parse_control
 from ncavideo.training.style_picture import load_style
 from ncavideo.util.errors import UserError
-from ncavideo.util.read_image import picture_alpha, picture_numbers, read_picture
+from ncavideo.util.read_image import (
+    open_picture,
+    picture_alpha,
+    picture_numbers,
+    picture_pixels,
+    read_picture,
+)
 
 SHARES = np.linspace(0, 1, 16).reshape(4, 4)  # of white
 # NumPy's type, TIFF's sample format, bits, what is white.
@@ -258,6 +265,29 @@ def test_colours_keep_their_sixteen_bits(
             7: lambda a: a[::-1, ::-1].swapaxes(0, 1)}[orientation]  # fmt: skip
     read = read_picture(path, "picture")
     np.testing.assert_array_equal(np.rint(read * 65535), turn(deep[..., :3]))
+    if channels == 4:
+        with open_picture(path, "picture") as image:
+            alpha = picture_alpha(image)
+        assert alpha is not None
+        np.testing.assert_array_equal(np.rint(alpha * 65535), turn(deep[..., 3]))
+        with open_picture(path, "picture") as image:
+            over_black = picture_pixels(image, deep=True)
+        shown = turn(deep[..., :3]) * (turn(deep[..., 3:]) / 65535)
+        np.testing.assert_allclose(over_black, shown, atol=0.51)
+
+
+def test_grey_with_alpha_keeps_its_sixteen_bits(tmp_path: Path) -> None:
+    deep = np.random.default_rng(1).integers(0, 65536, (4, 6, 2), np.uint16)
+    path = tmp_path / "deep.png"
+    command = ["ffmpeg", "-v", "error", "-f", "rawvideo", "-pix_fmt", "ya16le", "-s", "6x4", "-i",
+               "-", "-pix_fmt", "ya16be", str(path)]  # fmt: skip
+    subprocess.run(command, input=deep.tobytes(), check=True)
+    read = read_picture(path, "picture")
+    np.testing.assert_array_equal(np.rint(read * 65535), deep[..., :1].repeat(3, 2))
+    with open_picture(path, "picture") as image:
+        alpha = picture_alpha(image)
+    assert alpha is not None
+    np.testing.assert_array_equal(np.rint(alpha * 65535), deep[..., 1])
 
 
 def with_tag(tiff: bytes, tag: int, value: int) -> bytes:

@@ -15,16 +15,16 @@ WORKER = """
 import os, signal, sys, time
 from ncavideo.util.worker_process import read_job, say
 job = read_job()
-say(kind="begun", process=os.getpid(), job=job)
-if job["do"] == "die":
-    os.kill(os.getpid(), signal.SIGKILL)
-if job["do"] == "leave":
-    sys.exit(3)
-if job["do"] == "ignore":
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    say(kind="deaf")
-    time.sleep(60)
 try:
+    say(kind="begun", process=os.getpid(), job=job)
+    if job["do"] == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if job["do"] == "leave":
+        sys.exit(3)
+    if job["do"] == "ignore":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        say(kind="deaf")
+        time.sleep(60)
     if job["do"] == "wait":
         time.sleep(60)
 except KeyboardInterrupt:

@@ -32,7 +32,10 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tags = ["-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc"]
     for name, words in (
         ("plain.mkv", [*picture, "-c:v", "ffv1", "-pix_fmt", "yuv420p"]),
-        ("deep.mkv", [*picture, "-c:v", "ffv1", "-pix_fmt", "yuv420p10le", *tags]),
+        (
+            "deep.mkv",
+            [*picture, "-c:v", "ffv1", "-pix_fmt", "yuv420p10le", *tags, "-vf", "setsar=3/2"],
+        ),
         ("sound.mkv", [*picture, *sound, "-c:v", "ffv1", "-pix_fmt", "yuv420p", "-c:a", "aac"]),
         ("raw.mkv", [*picture, "-r", "12.5", "-c:v", "ffv1", "-pix_fmt", "yuv422p"]),
     ):
@@ -111,7 +114,7 @@ def test_deep_colours_and_sound_come_through(clips: Path, tmp_path: Path) -> Non
     assert codes == [0, 0], said
     out = tmp_path / "out.mkv"
     out.write_bytes(data)
-    tags = "pix_fmt,color_space,color_transfer,color_primaries"
+    tags = "pix_fmt,color_space,color_transfer,color_primaries,sample_aspect_ratio"
     assert probe(out, f"stream={tags}") == probe(clips / "deep.mkv", f"stream={tags}")
     assert decoded(out) == as_file(clips / "deep.mkv", tmp_path)
     y4m = ["-o", "-", "--format", "y4m", *QUICK, *LEVELS, "--quiet"]

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import av
 import pytest
+from av.sidedata.sidedata import Type
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from material import variable
@@ -42,6 +43,14 @@ def test_only_what_is_above_zero_is_set(numerator: int, denominator: int) -> Non
 
 def test_nothing_is_not_set() -> None:
     assert positive(None) is None
+
+
+@given(st.integers(100, 2**31 - 1))
+def test_a_kind_of_side_data_that_pyav_has_no_name_for_is_one(number: int) -> None:
+    kind = Type(number)
+    assert (kind.name, kind.value) == (f"UNKNOWN_{number}", number)
+    assert kind is not Type.DISPLAYMATRIX
+    assert Type(Type.DISPLAYMATRIX.value) is Type.DISPLAYMATRIX
 
 
 @given(*itertools.repeat(st.integers(1, 2**31 - 1), 4))

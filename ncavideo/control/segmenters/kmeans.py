@@ -42,7 +42,7 @@ class KMeans(Segmenter):
     """
 
     name = "k-means"
-    remembered = ("_centres", "_time")
+    state_attributes = ("_centres", "_time")
 
     def __init__(self, count: int) -> None:
         self._count = count

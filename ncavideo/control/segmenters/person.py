@@ -40,6 +40,7 @@ ALIKE, LIKELY = 0.7, 0.5
 # How many, in shares of those, are let pass for somebody seen in the whole frame, and in a search.
 DOUBT, DOUBTFUL, SEARCHED = (0.1, 0.9), 1.5, 1.0
 SEARCH = 2.0  # seconds between searches while nobody is found
+LEAST_WINDOW = 32  # pixels a side of a search's windows: nobody can be made out in fewer
 RIM = 0.12  # of a window's sides, along which its answer fades into that for the whole frame
 
 
@@ -65,7 +66,7 @@ class Person(Segmenter):
     """
 
     name = "MediaPipe selfie segmentation"
-    remembered = ("_searched",)
+    state_attributes = ("_searched",)
     parts = ("_presence",)
 
     def __init__(self) -> None:
@@ -213,15 +214,16 @@ def _overlap(one: np.ndarray, other: np.ndarray) -> float:
 def _search(source: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Return who is found, `[h, w]`, by windows all over the frame, each of half its shorter side.
 
-    Whoever a window finds counts if both a narrow and a wide window around them do, too, and the
-    network is sure.
+    Windows have `LEAST_WINDOW` pixels a side or more, where the frame has as many. Whoever a window
+    finds counts if both a narrow and a wide window around them do, too, and the network is sure.
     """
     height, width = source.shape[:2]
-    side = min(height, width) / 2
+    side = max(min(height, width) / 2, LEAST_WINDOW)
+    high, wide = min(side, height), min(side, width)
     found = np.zeros(shape, np.float32)
-    for top in _places(side, height):
-        for left in _places(side, width):
-            tile = Window(left / width, top / height, (left + side) / width, (top + side) / height)
+    for top in _places(high, height):
+        for left in _places(wide, width):
+            tile = Window(left / width, top / height, (left + wide) / width, (top + high) / height)
             for person in _people(look(source, tile, shape)):
                 if _is_there(found, person):
                     continue
@@ -239,6 +241,8 @@ def _search(source: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 def _places(side: float, length: int) -> np.ndarray:
     """Return where windows begin that cover a length, each half over the one before."""
+    if side >= length:
+        return np.zeros(1)
     return np.linspace(0, length - side, max(2, math.ceil((length - side) / (side / 2)) + 1))
 
 

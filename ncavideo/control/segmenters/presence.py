@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from ncavideo.util.state import Remembers
+from ncavideo.util.state import Stateful
 
 LONG = 1.0  # seconds without anybody at a clip's ends that are worth a sentence
 
 
-class Presence(Remembers):
+class Presence(Stateful):
     """The times at which a network found somebody first and last."""
 
-    remembered = ("_first", "_last", "_until")
+    state_attributes = ("_first", "_last", "_until")
 
     def __init__(self, control: str) -> None:
         self._control = control

@@ -11,6 +11,7 @@ import numpy as np
 
 from ncavideo.control.field import View
 from ncavideo.control.segmenters import Classes, split_model
+from ncavideo.util.downloaded import check_downloaded
 from ncavideo.util.errors import UserError
 
 MODEL = "lraspp_mobilenet_v3_large"
@@ -116,6 +117,9 @@ def _network(name: str, file: Path | None) -> Any:
         raise UserError(f"torchvision has no segmentation model {name!r}: use {' or '.join(near)}")
     if file is None:
         weights = get_model_weights(name).DEFAULT
+        here = Path(torch.hub.get_dir(), "checkpoints", weights.url.rpartition("/")[2])
+        if here.exists():
+            check_downloaded(here)
         try:
             return get_model(name, weights=weights)
         except (OSError, RuntimeError) as error:

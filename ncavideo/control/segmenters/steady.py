@@ -24,10 +24,10 @@ class Steady(Segmenter):
     A network answers each frame by itself, and its edges swim. Here a mask is what the one before
     becomes by the motion of the picture; each look, refined along the picture's edges, corrects it:
     a little where the two nearly agree, at once where they clearly differ, and wherever the flow
-    has no answer (`Motion.lost`). A cut starts again.
+    has no answer (`Motion.occluded`). A cut starts again.
     """
 
-    remembered = ("_mask", "_since")
+    state_attributes = ("_mask", "_since")
     parts = ("inner",)
 
     def __init__(self, inner: Segmenter, every: int, part: int = 0) -> None:
@@ -41,7 +41,7 @@ class Steady(Segmenter):
         motion = view.motion
         expected = None
         if self._mask is not None and motion is not None and not motion.cut:
-            expected = warped(self._mask, motion.back)
+            expected = warped(self._mask, motion.backward_flow)
         self._since += 1
         if expected is not None and self._since < self._every:
             self._mask = expected
@@ -52,7 +52,7 @@ class Steady(Segmenter):
         if expected is not None and motion is not None:
             away = np.abs(seen - expected)
             follow = LEAST + (1 - LEAST) * np.clip((away - CALM) / (SURE - CALM), 0, 1)
-            follow[:, motion.lost] = 1
+            follow[:, motion.occluded] = 1
             seen = expected + follow * (seen - expected)
         self._mask = np.ascontiguousarray(seen, np.float32)
         return _clear(self._mask)

@@ -13,8 +13,11 @@ from ncavideo.util.errors import UserError
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
+    from torch import Tensor
 
     from ncavideo.nca.model import Edge
+
+UNSOUND = "the rule set is not sound: its weights let the texture grow beyond all numbers"
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,19 @@ class Engine(ABC):
         self._check(inputs, "inputs", len(self.ruleset.inputs))
         self._step(inputs, steps)
 
+    def step_on_device(self, inputs: Tensor, steps: int) -> None:
+        """Like `step`, with inputs `[I, H, W]` float32 on a torch device.
+
+        Engines on such a device leave them there.
+        """
+        self.step(inputs.cpu().numpy(), steps)
+
+    def rgb_tensor(self) -> Tensor:
+        """Return `rgb()` as a tensor on the engine's device, which need not be done with it."""
+        import torch
+
+        return torch.from_numpy(self.rgb())
+
     def restore(self, snapshot: Snapshot) -> None:
         """Continue from `snapshot`. Raises `ValueError` for one of another grid."""
         self._check(snapshot.state, "state", self.ruleset.channels)
@@ -80,15 +96,38 @@ class Engine(ABC):
     def rgb(self) -> np.ndarray:
         """Return the visible channels as float32 `[H, W, 3]`, clipped to 0..1."""
 
-    def picture(self) -> Float32[np.ndarray, "h w 3"]:
-        """Return `rgb()`. Raises `UserError` where the state has grown beyond all numbers."""
+    def picture(self, cell: int = 1) -> Float32[np.ndarray, "H W 3"]:
+        """Return what is seen, `[h * cell, w * cell, 3]`, 0..1, with `cell` pixels a cell.
+
+        A learned decoder draws it; without one it is `rgb()`, a pixel a cell. Raises `UserError`
+        where the state has grown beyond all numbers.
+        """
+        if self.ruleset.decoder is not None:
+            from ncavideo.nca.decode import decoded
+
+            return decoded(self.ruleset.decoder, self.texture(), cell, self.edge)
+        if cell != 1:
+            raise ValueError("only a decoder draws several pixels a cell")
         rgb = self.rgb()
-        if np.isnan(rgb.sum()):
-            raise UserError(
-                "the rule set is not sound: its weights let the texture grow beyond all numbers"
-            )
+        _check_numbers(rgb)
         return rgb
+
+    def texture(self) -> Float32[np.ndarray, "h w C"]:
+        """Return what is drawn: `picture()`, or the state where the rule set has a decoder.
+
+        Raises `UserError` where the state has grown beyond all numbers.
+        """
+        if self.ruleset.decoder is None:
+            return self.picture()
+        state = self.snapshot().state
+        _check_numbers(state)
+        return state.transpose(1, 2, 0)
 
     @abstractmethod
     def snapshot(self) -> Snapshot:
         """Return a copy of the grid that `restore` accepts."""
+
+
+def _check_numbers(texture: np.ndarray) -> None:
+    if not np.isfinite(texture.sum()):
+        raise UserError(UNSOUND)

@@ -53,10 +53,14 @@ class FoldedEngine(Engine):
         p[:, :, 0], p[:, :, -1] = p[:, :, first], p[:, :, last]
         p[:, :, :, 0], p[:, :, :, -1] = p[:, :, :, first], p[:, :, :, last]
 
-    @torch.inference_mode()
     def _step(self, inputs: np.ndarray, steps: int) -> None:
         """Take `steps` steps under `inputs` `[I, H, W]` float32."""
-        self._inner[:, self.ruleset.channels :] = torch.from_numpy(inputs)[None].to(self.device)
+        self.step_on_device(torch.from_numpy(inputs), steps)
+
+    @torch.inference_mode()
+    def step_on_device(self, inputs: Tensor, steps: int) -> None:
+        """Take `steps` steps under `inputs` `[I, H, W]` float32, on any device."""
+        self._inner[:, self.ruleset.channels :] = inputs[None].to(self.device)
         for _ in range(steps):
             self._fill_rim()
             hidden = F.relu_(F.conv2d(self._padded, self._kernel, self._bias))
@@ -74,8 +78,12 @@ class FoldedEngine(Engine):
 
     def rgb(self) -> np.ndarray:
         """Return the visible channels as float32 `[H, W, 3]`, clipped to 0..1."""
-        visible = self._state[0, :3].permute(1, 2, 0) + 0.5
-        return visible.clamp(0, 1).contiguous().cpu().numpy()
+        return self.rgb_tensor().contiguous().cpu().numpy()
+
+    @torch.inference_mode()
+    def rgb_tensor(self) -> Tensor:
+        """Return `rgb()` on the engine's device."""
+        return (self._state[0, :3].permute(1, 2, 0) + 0.5).clamp(0, 1)
 
     def snapshot(self) -> Snapshot:
         """Return a copy of the grid that `restore` accepts."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ncavideo.nca.engines.base import Engine, Snapshot
 from ncavideo.nca.fire_mask import fire_mask_torch
@@ -30,10 +31,14 @@ class ReferenceEngine(Engine):
         self._nca = network(ruleset, device)
         self._state = seed_state(1, ruleset.channels, height, width).to(device)
 
-    @torch.inference_mode()
     def _step(self, inputs: np.ndarray, steps: int) -> None:
         """Take `steps` steps under `inputs` `[I, H, W]` float32."""
-        given = torch.from_numpy(inputs)[None].to(self.device)
+        self.step_on_device(torch.from_numpy(inputs), steps)
+
+    @torch.inference_mode()
+    def step_on_device(self, inputs: Tensor, steps: int) -> None:
+        """Take `steps` steps under `inputs` `[I, H, W]` float32, on any device."""
+        given = inputs[None].to(self.device)
         given = given.contiguous(memory_format=torch.channels_last)
         for _ in range(steps):
             mask = fire_mask_torch(
@@ -49,7 +54,12 @@ class ReferenceEngine(Engine):
 
     def rgb(self) -> np.ndarray:
         """Return the visible channels as float32 `[H, W, 3]`, clipped to 0..1."""
-        return to_rgb(self._state)[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+        return self.rgb_tensor().cpu().numpy()
+
+    @torch.inference_mode()
+    def rgb_tensor(self) -> Tensor:
+        """Return `rgb()` on the engine's device."""
+        return to_rgb(self._state)[0].clamp(0, 1).permute(1, 2, 0)
 
     def snapshot(self) -> Snapshot:
         """Return a copy of the grid that `restore` accepts."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from ncavideo.training.loggers.base import Logger
+from ncavideo.training.loggers.base import Logger, RunGroup
 from ncavideo.training.recipe import Recipe
 
 LOGGERS = {
@@ -17,11 +17,15 @@ LOGGERS = {
 }
 
 
-def open_logger(name: str, recipe: Recipe, folder: Path, iteration: int) -> Logger:
+def open_logger(
+    name: str, recipe: Recipe, folder: Path, iteration: int, group: RunGroup | None = None
+) -> Logger:
     """Return the named logger; at `iteration` 0 it begins anew, else it resumes from there.
+
+    `group`: the sweep that the run is part of, for loggers that show runs together.
 
     Raises `UserError` when its package is missing or refuses.
     """
     module = importlib.import_module(LOGGERS[name])
-    logger: Logger = module.open_logger(recipe, folder, iteration)
+    logger: Logger = module.open_logger(recipe, folder, iteration, group)
     return logger

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunGroup:
+    """The sweep `group` that a run belongs to, and the run's own `name` in it."""
+
+    group: str
+    name: str
 
 
 class Logger(ABC):

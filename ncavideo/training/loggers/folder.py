@@ -48,9 +48,16 @@ def plot(folder: Path) -> None:
         return
     if len(lines) < 2:
         return
-    figure = Figure(figsize=(13, 4.5), dpi=100, layout="constrained")
-    panels = figure.subplots(1, 3)
     at = [line["iteration"] for line in lines]
+    # Without style pictures there is no distance to them.
+    keys = [
+        key
+        for key in ("kinds", "histories")
+        if any(value for line in lines for value in line.get(key, {}).values())
+    ]
+    count = 1 + len(keys)
+    figure = Figure(figsize=(13 / 3 * count, 4.5), dpi=100, layout="constrained")
+    panels = figure.subplots(1, count, squeeze=False)[0]
     terms = [k for k in lines[-1] if k not in NOT_LOSSES]
     for term in terms:
         values = [line.get(term) for line in lines]
@@ -58,7 +65,7 @@ def plot(folder: Path) -> None:
         shown = [v if v else float("nan") for v in values]
         panels[0].plot(at, _smooth(shown), label=term, linewidth=2 if term == "total" else 1)
     panels[0].set_title("loss terms, before their weights")
-    for panel, key in ((panels[1], "kinds"), (panels[2], "histories")):
+    for panel, key in zip(panels[1:], keys, strict=True):
         names = sorted({name for line in lines for name in line.get(key, {})})
         for name in names:
             points = [(line["iteration"], line[key][name]) for line in lines if name in line[key]]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ncavideo.training.loggers.base import Logger
+from ncavideo.training.loggers.base import Logger, RunGroup
 from ncavideo.training.recipe import Recipe
 from ncavideo.util.errors import UserError
 
@@ -54,10 +54,13 @@ class TensorBoardLogger(Logger):
         self._writer.close()
 
 
-def open_logger(recipe: Recipe, folder: Path, iteration: int) -> Logger:
+def open_logger(
+    recipe: Recipe, folder: Path, iteration: int, group: RunGroup | None = None
+) -> Logger:
     """Start an event file; a resumed run's is read by TensorBoard as one with the one before.
 
-    What that had beyond `iteration` is done again, and no longer shown.
+    What that had beyond `iteration` is done again, and no longer shown. `group` is not used:
+    TensorBoard groups runs by their folders.
     """
     try:
         from torch.utils.tensorboard import SummaryWriter

@@ -6,7 +6,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from ncavideo.training.loggers.base import Logger
+from ncavideo.training.loggers.base import Logger, RunGroup
 from ncavideo.training.recipe import Recipe
 from ncavideo.util.errors import UserError
 
@@ -38,8 +38,13 @@ class WandbLogger(Logger):
         self._run.finish()
 
 
-def open_logger(recipe: Recipe, folder: Path, iteration: int) -> Logger:
-    """Start a wandb run, or resume it: a run that has ended takes no earlier iterations."""
+def open_logger(
+    recipe: Recipe, folder: Path, iteration: int, group: RunGroup | None = None
+) -> Logger:
+    """Start a wandb run, or resume it: a run that has ended takes no earlier iterations.
+
+    A sweep's runs share a group, and each has its own name in it.
+    """
     try:
         import wandb
     except ImportError as error:
@@ -50,7 +55,8 @@ def open_logger(recipe: Recipe, folder: Path, iteration: int) -> Logger:
     try:
         run = wandb.init(
             project=PROJECT,
-            name=recipe.name,
+            name=group.name if group else recipe.name,
+            group=group.group if group else None,
             id=name,
             resume="allow",
             dir=str(folder),

@@ -1,0 +1,69 @@
+"""Put every rule beside the picture that it was trained on: python docs/make_rule_pictures.py.
+
+Writes `pictures/rules/SET.jpg`: a row a rule, from left to right its exemplar, the rule of SET and
+that of SET-rich, all 256 pixels a side at a cell a pixel, under the exemplar's own light, as a clip
+would give it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ncavideo.nca.grow import grow
+from ncavideo.nca.ruleset import RuleSet, open_ruleset
+from ncavideo.util.pixels import luminance, to_bytes
+
+HERE = Path(__file__).parent
+STYLES = HERE.parent / "examples" / "styles"
+SETS = ("elements", "earth", "cosmos")
+SIDE, GAP, LABEL = 256, 6, 24  # pixels
+STEPS, SEED = 800, 3
+BLUR = 5.0  # pixels: over what surroundings light is seen, as in training
+
+
+def light_of(exemplar: Image.Image, ruleset: RuleSet) -> np.ndarray:
+    """Return the light `[SIDE, SIDE]`, 0..1, under which a rule set would draw a picture."""
+    luma = luminance(np.asarray(exemplar, np.float32) / 255)
+    around = cv2.GaussianBlur(luma, (0, 0), BLUR, borderType=cv2.BORDER_REFLECT_101)
+    dark, bright = ruleset.provenance["light_scale"]
+    return np.clip((around - dark) / (bright - dark), 0, 1).astype(np.float32)
+
+
+def tile(ruleset: RuleSet, rule: str, exemplar: Image.Image) -> Image.Image:
+    """Grow a rule's texture, `SIDE` pixels a side."""
+    light = light_of(exemplar, ruleset)
+    return Image.fromarray(to_bytes(grow(ruleset, {rule: 1.0}, light, steps=STEPS, seed=SEED)))
+
+
+def picture(name: str) -> Image.Image:
+    """Return the rows of one set and its richer variant."""
+    sets = [open_ruleset(name), open_ruleset(f"{name}-rich")]
+    rules = sets[0].rule_names
+    width, height = 3 * SIDE + 2 * GAP, len(rules) * (SIDE + GAP) + LABEL
+    page = Image.new("RGB", (width, height), (16, 16, 18))
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(14)
+    for column, text in enumerate(("picture", name, f"{name}-rich")):
+        draw.text((column * (SIDE + GAP) + 4, 3), text, (225, 225, 225), font)
+    for row, rule in enumerate(rules):
+        top = LABEL + row * (SIDE + GAP)
+        exemplar = Image.open(STYLES / f"{rule}.png").convert("RGB").crop((0, 0, SIDE, SIDE))
+        drawn = [tile(ruleset, rule, exemplar) for ruleset in sets]
+        for column, part in enumerate((exemplar, *drawn)):
+            page.paste(part, (column * (SIDE + GAP), top))
+    return page
+
+
+def main() -> None:
+    """Write the pictures."""
+    folder = HERE / "pictures" / "rules"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in SETS:
+        picture(name).save(folder / f"{name}.jpg", quality=84)
+
+
+if __name__ == "__main__":
+    main()

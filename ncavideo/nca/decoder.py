@@ -1,0 +1,89 @@
+"""From cells to pixels: the definition of the learned decoder.
+
+A coarse grid carries the texture, and a tiny network turns the state between its cells into colour,
+trained together with the automaton:
+
+    x = spline(s)                                # C numbers a pixel, from the 3x3 cells around it
+    y = x[:3] + 1/2 + W2 @ relu(W1 @ x + b)      # W1: [hidden, C], W2: [3, hidden]
+
+Interpolation is linear, so `W1` may be applied to cells and its result interpolated: what is left
+for a pixel is a few sums and the second layer.
+
+After Pajouheshgar, Xu, Abbasi, Mordvintsev, Jakob and Süsstrunk, "Neural Cellular Automata: From
+Cells to Pixels", 2025 (arXiv 2506.22899). Theirs is deeper, interpolates linearly, and is told the
+place within the cell as well. From that place a network learns first of all to draw the same into
+every cell: stripes as wide as the lattice, which a moving grid gives away.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ncavideo.nca.decoder_weights import ARRAYS, DecoderWeights
+from ncavideo.nca.model import Edge, pad_edge
+
+
+def spline_taps(phases: Tensor) -> Tensor:
+    """Return the weights `[k, 3]` of the cell before, a pixel's own, and the one after.
+
+    `phases` `[k]`: the pixels' places within their cell, 0 at one side and 1 at the other. The
+    quadratic B-spline: smooth at the borders of cells, where linear interpolation has a crease.
+    """
+    t = phases - 0.5
+    return torch.stack([(0.5 - t).square() / 2, 0.75 - t.square(), (0.5 + t).square() / 2], 1)
+
+
+def centres(pixels: int) -> Tensor:
+    """Return the places of a cell's pixels, `[pixels]` in 0..1."""
+    return (torch.arange(pixels) + 0.5) / pixels
+
+
+def spline(cells: Tensor, phases: Tensor) -> Tensor:
+    """Interpolate `[B, F, h + 2, w + 2]`, cells with a rim, to `[B, F, h * k, w * k]`."""
+    taps, k = spline_taps(phases).to(cells), len(phases)
+    height, width = cells.shape[2] - 2, cells.shape[3] - 2
+    kernel = (taps[:, None, :, None] * taps[None, :, None, :]).reshape(k * k, 1, 3, 3)
+    batch, features = cells.shape[:2]
+    flat = F.conv2d(cells.reshape(batch * features, 1, height + 2, width + 2), kernel)
+    return F.pixel_shuffle(flat, k).view(batch, features, height * k, width * k)
+
+
+class Decoder(nn.Module):
+    """The network from the state between cells to colour."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.w1 = nn.Parameter(torch.empty(hidden, channels))
+        self.b1 = nn.Parameter(torch.zeros(hidden))
+        self.w2 = nn.Parameter(torch.zeros(3, hidden))
+        nn.init.xavier_uniform_(self.w1)
+        nn.init.uniform_(self.b1, -0.3, 0.3)
+
+    def forward(self, state: Tensor, pixels: int, edge: Edge | None) -> Tensor:
+        """Map `[B, C, h, w]` to RGB `[B, 3, h * pixels, w * pixels]`, 0..1 where in range.
+
+        `edge`: as for a step; None for a state that already has a rim of one cell.
+        """
+        phases = centres(pixels).to(state)
+        padded = state
+        if edge is not None:
+            padded = pad_edge(state.permute(0, 2, 3, 1), edge).permute(0, 3, 1, 2)
+        seen = spline(F.conv2d(padded, self.w1[:, :, None, None], self.b1), phases)
+        hidden = F.relu(seen)
+        return spline(padded[:, :3], phases) + 0.5 + F.conv2d(hidden, self.w2[:, :, None, None])
+
+    def weights(self, pixels: int) -> DecoderWeights:
+        """Return its numbers, as a rule set holds them; `pixels`: see there."""
+        arrays = (getattr(self, name).detach().to("cpu", torch.float32) for name in ARRAYS)
+        return DecoderWeights(pixels, *(array.numpy().copy() for array in arrays))
+
+    @classmethod
+    def of(cls, weights: DecoderWeights) -> Decoder:
+        """Return the decoder of a rule set."""
+        decoder = cls(weights.channels, weights.hidden)
+        with torch.no_grad():
+            for name in ARRAYS:
+                getattr(decoder, name).copy_(torch.from_numpy(getattr(weights, name)))
+        return decoder

@@ -1,0 +1,1 @@
+"""Training on an NVIDIA GPU: fused kernels, and an iteration as CUDA graphs."""

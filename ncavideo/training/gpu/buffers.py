@@ -1,0 +1,70 @@
+"""The tensors of an iteration: they stay where they are as long as a stage lasts."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ncavideo.nca.model import NCA, Edge
+from ncavideo.training.gpu.launch import BackBuffers
+from ncavideo.training.gpu.maps import Maps
+from ncavideo.training.gpu.plan import Plan
+from ncavideo.training.gpu.unroll import plan_of
+from ncavideo.training.gpu.upload import Download, Upload
+from ncavideo.training.recipe import TrainingRecipe
+
+CHUNK = 32  # steps that a long run takes at a time
+
+
+class Buffers:
+    """Those of a stage's grids, for `batch` samples.
+
+    `states` `[T + 2, B, S, S, C]`, T the most steps; `given` as `pack_inputs` makes it; `weights`
+    `[B, R, S, S]`, `light` `[B, S, S]`; `ends`, `gradients`: the judged states, earlier and last,
+    and their gradients, `[B, S, S, C]`; `numbers`: the log's.
+    """
+
+    def __init__(
+        self, nca: NCA, rules: int, r: TrainingRecipe, batch: int, operand: torch.dtype,
+        device: torch.device,
+    ) -> None:  # fmt: skip
+        size, channels = r.size, nca.channels
+        self.batch, self.size, self.most, self.operand = batch, size, r.steps[1], operand
+        self.chunk = _chunk(r)
+        self.old_given: dict[int, Tensor] = {}  # `given` of long runs, by the number of samples
+        self.plans = {edge: self.plan(nca, batch, edge) for edge in ("wrap", "reflect")}
+        grid = (batch, size, size)
+        plan = self.plans["wrap"]
+        self.states = torch.zeros(self.most + 2, *grid, channels, device=device)
+        self.given = torch.zeros(*grid, plan.input_stride, dtype=operand, device=device)
+        self.weights = torch.zeros(batch, rules, size, size, device=device)
+        self.light = torch.zeros(*grid, device=device)
+        self.ends = [torch.zeros(*grid, channels, device=device) for _ in range(2)]
+        self.gradients = [torch.zeros_like(end) for end in self.ends]
+        self.back = BackBuffers(plan, self.most, device)
+        self.numbers = torch.zeros(16 + batch, device=device)
+        self.upload, self.download = Upload(batch, device), Download(16 + batch, device)
+        self.maps = Maps(size, rules, device)
+
+    def plan(self, nca: NCA, samples: int, edge: Edge) -> Plan:
+        """Return the plan for as many samples."""
+        return plan_of(nca, (samples, self.size, self.size), edge, self.operand)
+
+    def fits(self, r: TrainingRecipe, batch: int) -> bool:
+        """Return whether these are the buffers for such a stage and as many samples."""
+        wanted = (batch, r.size, r.steps[1], _chunk(r))
+        return (self.batch, self.size, self.most, self.chunk) == wanted
+
+    def old_states(self, count: int) -> Tensor:
+        """Return memory for a chunk of `count` samples, `[chunk + 1, count, S, S, C]`.
+
+        It is that of `states` but for the first one, which is written after the long run.
+        """
+        shape = (self.chunk + 1, count, *self.states.shape[2:])
+        flat = self.states[1:].flatten()
+        return flat[: torch.Size(shape).numel()].view(shape)
+
+
+def _chunk(r: TrainingRecipe) -> int:
+    """Return the steps that a long run takes at a time, which the states' memory has room for."""
+    return min(CHUNK, r.steps[1], r.long_rollout_steps)

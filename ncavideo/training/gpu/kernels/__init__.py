@@ -1,0 +1,1 @@
+"""Triton kernels, which need Triton to be imported; `engines/triton_kernel.py` has layouts."""

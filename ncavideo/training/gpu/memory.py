@@ -1,0 +1,31 @@
+"""How much memory the fused way of an iteration takes, before any is asked for."""
+
+from __future__ import annotations
+
+from ncavideo.nca.model import FILTERS
+from ncavideo.training.metrics import PROJECTIONS
+from ncavideo.training.recipe import Recipe, TrainingRecipe
+from ncavideo.training.style import POSITIONS
+from ncavideo.training.vgg import BLOCKS
+
+FLOAT, HALF = 4, 2  # bytes
+# Of each convolution: its result, that with bias and rim, and both gradients.
+COPIES = 4
+SORTED = 7 * 2 * 3  # maps, ours and theirs, each with its order and gradient
+
+
+def needed_bytes(recipe: Recipe) -> int:
+    """Return about how many bytes of the GPU the largest stage takes, beside its pool."""
+    stages = [recipe.training, *(stage.training for stage in recipe.stages)]
+    return max(_of_stage(recipe, r) for r in stages)
+
+
+def _of_stage(recipe: Recipe, r: TrainingRecipe) -> int:
+    channels, rules = recipe.model.channels, len(recipe.rules)
+    cells, batch = r.size**2, min(r.batch, r.pool)
+    steps = (r.steps[1] + 2) * channels * (FLOAT + HALF) + 2 * FILTERS * channels * HALF
+    maps = (rules + 8 + 4 * channels) * FLOAT
+    features = sum(count * width / (1 << 2 * level) for level, (count, width) in enumerate(BLOCKS))
+    judged = features * COPIES * HALF + (3 + 3) * COPIES * FLOAT
+    sorts = SORTED * PROJECTIONS * POSITIONS * 2 * FLOAT
+    return round(batch * (cells * (steps + maps + judged) + sorts))

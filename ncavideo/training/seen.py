@@ -1,0 +1,125 @@
+"""The pictures that losses look at: the whole grid, or a patch that a decoder draws.
+
+A decoded picture has `pixels` times as many pixels a side as the grid has cells. A random patch of
+it, another one every time, is judged instead, so that an iteration costs what a grid of that many
+cells does, while cells see as far as the whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ncavideo.nca.decoder import Decoder
+from ncavideo.nca.model import Edge, pad_edge, to_rgb
+
+LEAST_VARIANCE = 1e-2  # of a channel below which its changes count for less
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A batch's states `[B, C, H, W]` before and after its last `steps`, and its requests.
+
+    `weights` `[B, R, H, W]`: expression; `light` `[B, H, W]` in 0..1, None for rule sets without;
+    `rules`: each sample's rule, None where it has several; `calm` `[B]`: 1 for samples with the
+    same request as before, unhurt, and 0 for others; `edge`: what lies beyond the grid.
+    """
+
+    before: Tensor
+    after: Tensor
+    steps: int
+    weights: Tensor
+    light: Tensor | None
+    rules: list[int | None]
+    calm: Tensor
+    edge: Edge
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A batch's pictures `[B, 3, h, w]` before and after its last steps, and what was asked there.
+
+    `weights` `[B, R, h, w]`, `light` `[B, h, w]` or None, `edge`: see `Rollout`; `pixels`: how many
+    of them a cell is across.
+    """
+
+    before: Tensor
+    after: Tensor
+    weights: Tensor
+    light: Tensor | None
+    edge: Edge
+    pixels: int
+
+
+def whole(rollout: Rollout) -> Seen:
+    """Return the grids as they are, a pixel a cell."""
+    before, after = to_rgb(rollout.before), to_rgb(rollout.after)
+    return Seen(before, after, rollout.weights, rollout.light, rollout.edge, 1)
+
+
+class Patches:
+    """Draws a random patch of each batch with `decoder`, `pixels` a cell.
+
+    `side`: the patch's, in pixels; it is the whole picture where that is no larger. `generator`:
+    where the places come from.
+    """
+
+    def __init__(self, decoder: Decoder, pixels: int, generator: torch.Generator) -> None:
+        self.decoder, self.pixels, self.generator = decoder, pixels, generator
+
+    def __call__(self, rollout: Rollout, side: int) -> Seen:
+        """Return the patch of a batch."""
+        cells, edge = rollout.after.shape[2], rollout.edge
+        count = min(-(-side // self.pixels), cells)
+        if count == cells:
+            place = (0, 0)
+        else:
+            last = cells if edge == "wrap" else cells - count + 1
+            row, column = torch.randint(0, last, (2,), generator=self.generator).tolist()
+            place, edge = (row, column), "reflect"
+
+        def cut(field: Tensor) -> Tensor:
+            """Return the patch's part of `[B, F, H, W]`, with a rim of one cell."""
+            if rollout.edge == "wrap":
+                moved = torch.roll(field, (-place[0], -place[1]), (2, 3))
+                field, row, column = _padded(moved, "wrap"), 0, 0
+            else:
+                field, (row, column) = _padded(field, "reflect"), place
+            return field[:, :, row : row + count + 2, column : column + count + 2]
+
+        def enlarged(field: Tensor) -> Tensor:
+            """Return what was asked at the patch's pixels, linearly interpolated."""
+            k = self.pixels
+            return F.interpolate(cut(field), scale_factor=k, mode="bilinear")[:, :, k:-k, k:-k]
+
+        light = rollout.light
+        return Seen(
+            self.decoder(cut(rollout.before), self.pixels, None),
+            self.decoder(cut(rollout.after), self.pixels, None),
+            enlarged(rollout.weights),
+            None if light is None else enlarged(light[:, None])[:, 0],
+            edge,
+            self.pixels,
+        )
+
+
+def _padded(field: Tensor, edge: Edge) -> Tensor:
+    return pad_edge(field.permute(0, 2, 3, 1), edge).permute(0, 3, 1, 2)
+
+
+def roughness(state: Tensor, edge: Edge) -> Tensor:
+    """Return how much of a state's variance `[B, C, H, W]` lies between neighbouring cells.
+
+    A mean over channels: 0 for states that are even, near 1 for one that changes in every cell.
+    What a decoder draws from such a state is stairs along the lattice; lines that are thinner than
+    a cell it can draw where smooth channels cross a value.
+    """
+    cells = state.permute(0, 2, 3, 1)
+    rows = pad_edge(cells, edge)
+    rows = (rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 4
+    soft = (rows[:, :, :-2] + 2 * rows[:, :, 1:-1] + rows[:, :, 2:]) / 4
+    rough = (cells - soft).square().mean((0, 1, 2))
+    return (rough / (state.var((0, 2, 3)) + LEAST_VARIANCE)).mean()
