@@ -26,8 +26,7 @@ MEAN, SCALE = 127 / 255, 128 / 255  # of the pictures that the weights were trai
 SIDE = 224  # pixels a side of those pictures
 SIDES = (96, 128, 160, 224)  # of a batch's cut-outs: one that is fooled at one size is not at all
 SMALLEST_CUT = 0.35  # share of the picture's side
-PRIOR = 1.0  # weight of the prior beside the cross-entropy
-GAMUT = 5.0  # the same against colours that no screen shows
+GAMUT = 5.0  # weight of the distance to colours that no screen shows
 PRIOR_LAYERS = 30  # the first batch normalisations; later ones know objects, and few places
 LEAST_VARIANCE = 1e-4  # of a feature, below which it says nothing
 
@@ -47,6 +46,7 @@ class ImageNetGuide(TextGuide):
         prompts: Sequence[Prompts],
         *,
         cutouts: int = 8,
+        prior: float = 1.0,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -59,6 +59,7 @@ class ImageNetGuide(TextGuide):
             if plain(text) not in names()
         )
         self.network, self._cutouts = load_efficientnet(device), cutouts
+        self._prior = prior  # its weight beside the cross-entropy
         self._device, self._dtype = torch.device(device), dtype
         self._layers = [m for m in self.network.modules() if hasattr(m, "running_mean")]
 
@@ -88,7 +89,7 @@ class ImageNetGuide(TextGuide):
                 loss = loss - torch.log1p(-shares.clamp(max=1 - 1e-4)).mean()
             losses.append(loss)
         outside = (rgb - rgb.clamp(0, 1)).abs().mean((1, 2, 3))
-        return torch.stack(losses) + PRIOR * statistics.distance() + GAMUT * outside
+        return torch.stack(losses) + self._prior * statistics.distance() + GAMUT * outside
 
 
 class _Statistics:

@@ -96,6 +96,12 @@ class GuideRecipe:
         metavar="TAG|FILE",
     )
     cutouts: int = number(8, 1, 256, "crops of each picture for the guide")
+    prior: float = number(
+        1.0,
+        0,
+        100,
+        "weight of the statistics of real photographs beside the words (`imagenet` alone)",
+    )
 
 
 @dataclass(frozen=True)

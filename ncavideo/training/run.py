@@ -337,7 +337,9 @@ def _guide(recipe: Recipe, device: torch.device, dtype: torch.dtype) -> TextGuid
     prompts = [Prompts(rule.prompt, rule.negative) for rule in recipe.rules]
     if asked.kind == "imagenet":
         phase("loading EfficientNet")
-        return ImageNetGuide(prompts, cutouts=asked.cutouts, device=device, dtype=dtype)
+        return ImageNetGuide(
+            prompts, cutouts=asked.cutouts, prior=asked.prior, device=device, dtype=dtype
+        )
     files = [recipe.folder / asked.model, recipe.folder / asked.pretrained]
     model, pretrained = (
         str(file) if is_file(file) else name

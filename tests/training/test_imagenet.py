@@ -89,6 +89,21 @@ def test_equal_draws_give_equal_losses_and_a_sample_is_judged_by_itself(guide: T
 
 
 @pytest.mark.train
+def test_the_prior_counts_as_much_as_its_weight_says(guide: TextGuide) -> None:
+    from ncavideo.training.imagenet import ImageNetGuide
+
+    rgb = torch.rand(1, 3, 48, 48, generator=fixed())
+    losses = [
+        ImageNetGuide([Prompts(("honeycomb",))], cutouts=2, prior=weight)(
+            rgb, torch.tensor([0]), "wrap", fixed()
+        )
+        for weight in (0.0, 1.0, 3.0)
+    ]
+    assert losses[1] > losses[0]
+    assert torch.allclose(losses[2] - losses[0], 3 * (losses[1] - losses[0]), rtol=1e-4)
+
+
+@pytest.mark.train
 def test_unwanted_classes_alone_have_a_loss_near_their_share(guide: TextGuide) -> None:
     rgb = torch.rand(1, 3, 48, 48, generator=fixed())
     with_class = guide(rgb, torch.tensor([2]), "wrap", fixed())
