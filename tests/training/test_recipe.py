@@ -603,8 +603,9 @@ def assert_trained_with(ruleset: RuleSet, recipe: Recipe) -> None:
     """The recipe says the same as the file's provenance, but for keys that are newer than it."""
     told, said = _renamed(ruleset.provenance["recipe"]), json.loads(json.dumps(recipe.to_json()))
     assert ruleset.provenance["iterations"] == recipe.iterations
-    newer = {key: said["model"].pop(key) for key in {*said["model"]} - {*told["model"]}}
-    assert newer.items() <= dataclasses.asdict(ModelRecipe()).items()
+    for part, plain in (("model", ModelRecipe()), ("guide", GuideRecipe())):
+        newer = {key: said[part].pop(key) for key in {*said[part]} - {*told[part]}}
+        assert newer.items() <= dataclasses.asdict(plain).items()
     for key in ("name", "seed", "model", "rules", "guide"):
         assert told[key] == said[key], key
     stages = [told, *told.get("stages", ())], [said, *said["stages"]]
