@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ncavideo.cli.common import EXIT_FAILED, one_sentence_errors, report_options, say
+from ncavideo.cli.ray_options import ray_options
 from ncavideo.cli.render_options import RenderCommand, asked_values, look_option, table_options
 from ncavideo.util.atomic_write import replacing
 from ncavideo.util.errors import UserError
@@ -53,19 +54,6 @@ if TYPE_CHECKING:
     help="Attempts after a transient failure, such as a full disk.",
 )
 @click.option(
-    "--ray",
-    metavar="ADDRESS",
-    help="Ray cluster to render on: its address, auto to find it, local to start one here.",
-)
-@click.option("--ray-cpus", default=4.0, show_default=True, help="CPU cores per clip.")
-@click.option(
-    "--ray-gpus",
-    type=float,
-    show_default="1 where there are any",
-    help="GPUs per clip; 0.5 lets two clips share one.",
-)
-@click.option("--ray-memory", default=1.5, show_default=True, help="Memory per clip in GB.")
-@click.option(
     "--journal",
     type=click.Path(path_type=Path),
     show_default="in --out-dir, or in this folder for a URL",
@@ -76,6 +64,7 @@ if TYPE_CHECKING:
     "--report", type=click.Path(path_type=Path), metavar="FILE", help="Report to write (.json)."
 )
 @report_options
+@ray_options("render", "clip", memory=1.5)
 @table_options("look", "file", "machine", also=("overwrite", "strict_streams"))
 def batch_command(
     sources: tuple[str, ...],

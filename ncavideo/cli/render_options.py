@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from ncavideo.cli.complete import AUTO, BY_OPTION, from_function, look_names
+from ncavideo.cli.headings import HeadedCommand, HeadedOption
 from ncavideo.rendering.option_table import Belongs, Option, table
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
@@ -20,7 +21,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 TYPES = {"int": int, "float": float, "text": str, "texts": str, "bool": bool}
 
 
-class TableOption(click.Option):
+class TableOption(HeadedOption):
     """One option of the table. Its help ends with the allowed values and the default.
 
     Ranges and choices are checked by the options themselves, in one sentence, not by click.
@@ -37,6 +38,7 @@ class TableOption(click.Option):
             multiple=entry.kind == "texts" and entry.name != "rules",
             metavar=entry.metavar,
             help=entry.help,
+            heading=entry.heading,
         )
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
@@ -61,8 +63,8 @@ class TableOption(click.Option):
         return [CompletionItem(value) for value in known if value.startswith(incomplete)]
 
 
-class RenderCommand(click.Command):
-    """A command whose help lists the table's options under their headings, in its order."""
+class RenderCommand(HeadedCommand):
+    """A command that takes options of the table."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the words; an option may be called by a name that it had before."""
@@ -83,20 +85,6 @@ class RenderCommand(click.Command):
                 word = f"{current[flag]}{equals}{value}"
             words.append(word)
         return words
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the command's own options first, then the table's."""
-        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
-        for parameter in self.get_params(ctx):
-            heading = "Options"
-            if isinstance(parameter, TableOption):
-                heading = parameter.entry.heading
-            record = parameter.get_help_record(ctx)
-            if record is not None and not isinstance(parameter, click.Argument):
-                sections.setdefault(heading, []).append(record)
-        for heading, records in sections.items():
-            with formatter.section(heading):
-                formatter.write_dl(records)
 
 
 def table_options(

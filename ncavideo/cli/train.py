@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from ncavideo.cli.common import one_sentence_errors, say
+from ncavideo.cli.headings import HeadedCommand, HeadedOption
 from ncavideo.cli.progress import progress_bar
 from ncavideo.cli.train_sweep import SweepOptions, sweep_options, train_sweep
 from ncavideo.nca.catalog import SUFFIX
@@ -24,6 +25,10 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 TABLES = {
     "": Recipe, "guide": GuideRecipe, "training": TrainingRecipe, "loss": LossRecipe,
     "model": ModelRecipe,
+}  # fmt: skip
+HEADINGS = {
+    "": "Training", "guide": "Guide by words", "training": "Training",
+    "loss": "Training", "model": "Model",
 }  # fmt: skip
 # Those options by the names of their parameters, with the table of each.
 KEYS = {
@@ -51,6 +56,8 @@ def recipe_options(command: Command) -> Command:
             metavar=key.metavar,
             help=_help(key),
             show_default=default or False,
+            cls=HeadedOption,
+            heading=HEADINGS[section],
         )(command)
     return command
 
@@ -61,11 +68,13 @@ def _help(key: Key) -> str:
     return text[0].upper() + text[1:] + (f" ({notes})." if notes else ".")
 
 
-@click.command("train")
+@click.command("train", cls=HeadedCommand)
 @click.argument("recipe", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--rule",
     "rules",
+    cls=HeadedOption,
+    heading="Rules, instead of a recipe",
     multiple=True,
     metavar="NAME[=PROMPT]",
     help="A rule, instead of a RECIPE. May be repeated; again for one more prompt.",
@@ -73,6 +82,8 @@ def _help(key: Key) -> str:
 @click.option(
     "--style",
     "styles",
+    cls=HeadedOption,
+    heading="Rules, instead of a recipe",
     multiple=True,
     metavar="[NAME=]PATH",
     help="A style picture, for one rule or for all. May be repeated.",
@@ -80,6 +91,8 @@ def _help(key: Key) -> str:
 @click.option(
     "--negative",
     "negatives",
+    cls=HeadedOption,
+    heading="Rules, instead of a recipe",
     multiple=True,
     metavar="NAME=PROMPT",
     help="A prompt to stay away from.",

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ncavideo.cli.common import EXIT_FAILED, say
+from ncavideo.cli.headings import HeadedOption
+from ncavideo.cli.ray_options import ray_options
 from ncavideo.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,46 +27,24 @@ MOST_JOBS = 256
 
 def sweep_options(command: Command) -> Command:
     """Add the options that are for sweeps."""
-    for option in reversed(
-        (
-            click.option(
-                "--sweep",
-                type=click.Path(path_type=Path),
-                metavar="FILE",
-                help="Sweep (.toml), instead of a RECIPE: several runs from a base recipe.",
-            ),
-            click.option(
-                "--jobs",
-                type=int,
-                metavar="N",
-                show_default="by GPUs, or CPU cores and memory",
-                help="Number of a sweep's runs trained at once.",
-            ),
-            click.option(
-                "--ray",
-                metavar="ADDRESS",
-                help="Ray cluster to train a sweep on: its address, auto to find it, local to"
-                " start one here.",
-            ),
-            click.option(
-                "--ray-cpus", default=4.0, show_default=True, help="CPU cores per run of a sweep."
-            ),
-            click.option(
-                "--ray-gpus",
-                type=float,
-                show_default="1 where there are any",
-                help="GPUs per run of a sweep; 0.5 lets two runs share one.",
-            ),
-            click.option(
-                "--ray-memory",
-                default=2.0,
-                show_default=True,
-                help="Memory per run of a sweep in GB.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+    command = ray_options("train a sweep", "run of a sweep", memory=2.0)(command)
+    command = click.option(
+        "--jobs",
+        type=int,
+        metavar="N",
+        show_default="by GPUs, or CPU cores and memory",
+        help="Number of a sweep's runs trained at once.",
+        cls=HeadedOption,
+        heading="Sweep",
+    )(command)
+    return click.option(
+        "--sweep",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Sweep (.toml), instead of a RECIPE: several runs from a base recipe.",
+        cls=HeadedOption,
+        heading="Sweep",
+    )(command)
 
 
 @dataclass(frozen=True)

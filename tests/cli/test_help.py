@@ -71,6 +71,16 @@ def test_every_command_has_an_example(words: tuple[str, ...]) -> None:
     assert examples, shown
 
 
+MOST = 16  # options that one can take in under one heading
+
+
+@pytest.mark.parametrize("words", commands(main), ids=" ".join)
+def test_long_help_stands_under_headings(words: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(main, [*words, "--help"]).output
+    for section in re.split(r"^\w.*:$", shown, flags=re.M):
+        assert len(re.findall(r"^  -", section, re.M)) <= MOST, section
+
+
 @pytest.mark.parametrize("group", [(), ("presets",), ("looks",)], ids="-".join)
 def test_no_summary_is_cut_off(group: tuple[str, ...]) -> None:
     shown = CliRunner().invoke(main, [*group, "--help"]).output.partition("Commands:")[2]
