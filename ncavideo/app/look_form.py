@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ncavideo.app.render_form import AS_ALL, AUTOMATIC, MOST_RULES, PLAIN
+from ncavideo.composite.shading import detail_of
 from ncavideo.control.spec import parse_control
 from ncavideo.nca.catalog import SUFFIX
 from ncavideo.rendering.options import RenderOptions
@@ -34,6 +35,7 @@ def form_of(look: Mapping[str, Any], known: list[str]) -> tuple[dict[str, Any], 
         )
     values: dict[str, Any] = {name: getattr(options, name) for name in PLAIN}
     values |= {name: getattr(options, name) or 0 for name in AUTOMATIC}
+    values["detail"] = detail_of(options.shade) if options.detail is None else options.detail
     values |= {
         "rules": list(options.rules),
         "control": "luminance",

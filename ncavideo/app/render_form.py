@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ncavideo.composite.shading import detail_of
 from ncavideo.control import FIELDS
 from ncavideo.control.spec import parse_control
 from ncavideo.rendering.option_table import table
@@ -35,7 +36,9 @@ _DEFAULTS = {
     if option.belongs == "look" and (option.choices or option.kind in ("bool", "int", "float"))
 }
 # A look's numbers without a default, where 0 stands for automatic in the form.
-AUTOMATIC = tuple(name for name, default in _DEFAULTS.items() if default is None)
+AUTOMATIC = tuple(
+    name for name, default in _DEFAULTS.items() if default is None and name != "detail"
+)
 # A look's numbers, choices and switches that have one.
 PLAIN = tuple(name for name, default in _DEFAULTS.items() if default is not None)
 # The ends of the clip: seconds, where 0 stands for none. The form has `begin` and `end` for a part.
@@ -67,6 +70,9 @@ def asked_options(values: Mapping[str, Any], ruleset: str, mask: Path | None) ->
         name: _plain(name, values[name]) for name in PLAIN if values[name] is not None
     }
     asked |= {name: _plain(name, values[name]) or None for name in AUTOMATIC}
+    shade = asked.get("shade", _DEFAULTS["shade"])
+    detail = _plain("detail", values["detail"])
+    asked["detail"] = None if detail == detail_of(shade) else detail
     # Without seconds the option has its default: 0 for some, None for others.
     asked |= {name: _plain(name, values[name]) for name in ENDS if values[name]}
     for name in ("light_control", "opacity_control"):

@@ -17,6 +17,7 @@ from ncavideo.app.render_form import (
     OWN_CONTROLS,
     PLAIN,
 )
+from ncavideo.composite.shading import detail_of
 from ncavideo.nca.catalog import SUFFIX, presets
 from ncavideo.rendering.looks import looks
 from ncavideo.rendering.option_table import Option, table
@@ -85,7 +86,8 @@ class RenderView:
         )  # fmt: skip
         add("light", _slider("Strength of the clip's light in the texture", DEFAULT.light))
         add("shade", _slider("Shading of the finished texture", DEFAULT.shade))
-        add("detail", _slider("Detail of the clip, as of eyes and letters", DEFAULT.detail))
+        detail = detail_of(DEFAULT.shade)
+        add("detail", _slider("Detail of the clip, as of eyes and letters", detail))
         add("opacity", _slider("Opacity", DEFAULT.opacity))
         with gr.Accordion("A control for each rule", open=False, elem_id="own-controls"):
             gr.Markdown(

@@ -11,7 +11,7 @@ import numpy as np
 
 from ncavideo.composite import phases
 from ncavideo.composite.blend import Look, blended, mix
-from ncavideo.composite.shading import FLOOR, MOST_GAIN, detail_gain, exponent, with_detail
+from ncavideo.composite.shading import FLOOR, MOST_GAIN, exponent, with_detail
 from ncavideo.composite.upscale import is_sharp, sharpened
 from ncavideo.control.field import View
 from ncavideo.nca.decode import colours, planes, second_layer, taps
@@ -166,8 +166,8 @@ class Composite:
         """Return what the kernels shade with: see `composite_kernel.compose`."""
         gain = self._gain(luma, light)
         if detail > 0:
-            more = detail_gain(luma, view.luma, _blurred, np)
-            gain = np.asarray(with_detail(gain, shade, detail, more, np), np.float32)
+            led = with_detail(gain, luma, view.luma, shade, detail, _blurred, np)
+            gain = np.asarray(led, np.float32)
         return np.stack([gain, view.luma + np.float32(FLOOR)])
 
     def _alpha(self, coverage: np.ndarray | None, opacity: float | np.ndarray) -> np.ndarray | None:

@@ -20,7 +20,6 @@ from ncavideo.composite.shading import (
     FLOOR,
     MOST_DETAIL,
     MOST_GAIN,
-    detail_gain,
     exponent,
     with_detail,
 )
@@ -109,8 +108,7 @@ class DeviceComposite:
         wanted = plan.dark + (plan.bright - plan.dark) * light
         gain = ((wanted + FLOOR) / (own + FLOOR)).clamp(1 / MOST_GAIN, MOST_GAIN)
         if detail > 0:
-            more = detail_gain(cells, luma, gaussian_blur, torch)
-            gain = with_detail(gain, shade, detail, more, torch)
+            gain = with_detail(gain, cells, luma, shade, detail, gaussian_blur, torch)
         fields = torch.stack([gain, luma + FLOOR])
         factor, coarse = enlarged(fields, phases.linear, plan.cell, *under.shape[1:])
         finer = ((luminance_of(under) + FLOOR) / coarse).clamp(1 / MOST_DETAIL, MOST_DETAIL)

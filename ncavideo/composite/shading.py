@@ -15,32 +15,44 @@ FLOOR = 0.06  # keeps ratios of near-black luminances tame
 GRAIN = 0.6  # cells: what is finer stays the texture's
 FORM = 3.0  # cells: the luminance's detail is what is finer than this
 AROUND = 3.0  # cells: the neighbourhood in which detail counts as part of a form
-IMPORTANT = 0.1  # deviation of the source's log luminance at which detail counts half
-ADDED = 1.5  # times the source's detail is added
+IMPORTANT = 0.06  # deviation of the source's log luminance at which detail counts half
+ADDED = 1.5  # times the source's detail is added, at most
+AUTOMATIC = 0.4  # detail beyond this costs more likeness to the style than it is worth
 REMOVED = 0.5  # share of the texture's own that is taken away there: all of it would flatten it
 
 
-def detail_gain(luma: Any, source: Any, blur: Callable[[Any, float], Any], ops: Any) -> Any:
-    """Return the log of the factor that gives a texture the source's detail of a few cells.
+def with_detail(
+    gain: Any,
+    luma: Any,
+    source: Any,
+    shade: float,
+    detail: float,
+    blur: Callable[[Any, float], Any],
+    ops: Any,
+) -> Any:
+    """Return shading's `gain` `[h, w]` with `detail` 0..1 of the source's, for `exponent`.
 
     `luma`, `source` `[h, w]`: luminances of the texture and of the source, 0..1. Where the source
-    has no detail the factor is 1, and the texture keeps its own.
+    has detail, shading is twice as strong first; then its detail is added; then the texture's own
+    gives way, which costs most of its likeness. Where the source has none, the gain is as it was.
     """
     wanted, own = (
         fine - blur(fine, FORM)
         for fine in (ops.log(source + FLOOR), ops.log(blur(luma, GRAIN) + FLOOR))
     )
     energy = blur(wanted * wanted, AROUND)
-    return energy / (energy + IMPORTANT**2) * (ADDED * wanted - REMOVED * own)
+    there = energy / (energy + IMPORTANT**2)
+    led = shade + there * min(shade, 1 - shade) * (1 - (1 - detail) ** 4)
+    finer = there * (ADDED * detail**2 * wanted - REMOVED * detail**4 * own)
+    whole = ops.exp((led * ops.log(gain) + finer) / exponent(shade, detail))
+    return ops.clip(whole, MOST_GAIN**-2, MOST_GAIN**2)
 
 
-def with_detail(gain: Any, shade: float, detail: float, log_gain: Any, ops: Any) -> Any:
-    """Return shading's `gain` `[h, w]` with `detail` 0..1 of `detail_gain`, for `exponent`."""
-    power = exponent(shade, detail)
-    led = gain ** (shade / power) * ops.exp(log_gain * (detail / power))
-    return ops.clip(led, MOST_GAIN**-2, MOST_GAIN**2)
+def detail_of(shade: float) -> float:
+    """Return how much detail goes with so much shading, 0..1, where nobody says how much."""
+    return min(shade, AUTOMATIC)
 
 
 def exponent(shade: float, detail: float) -> float:
     """Return the exponent of the whole factor, detail finer than a cell included: 0..1."""
-    return max(shade, detail / 2)
+    return max(shade, min(1.0, detail / AUTOMATIC))

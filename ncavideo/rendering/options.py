@@ -7,6 +7,7 @@ from dataclasses import MISSING, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ncavideo.composite.shading import detail_of
 from ncavideo.nca.engines import ENGINES
 from ncavideo.rendering.keyframes import Curve, parse_keyframes, with_current_names
 from ncavideo.rendering.option_table import option, plain, table, takes_former_names
@@ -96,12 +97,13 @@ class RenderOptions:
         bounds=(0, 1),
         keyed=True,
     )
-    detail: float = option(
-        0.0,
+    detail: float | None = option(
+        None,
         "Strength with which detail of a few cells, as of eyes and letters, is the source's.",
         LIGHT,
         bounds=(0, 1),
         keyed=True,
+        automatic="--shade, at most 0.4",
     )
     blend: str = option(
         "normal",
@@ -383,6 +385,8 @@ class RenderOptions:
         if name == "steps" and value is None:
             chosen = QUALITIES[self.quality]
             return chosen.flow_steps if self.flow else chosen.steps
+        if name == "detail" and value is None:
+            return detail_of(self.at("shade", time) or 0)
         return value
 
     def strengths(self, time: float) -> dict[str, float]:

@@ -36,7 +36,7 @@ def composed(
 
     picture = find_upscaler(upscale)(texture, size) if drawn is None else drawn
     out = picture[:height, :width].astype(np.float64)
-    power = max(shade, detail / 2)
+    power = max(shade, min(1, detail / 0.4))
     if power > 0:
         cells = cv2.transform(texture, LUMINANCE[None])
         own = cv2.GaussianBlur(cells, (0, 0), TEXTURE_BLUR)
@@ -48,8 +48,10 @@ def composed(
             wanted = log_source - cv2.GaussianBlur(log_source, (0, 0), 3)
             log_own -= cv2.GaussianBlur(log_own, (0, 0), 3)
             energy = cv2.GaussianBlur(wanted**2, (0, 0), 3)
-            lead = energy / (energy + 0.1**2) * (1.5 * wanted - 0.5 * log_own)
-            gain = np.exp((np.log(gain) * shade + lead * detail) / power)
+            there = energy / (energy + 0.06**2)
+            led = shade + there * min(shade, 1 - shade) * (1 - (1 - detail) ** 4)
+            finer = there * (1.5 * detail**2 * wanted - 0.5 * detail**4 * log_own)
+            gain = np.exp((np.log(gain) * led + finer) / power)
             gain = np.clip(gain, MOST_GAIN**-2, MOST_GAIN**2)
         finer = (luminance(source) + FLOOR) / enlarged(grid_luma + np.float32(FLOOR))
         finer = np.clip(finer, 1 / float(MOST_DETAIL), float(MOST_DETAIL))
