@@ -48,7 +48,7 @@ def form(**changes: Any) -> dict[str, Any]:
     """The form as it is when the page has been opened."""
     return {
         "rules": ["fire", "moss"], "control": "luminance", "own": [AS_ALL] * 8, "light": 1,
-        "shade": 0.5, "detail": 0, "opacity": 1, "by_brightness": False, "contrast": 0,
+        "shade": 0.5, "detail": 0.4, "opacity": 1, "by_brightness": False, "contrast": 0,
         "blend": "normal", "keep": "none", "matte": False, "steps_per_second": 0, "keyframes": "",
         "opacity_control": "",
         "light_control": "", "flow": False,
@@ -67,6 +67,15 @@ def test_an_untouched_form_asks_for_the_defaults() -> None:
     )
     assert output_name(Path("a.mov"), options, "As the clip") == "a.fire-moss.mov"
     assert output_name(Path("a.mov"), options, "WebM (VP9)") == "a.fire-moss.webm"
+
+
+@pytest.mark.parametrize(
+    ("shade", "detail", "asked"), [(0.5, 0.4, None), (0.2, 0.2, None), (0.2, 0.4, 0.4), (0.5, 0, 0)]
+)
+def test_detail_that_goes_with_the_shading_is_not_asked_for(
+    shade: float, detail: float, asked: float | None
+) -> None:
+    assert asked_options(form(shade=shade, detail=detail), "elements", None).detail == asked
 
 
 def test_every_choice_is_a_control_that_there_is(tmp_path: Path) -> None:

@@ -97,3 +97,11 @@ def test_a_tempo_may_change() -> None:
     steps = counts(RenderOptions(RULES, keyframes=("steps_per_second@0=0,10=200",)), 25, 10)
     assert sum(steps) == pytest.approx(1000, abs=10)
     assert sum(steps[:125]) == pytest.approx(250, abs=6)
+
+
+def test_detail_goes_with_the_shading_unless_it_is_asked_for() -> None:
+    moving = RenderOptions(("fire",), keyframes=("shade@0=0,10=1",))
+    assert [moving.at("detail", time) for time in (0, 2, 4, 10)] == [0, 0.2, 0.4, 0.4]
+    fixed = RenderOptions(("fire",), detail=0.0, keyframes=("shade@0=0,10=1",))
+    assert fixed.at("detail", 5) == 0
+    assert RenderOptions(("fire",), shade=0.3, keyframes=("detail@0=1,10=0",)).at("detail", 0) == 1
