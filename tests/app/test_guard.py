@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from patience import PATIENCE
 
 from ncavideo.cli.main import main
 
@@ -49,7 +50,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def ask(server: Server, what: str, **headers: str) -> tuple[int, str]:
     method, path, body, kind = ASKED[what]
     port = urllib.parse.urlsplit(server.address).port
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     sent = {"Content-Type": kind} if kind else {}
     connection.request(method, path, body, sent | headers)
     answer = connection.getresponse()
@@ -120,7 +121,7 @@ def test_too_much_is_refused_before_it_is_stored(server: Server) -> None:
     before = stored(server)
 
     def send(body: Any) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         connection.request(method, path, body, {"Content-Type": kind})
         answer = connection.getresponse()
         said = answer.read().decode()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 
 pytest.importorskip("gradio")
 from test_app import CHROMIUM, Server, browser, make_clip, previewed, said, until, workers
@@ -52,7 +53,7 @@ def test_a_closed_tab_takes_its_render_and_uploads_along(
     make_clip(long, 2000, "320x180")
     context = browser.new_context()
     tab = context.new_page()
-    tab.set_default_timeout(90_000)
+    tab.set_default_timeout(1000 * PATIENCE)
     tab.goto(server.address)
     tab.wait_for_selector("#strip img")
     previewed(tab, long)
@@ -68,7 +69,7 @@ def test_a_closed_tab_takes_its_render_and_uploads_along(
 
 def post(server: Server, path: str, body: bytes, kind: str) -> Any:
     connection = http.client.HTTPConnection(
-        "127.0.0.1", urllib.parse.urlsplit(server.address).port, timeout=60
+        "127.0.0.1", urllib.parse.urlsplit(server.address).port, timeout=PATIENCE
     )
     connection.request("POST", path, body, {"Content-Type": kind})
     answer = connection.getresponse()
@@ -96,7 +97,7 @@ def test_an_upload_that_is_cut_leaves_nothing(server: Server) -> None:
     before = set(files(server))
     head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="cut.mp4"\r\n\r\n'
     with socket.create_connection(
-        ("127.0.0.1", urllib.parse.urlsplit(server.address).port or 0), 60
+        ("127.0.0.1", urllib.parse.urlsplit(server.address).port or 0), PATIENCE
     ) as sent:
         sent.sendall(
             b"POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\n"

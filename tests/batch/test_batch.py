@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from patience import PATIENCE, until
 
 from ncavideo.batch.jobs import Job, find_jobs
 from ncavideo.batch.journal import NAME, Entry, Journal
@@ -84,9 +85,13 @@ def test_a_batch_that_is_killed_goes_on(clip: Path, tmp_path: Path) -> None:
         (source / f"{index}.mp4").write_bytes(clip.read_bytes())
     command = [sys.executable, "-m", "ncavideo", "batch", source, "--out-dir", out, *QUICK]
     process = subprocess.Popen([str(a) for a in [*command, "--quiet"]])
-    deadline = time.monotonic() + 60
-    while len(list(out.glob("[0-9]*.mp4"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(
+        lambda: len(list(out.glob("[0-9]*.mp4"))) >= 2,
+        "two outputs of six",
+        lambda: list(out.glob("*")),
+        process=process,
+        every=0.01,
+    )
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = sorted(out.glob("[0-9]*.mp4"))
@@ -110,11 +115,9 @@ def test_ctrl_c_ends_its_workers(clip: Path, tmp_path: Path, turn: int) -> None:
     process = subprocess.Popen(
         [str(a) for a in [*command, "--steps", "60"]], stderr=subprocess.PIPE
     )
-    deadline = time.monotonic() + 60
-    while not list(out.glob(".*.work")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: list(out.glob(".*.work")), "a render that has begun", process=process)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert not list(out.glob("*.mp4"))
     assert running_with(str(out)) == []
@@ -274,7 +277,7 @@ def equal_batches(clip: Path, tmp_path: Path, *more: str) -> list[dict[str, Any]
     ]
     reports = []
     for batch in both:
-        told, errors = batch.communicate(timeout=240)
+        told, errors = batch.communicate(timeout=PATIENCE)
         assert (batch.returncode, b"failed" in errors) == (0, False), errors
         reports.append(json.loads(told))
     return reports

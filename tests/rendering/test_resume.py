@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import av
 import numpy as np
 import pytest
 from interrupted import FRAMES, QUICK, TINY, cut_short, make_clip, pixels, run, segments, start
+from patience import PATIENCE, until
 from PIL import Image
 
 from ncavideo.control.levels import ClipRange
@@ -103,18 +103,20 @@ def test_a_background_is_seen_again(clip: Path, tmp_path: Path) -> None:
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
+def until_there(folder: Path, pattern: str, process: subprocess.Popen[bytes]) -> None:
+    until(lambda: list(folder.glob(pattern)), pattern, process=process, every=0.01)
+
+
 def test_two_at_once_do_not_meet(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     process = start(clip, out, "--quiet")
     try:
-        deadline = time.monotonic() + 60
-        while not list(tmp_path.glob(".*.work/lock")) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until_there(tmp_path, ".*.work/lock", process)
         result = run("render", clip, "-o", out, *QUICK)
         assert result.exit_code == 2
         assert "another render is at work" in result.stderr
     finally:
-        process.communicate(timeout=120)
+        process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]
 
@@ -278,31 +280,24 @@ def test_a_segment_without_its_last_packet_is_rendered_again(
     assert pixels(tmp_path / "out.mp4") == whole
 
 
-def wait_for(folder: Path, pattern: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
-    while not list(folder.glob(pattern)) and time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-
-
 def test_neither_fresh_nor_doctor_ends_a_render_of_another_process(
     clip: Path, whole: dict[str, bytes], tmp_path: Path
 ) -> None:
     out = tmp_path / "out.mp4"
     first = start(clip, out, "--quiet")
     try:
-        wait_for(tmp_path, ".*.work/job.json", first)
+        until_there(tmp_path, ".*.work/job.json", first)
         doctor = subprocess.Popen(
             [sys.executable, "-m", "ncavideo", "doctor", "--clean"],
             cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         second = start(clip, out, "--fresh")
-        said = second.communicate(timeout=120)[1].decode()
+        said = second.communicate(timeout=PATIENCE)[1].decode()
         assert (second.returncode, first.poll()) == (2, None), said
         assert f"another render is at work on {out}" in said
-        assert b"removed" not in doctor.communicate(timeout=120)[1]
+        assert b"removed" not in doctor.communicate(timeout=PATIENCE)[1]
     finally:
-        first.communicate(timeout=120)
+        first.communicate(timeout=PATIENCE)
     assert first.returncode == 0
     assert out.read_bytes() == whole["out.mp4"]
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
