@@ -74,7 +74,10 @@ class Server:
 
     def end(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE)
+        code = self.process.wait(PATIENCE)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return code
 
 
 @pytest.fixture(scope="module")
@@ -435,7 +438,8 @@ def test_what_is_finished_stays_and_leaving_is_asked_about(
     assert (tmp_path / "kept.mp4").stat().st_size > 0
     # And what it was made of is still shown beside it.
     for source in tab.eval_on_selector_all("#result video", "all => all.map(v => v.src)"):
-        assert urllib.request.urlopen(source).status == 200
+        with urllib.request.urlopen(source) as answer:
+            assert answer.status == 200
 
 
 def workers(server: Server) -> list[str]:
@@ -476,7 +480,9 @@ def test_only_what_a_session_made_can_be_fetched(
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(address)
         assert refused.value.code in (403, 404)
-    config = urllib.request.urlopen(server.address + "config").read().decode()
+        refused.value.close()
+    with urllib.request.urlopen(server.address + "config") as answer:
+        config = answer.read().decode()
     assert session.name not in config
 
 
@@ -526,6 +532,7 @@ def test_others_may_come_in_only_with_a_login(tmp_path: Path) -> None:
         with pytest.raises(urllib.error.HTTPError) as asked:
             urllib.request.urlopen(server.address + "config")
         assert asked.value.code == 401
+        asked.value.close()
     finally:
         assert server.end() == 0
     assert server.root() == []

@@ -64,7 +64,8 @@ def test_a_closed_tab_takes_its_render_and_uploads_along(
     until(lambda: not workers(server) and not server.sessions())
     until(lambda: not [f for f in files(server) if f.name == "long.mp4"])
     # It goes on for others.
-    assert urllib.request.urlopen(server.address + "config").status == 200
+    with urllib.request.urlopen(server.address + "config") as answer:
+        assert answer.status == 200
 
 
 def post(server: Server, path: str, body: bytes, kind: str) -> Any:
@@ -80,7 +81,8 @@ def post(server: Server, path: str, body: bytes, kind: str) -> Any:
 
 
 def test_a_session_without_a_stream_ends_after_a_time(server: Server) -> None:
-    config = json.load(urllib.request.urlopen(server.address + "config"))
+    with urllib.request.urlopen(server.address + "config") as answer:
+        config = json.load(answer)
     loads = [
         entry["id"]
         for entry in config["dependencies"]

@@ -130,7 +130,7 @@ def test_a_documented_command_runs(
     words = shlex.split(line)[1:]
     # Less of the same: of two equal options the last one counts.
     if "--size" in words:
-        words += ["--size", "960x540" if "3" in words else "480x270"]
+        words += ["--size", "576x336" if "3" in words else "480x270"]
     if words[0] == "train" and "--sweep" not in words:
         words += ["--iterations", "1", "--size", "32"]
         if any("=" in word and " " in word for word in words):
