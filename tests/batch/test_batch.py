@@ -9,10 +9,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from click.testing import CliRunner, Result
 from patience import PATIENCE, until
@@ -78,6 +78,13 @@ def test_good_ones_are_rendered_and_bad_ones_are_told(folder: Path, tmp_path: Pa
     assert [job["attempts"] for job in again["jobs"] if job["state"] == "failed"] == [2] * 4
 
 
+def works(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_a_batch_that_is_killed_goes_on(clip: Path, tmp_path: Path) -> None:
     source, out = tmp_path / "in", tmp_path / "out"
     source.mkdir()
@@ -92,12 +99,13 @@ def test_a_batch_that_is_killed_goes_on(clip: Path, tmp_path: Path) -> None:
         process=process,
         every=0.01,
     )
+    workers = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    until(lambda: not any(map(works, workers)), "an end of its workers, whom nobody reads")
     done = sorted(out.glob("[0-9]*.mp4"))
     assert 2 <= len(done) < 6
     times = {p.name: p.stat().st_mtime_ns for p in done}
-    time.sleep(1)  # its worker notices that nobody is there, and leaves
     result = run("batch", source, "--out-dir", out, *QUICK, "--json", "--quiet")
     assert result.exit_code == 0, result.stdout
     assert json.loads(result.stdout)["done"] == 6
