@@ -360,7 +360,7 @@ def test_work_ends_though_nobody_listens() -> None:
     listening = in_background(work())
     assert next(listening) == 0
     listening.close()
-    assert ended.wait(10)
+    assert ended.wait(PATIENCE)
     assert list(in_background(iter("ab"))) == ["a", "b"]
 
     def broken() -> Any:
