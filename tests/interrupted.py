@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from click.testing import CliRunner, Result
+from patience import PATIENCE, until
 
 from ncavideo.cli.main import main
 from ncavideo.rendering.checkpoint import SEGMENT
@@ -49,12 +49,15 @@ def segments(folder: Path) -> int:
 def cut_short(clip: Path, out: Path, number: int, how: int, *arguments: object) -> None:
     """Start a render and end it once it has closed so many segments."""
     process = start(clip, out, "--quiet", *arguments)
-    deadline = time.monotonic() + 120
-    while segments(out.parent) < number and time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
+    until(
+        lambda: segments(out.parent) >= number,
+        f"{number} closed segments",
+        lambda: f"{segments(out.parent)} segments",
+        process=process,
+        every=0.01,
+    )
     process.send_signal(how)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     assert not out.exists()
 
 

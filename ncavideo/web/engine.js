@@ -58,12 +58,23 @@ class Engine {
   constructor(canvas, set, baked = null) {
     const gl = canvas.getContext("webgl2", { antialias: false, alpha: false, preserveDrawingBuffer: true });
     if (!gl) throw new Unsupported("This page needs WebGL 2, which this browser or device does not offer.");
-    if (!gl.getExtension("EXT_color_buffer_float"))
-      throw new Unsupported("This page needs to draw into float32 textures, which this device does not offer.");
     this.gl = gl;
     this.canvas = canvas;
     this.set = set;
     this.model = layOut(set);
+    this.asked = baked;
+    this.seed = 0;
+    this.wraps = false;
+    this.shown = null; // the channel that is shown in grey, -1 to 1; null for colours
+    this.begin();
+  }
+
+  // Make what the device holds for any grid. A device that was lost and came back holds nothing, and
+  // may be another one.
+  begin() {
+    const { gl, set } = this;
+    if (!gl.getExtension("EXT_color_buffer_float"))
+      throw new Unsupported("This page needs to draw into float32 textures, which this device does not offer.");
     const needed = 2 * this.model.texels + this.model.inputTexels + 2;
     if (this.model.texels > gl.getParameter(gl.MAX_DRAW_BUFFERS) || needed > gl.getParameter(gl.MAX_TEXTURE_IMAGE_UNITS))
       throw new Unsupported("This rule set has more channels than this device can draw at once.");
@@ -72,11 +83,12 @@ class Engine {
     const info = gl.getExtension("WEBGL_debug_renderer_info");
     this.renderer = String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
     this.inSoftware = /swiftshader|llvmpipe|softpipe|software|basic render/i.test(this.renderer);
-    this.baked = baked === null ? this.inSoftware : baked;
+    this.baked = this.asked === null ? this.inSoftware : this.asked;
     this.changeProgram = this.program(changeShader(this.model, inBlock, this.baked));
     this.stepProgram = this.program(stepShader(this.model));
     this.showProgram = this.program(SHOW);
     if (set.decoder) this.decoderProgram = this.program(decoderShader(this.model, set.decoder));
+    this.weights = null;
     if (this.baked) {
       // Nothing to send.
     } else if (inBlock) {
@@ -94,10 +106,9 @@ class Engine {
     gl.bindVertexArray(gl.createVertexArray());
     this.spare = gl.getParameter(gl.MAX_COMBINED_TEXTURE_IMAGE_UNITS) - 1;
     gl.activeTexture(gl.TEXTURE0 + this.spare);
-    this.seed = 0;
-    this.wraps = false;
-    this.shown = null; // the channel that is shown in grey, -1 to 1; null for colours
     this.made = [];
+    this.now = null;
+    this.height = this.width = 0;
   }
 
   program(fragment) {

@@ -5,6 +5,8 @@ const CELL = 2.5; // CSS pixels; times those of the style pictures that a decode
 const MOST_CELLS = 512 * 512;
 const MOST_IN_SOFTWARE = 192 * 192;
 const COUNTED = 1000; // ms over which steps a second are counted
+const LONGEST_FENCE = 2000; // ms; a device may be slow, or never signal a fence
+const LOST = "The graphics device was taken away. The page goes on when it is back; if it stays away, reload the page.";
 
 class Page {
   constructor(set) {
@@ -95,6 +97,8 @@ class Page {
 
   // As many cells as the stage has room for; what has grown and what was painted stays.
   fit() {
+    this.unfitted = this.engine.gl.isContextLost();
+    if (this.unfitted) return; // `restore` does it
     const box = this.get("stage").getBoundingClientRect();
     const most = this.engine.inSoftware ? MOST_IN_SOFTWARE : MOST_CELLS;
     const cell = CELL * (this.set.decoder ? this.set.decoder.pixels : 1);
@@ -110,9 +114,16 @@ class Page {
 
   resize(height, width) {
     const { engine } = this;
-    if (engine.height === height && engine.width === width) return;
+    if (engine.gl.isContextLost() || (engine.height === height && engine.width === width)) return;
     const before = engine.now ? { state: engine.state(), height: engine.height, width: engine.width, steps: engine.steps } : null;
-    engine.resize(height, width);
+    try {
+      engine.resize(height, width);
+    } catch (error) {
+      if (!engine.gl.isContextLost()) throw error;
+      this.brush.painted = null;
+      this.unfitted = true;
+      return;
+    }
     const cells = height * width;
     const painted = new Int8Array(cells).fill(-1);
     const state = this.pregrown.fill(height, width);
@@ -163,14 +174,13 @@ class Page {
     this.last = now;
     if (gl.isContextLost()) return;
     if (this.fence) {
-      // The card is still busy with what it was given: give it no more.
       if (gl.clientWaitSync(this.fence, 0, 0) === gl.TIMEOUT_EXPIRED) {
         this.atOnce = Math.max(1, this.atOnce * 0.8);
-        return;
-      }
+        // The card is still busy with what it was given: give it no more.
+        if (now - this.fenced < LONGEST_FENCE) return;
+        engine.finish(); // reading a pixel waits without a fence
+      } else this.atOnce = Math.min(32, this.atOnce + 0.2);
       gl.deleteSync(this.fence);
-      this.fence = null;
-      this.atOnce = Math.min(32, this.atOnce + 0.2);
     }
     if (this.playing) {
       if (this.source.ready()) this.source.look();
@@ -181,6 +191,7 @@ class Page {
     } else if (this.dirty) this.ask();
     engine.show();
     this.fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+    this.fenced = performance.now();
     gl.flush();
     this.report(now);
   }
@@ -207,10 +218,12 @@ class Page {
 
   listen() {
     const { canvas } = this;
-    canvas.addEventListener("webglcontextlost", (event) => {
-      event.preventDefault();
-      this.say("The graphics device was taken away. Reload the page to go on.");
+    canvas.addEventListener("webglcontextlost", () => {
+      const text = this.get("message").textContent;
+      if (text !== LOST) this.told = text;
+      this.say(LOST);
     });
+    canvas.addEventListener("webglcontextrestored", () => attempt(() => this.restore()));
     const click = (id, does) => this.get(id).addEventListener("click", does);
     click("pause", () => this.pause(this.playing));
     click("step", () => this.one());
@@ -241,6 +254,22 @@ class Page {
       document.body.classList.remove("dropping");
       if (event.dataTransfer.files.length) this.source.open(event.dataTransfer.files[0]);
     });
+  }
+
+  // The device is back and its memory is empty: what had grown begins anew from the grown texture.
+  restore() {
+    const { engine } = this;
+    const { height, width, steps } = engine;
+    engine.begin();
+    if (this.brush.painted) {
+      engine.resize(height, width);
+      engine.steps = steps;
+      engine.setState(this.pregrown.fill(height, width));
+    }
+    this.fence = null;
+    this.dirty = true;
+    if (this.unfitted) this.fit();
+    if (this.get("message").textContent === LOST) this.say(this.told);
   }
 
   pause(yes) {
@@ -274,7 +303,27 @@ function decode(set) {
   return set;
 }
 
-try {
+const canvas = document.getElementById("canvas");
+
+// Do what needs the device. One that is lost meanwhile comes back, and then it is done again.
+function attempt(does) {
+  try {
+    does();
+  } catch (error) {
+    const gl = canvas.getContext("webgl2");
+    const message = document.getElementById("message");
+    if (gl && gl.isContextLost()) {
+      message.textContent = LOST;
+      return false;
+    }
+    document.body.classList.add("unsupported");
+    message.textContent = error instanceof Unsupported ? error.message : `This page could not start: ${error.message}`;
+    if (!(error instanceof Unsupported)) throw error;
+  }
+  return true;
+}
+
+function start() {
   const page = new Page(decode(JSON.parse(document.getElementById("ruleset").textContent)));
   const { engine } = page;
   // For scripts, and for pages that embed this one. Rows and columns are counted in cells.
@@ -300,9 +349,8 @@ try {
     VideoControl,
     set: page.set,
   };
-} catch (error) {
-  document.body.classList.add("unsupported");
-  const text = error instanceof Unsupported ? error.message : `This page could not start: ${error.message}`;
-  document.getElementById("message").textContent = text;
-  if (!(error instanceof Unsupported)) throw error;
 }
+
+// Without this a browser gives no device back.
+canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
+if (!attempt(start)) canvas.addEventListener("webglcontextrestored", () => attempt(start), { once: true });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -22,8 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import av
+import patience
 import pytest
 from click.testing import CliRunner
+from patience import PATIENCE
 
 from ncavideo.cli.main import main
 from ncavideo.nca.ruleset import RuleSet
@@ -39,7 +42,6 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here"),
 ]
-PATIENCE = 90_000  # milliseconds, for a busy machine
 
 
 class Server:
@@ -72,7 +74,10 @@ class Server:
 
     def end(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        code = self.process.wait(PATIENCE)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return code
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +86,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     yield made
     made.process.kill()
     made.process.wait()
+    assert made.process.stderr is not None
+    made.process.stderr.close()
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +96,9 @@ def browser() -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--headless=new", "--no-sandbox"]
+            executable_path=CHROMIUM,
+            args=["--headless=new", "--no-sandbox"],
+            timeout=1000 * PATIENCE,
         )
         yield found
         found.close()
@@ -106,7 +115,7 @@ def open_tab(browser: Any, server: Server) -> Iterator[Callable[[], Any]]:
         )
         contexts.append(context)
         tab = context.new_page()
-        tab.set_default_timeout(PATIENCE)
+        tab.set_default_timeout(1000 * PATIENCE)
         tab.on("request", lambda request: asked.add(request.url))
         tab.on("pageerror", lambda error: errors.append(str(error)))
         tab.goto(server.address)
@@ -150,13 +159,15 @@ def previewed(tab: Any, clip: Path) -> None:
 
 def said(tab: Any, where: str, *words: str) -> str:
     """Wait until one of the words is told, and return the whole text."""
-    deadline = time.monotonic() + PATIENCE / 1000
-    while True:
-        text: str = tab.inner_text(where) if tab.is_visible(where) else ""
-        if any(word in text for word in words):
-            return text
-        assert time.monotonic() < deadline, text
-        time.sleep(0.1)
+
+    def text() -> str:
+        return str(tab.inner_text(where)) if tab.is_visible(where) else ""
+
+    def told() -> str:
+        there = text()
+        return there if any(word in there for word in words) else ""
+
+    return patience.until(told, f"any of {words} in {where}", text, every=0.1)
 
 
 def choose(tab: Any, where: str, option: str) -> None:
@@ -170,19 +181,22 @@ def enter(tab: Any, where: str, value: str, key: str = "Enter") -> None:
     Gradio mounts what was folded up when it is opened and then sets what it held, also over what
     was typed in the instant between, which no hand can do.
     """
-    for _ in range(20):
+    held = 0  # looks in a row that found it there
+
+    def holds() -> bool:
+        nonlocal held
+        held += 1
         if tab.input_value(where) != value:
+            held = 0
             tab.fill(where, value)
             tab.keyboard.press(key)
-        time.sleep(0.1)
-    assert tab.input_value(where) == value
+        return held >= 20
+
+    patience.until(holds, f"{value} in {where}", lambda: tab.input_value(where), every=0.1)
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE / 1000
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    patience.until(condition, inspect.getsource(condition).strip(), every=0.1)
 
 
 def test_drop_preview_render_and_download(
@@ -234,7 +248,7 @@ def test_an_answer_comes_however_late_word_of_the_last_stream_is(
     with slow_to_close(address.port) as port:
         context = browser.new_context()
         tab = context.new_page()
-        tab.set_default_timeout(PATIENCE)
+        tab.set_default_timeout(1000 * PATIENCE)
         tab.goto(f"http://127.0.0.1:{port}")
         tab.wait_for_selector("#strip img")
         previewed(tab, clip)
@@ -412,7 +426,8 @@ def test_what_is_finished_stays_and_leaving_is_asked_about(
     tab.click("#render")
     said(tab, "#news", "of 1500 frames")
     tab.evaluate("() => { setTimeout(() => location.reload(), 0); }")
-    tab.wait_for_timeout(1000)  # in which Playwright hears of the dialog
+    # Playwright hears of the dialog while it waits.
+    patience.until(lambda: tab.wait_for_timeout(100) or asked, "a question")
     assert asked == ["beforeunload"]
     tab.click("#cancel")
     said(tab, "#news", "Cancelled.")
@@ -423,7 +438,8 @@ def test_what_is_finished_stays_and_leaving_is_asked_about(
     assert (tmp_path / "kept.mp4").stat().st_size > 0
     # And what it was made of is still shown beside it.
     for source in tab.eval_on_selector_all("#result video", "all => all.map(v => v.src)"):
-        assert urllib.request.urlopen(source).status == 200
+        with urllib.request.urlopen(source) as answer:
+            assert answer.status == 200
 
 
 def workers(server: Server) -> list[str]:
@@ -464,7 +480,9 @@ def test_only_what_a_session_made_can_be_fetched(
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(address)
         assert refused.value.code in (403, 404)
-    config = urllib.request.urlopen(server.address + "config").read().decode()
+        refused.value.close()
+    with urllib.request.urlopen(server.address + "config") as answer:
+        config = answer.read().decode()
     assert session.name not in config
 
 
@@ -514,6 +532,7 @@ def test_others_may_come_in_only_with_a_login(tmp_path: Path) -> None:
         with pytest.raises(urllib.error.HTTPError) as asked:
             urllib.request.urlopen(server.address + "config")
         assert asked.value.code == 401
+        asked.value.close()
     finally:
         assert server.end() == 0
     assert server.root() == []
@@ -551,7 +570,7 @@ def test_all_ends_with_the_server(tmp_path: Path, browser: Any, clip: Path) -> N
     server = Server(tmp_path)
     context = browser.new_context()
     tab = context.new_page()
-    tab.set_default_timeout(PATIENCE)
+    tab.set_default_timeout(1000 * PATIENCE)
     tab.goto(server.address)
     previewed(tab, clip)
     children = subprocess.run(

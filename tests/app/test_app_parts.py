@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE, until
 
 from ncavideo.app import html, preview_process
 from ncavideo.app.background import in_background
@@ -348,12 +349,11 @@ def test_one_at_a_time_in_the_order_of_coming() -> None:
     for number in range(3):
         threads.append(threading.Thread(target=wait, args=(number,)))
         threads[-1].start()
-        while len(line._waiting) < number + 2:
-            time.sleep(0.001)
+        until(lambda n=number: len(line._waiting) >= n + 2, "a place in the line", every=0.001)
     assert order == []
     first.__exit__(None, None, None)
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert order == [0, 1, 2]
 
 
@@ -369,7 +369,7 @@ def test_work_ends_though_nobody_listens() -> None:
     listening = in_background(work())
     assert next(listening) == 0
     listening.close()
-    assert ended.wait(10)
+    assert ended.wait(PATIENCE)
     assert list(in_background(iter("ab"))) == ["a", "b"]
 
     def broken() -> Any:

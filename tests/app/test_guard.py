@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from patience import PATIENCE
 
 from ncavideo.cli.main import main
 
@@ -49,7 +50,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def ask(server: Server, what: str, **headers: str) -> tuple[int, str]:
     method, path, body, kind = ASKED[what]
     port = urllib.parse.urlsplit(server.address).port
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     sent = {"Content-Type": kind} if kind else {}
     connection.request(method, path, body, sent | headers)
     answer = connection.getresponse()
@@ -104,7 +105,7 @@ def test_its_own_page_and_plain_programs_are_answered(server: Server, what: str)
 def test_a_socket_of_another_site_is_refused(server: Server) -> None:
     port = urllib.parse.urlsplit(server.address).port
     assert port is not None
-    with socket.create_connection(("127.0.0.1", port), 60) as asked:
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as asked:
         asked.sendall(
             f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://evil.example\r\n"
             "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -120,7 +121,7 @@ def test_too_much_is_refused_before_it_is_stored(server: Server) -> None:
     before = stored(server)
 
     def send(body: Any) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         connection.request(method, path, body, {"Content-Type": kind})
         answer = connection.getresponse()
         said = answer.read().decode()
@@ -129,7 +130,7 @@ def test_too_much_is_refused_before_it_is_stored(server: Server) -> None:
 
     status, said = send(UPLOAD.replace(b"from", b"f" * 1_000_500))
     assert status == 413
-    with socket.create_connection(("127.0.0.1", port), 60) as asked:
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as asked:
         asked.sendall(
             f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: {kind}\r\n"
             "Content-Length: 100000000000\r\n\r\n".encode()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 
 pytest.importorskip("gradio")
 from test_app import CHROMIUM, Server, browser, make_clip, previewed, said, until, workers
@@ -52,7 +53,7 @@ def test_a_closed_tab_takes_its_render_and_uploads_along(
     make_clip(long, 2000, "320x180")
     context = browser.new_context()
     tab = context.new_page()
-    tab.set_default_timeout(90_000)
+    tab.set_default_timeout(1000 * PATIENCE)
     tab.goto(server.address)
     tab.wait_for_selector("#strip img")
     previewed(tab, long)
@@ -63,12 +64,13 @@ def test_a_closed_tab_takes_its_render_and_uploads_along(
     until(lambda: not workers(server) and not server.sessions())
     until(lambda: not [f for f in files(server) if f.name == "long.mp4"])
     # It goes on for others.
-    assert urllib.request.urlopen(server.address + "config").status == 200
+    with urllib.request.urlopen(server.address + "config") as answer:
+        assert answer.status == 200
 
 
 def post(server: Server, path: str, body: bytes, kind: str) -> Any:
     connection = http.client.HTTPConnection(
-        "127.0.0.1", urllib.parse.urlsplit(server.address).port, timeout=60
+        "127.0.0.1", urllib.parse.urlsplit(server.address).port, timeout=PATIENCE
     )
     connection.request("POST", path, body, {"Content-Type": kind})
     answer = connection.getresponse()
@@ -79,7 +81,8 @@ def post(server: Server, path: str, body: bytes, kind: str) -> Any:
 
 
 def test_a_session_without_a_stream_ends_after_a_time(server: Server) -> None:
-    config = json.load(urllib.request.urlopen(server.address + "config"))
+    with urllib.request.urlopen(server.address + "config") as answer:
+        config = json.load(answer)
     loads = [
         entry["id"]
         for entry in config["dependencies"]
@@ -96,7 +99,7 @@ def test_an_upload_that_is_cut_leaves_nothing(server: Server) -> None:
     before = set(files(server))
     head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="cut.mp4"\r\n\r\n'
     with socket.create_connection(
-        ("127.0.0.1", urllib.parse.urlsplit(server.address).port or 0), 60
+        ("127.0.0.1", urllib.parse.urlsplit(server.address).port or 0), PATIENCE
     ) as sent:
         sent.sendall(
             b"POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\n"

@@ -9,12 +9,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from click.testing import CliRunner, Result
+from patience import PATIENCE, until
 
 from ncavideo.batch.jobs import Job, find_jobs
 from ncavideo.batch.journal import NAME, Entry, Journal
@@ -77,6 +78,13 @@ def test_good_ones_are_rendered_and_bad_ones_are_told(folder: Path, tmp_path: Pa
     assert [job["attempts"] for job in again["jobs"] if job["state"] == "failed"] == [2] * 4
 
 
+def works(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_a_batch_that_is_killed_goes_on(clip: Path, tmp_path: Path) -> None:
     source, out = tmp_path / "in", tmp_path / "out"
     source.mkdir()
@@ -84,15 +92,20 @@ def test_a_batch_that_is_killed_goes_on(clip: Path, tmp_path: Path) -> None:
         (source / f"{index}.mp4").write_bytes(clip.read_bytes())
     command = [sys.executable, "-m", "ncavideo", "batch", source, "--out-dir", out, *QUICK]
     process = subprocess.Popen([str(a) for a in [*command, "--quiet"]])
-    deadline = time.monotonic() + 60
-    while len(list(out.glob("[0-9]*.mp4"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(
+        lambda: len(list(out.glob("[0-9]*.mp4"))) >= 2,
+        "two outputs of six",
+        lambda: list(out.glob("*")),
+        process=process,
+        every=0.01,
+    )
+    workers = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    until(lambda: not any(map(works, workers)), "an end of its workers, whom nobody reads")
     done = sorted(out.glob("[0-9]*.mp4"))
     assert 2 <= len(done) < 6
     times = {p.name: p.stat().st_mtime_ns for p in done}
-    time.sleep(1)  # its worker notices that nobody is there, and leaves
     result = run("batch", source, "--out-dir", out, *QUICK, "--json", "--quiet")
     assert result.exit_code == 0, result.stdout
     assert json.loads(result.stdout)["done"] == 6
@@ -110,11 +123,9 @@ def test_ctrl_c_ends_its_workers(clip: Path, tmp_path: Path, turn: int) -> None:
     process = subprocess.Popen(
         [str(a) for a in [*command, "--steps", "60"]], stderr=subprocess.PIPE
     )
-    deadline = time.monotonic() + 60
-    while not list(out.glob(".*.work")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: list(out.glob(".*.work")), "a render that has begun", process=process)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert not list(out.glob("*.mp4"))
     assert running_with(str(out)) == []
@@ -229,11 +240,9 @@ def test_a_worker_ends_in_peace(clip: Path, tmp_path: Path) -> None:
     assert worker.stdin is not None
     worker.stdin.write(json.dumps(order).encode() + b"\n")
     worker.stdin.flush()
-    worker.wait(60)  # its input is still open
-    worker.stdin.close()
-    assert worker.returncode == 0
-    assert worker.stderr is not None
-    assert worker.stderr.read() == b""
+    worker.wait(PATIENCE)  # its input is still open
+    _, said = worker.communicate()
+    assert (worker.returncode, said) == (0, b"")
     assert (tmp_path / "o.mp4").exists()
 
 
@@ -274,7 +283,7 @@ def equal_batches(clip: Path, tmp_path: Path, *more: str) -> list[dict[str, Any]
     ]
     reports = []
     for batch in both:
-        told, errors = batch.communicate(timeout=240)
+        told, errors = batch.communicate(timeout=PATIENCE)
         assert (batch.returncode, b"failed" in errors) == (0, False), errors
         reports.append(json.loads(told))
     return reports

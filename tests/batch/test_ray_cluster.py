@@ -7,13 +7,13 @@ import logging
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from patience import PATIENCE, until
 
 from ncavideo.batch.ray_cluster import Needs
 from ncavideo.batch.ray_watch import GONE
@@ -68,14 +68,12 @@ def test_a_node_is_killed_and_the_files_are_the_same(cluster: Any, tmp_path: Pat
         "--quiet", "--ray", cluster.address, "--ray-cpus", "1", "--ray-memory", "0.5",
     ]  # fmt: skip
     batch = subprocess.Popen([str(a) for a in command], stdout=subprocess.PIPE)
-    deadline = time.monotonic() + 120
-    while not list(there.glob(".*.work/000000.packets")) and time.monotonic() < deadline:
-        assert batch.poll() is None
-        time.sleep(0.02)
+    begun = ".*.work/000000.packets"
+    until(lambda: list(there.glob(begun)), begun, process=batch)
     assert not list(there.glob("*.mp4"))
     cluster.remove_node(first, allow_graceful=False)
     add(cluster)
-    said, _ = batch.communicate(timeout=300)
+    said, _ = batch.communicate(timeout=PATIENCE)
     assert batch.returncode == 0, said
     found = json.loads(said)
     assert found["done"] == 2
@@ -111,12 +109,10 @@ def test_a_lost_head_ends_the_batch_with_a_sentence(tmp_path: Path) -> None:
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
-        deadline = time.monotonic() + 120
-        while not list(out.glob(".*.work/000000.packets")) and time.monotonic() < deadline:
-            assert batch.poll() is None
-            time.sleep(0.02)
+        begun = ".*.work/000000.packets"
+        until(lambda: list(out.glob(begun)), begun, process=batch)
         lost.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
-        said, told = batch.communicate(timeout=30)
+        said, told = batch.communicate(timeout=PATIENCE)
     finally:
         batch.kill()
         lost.shutdown()

@@ -7,11 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from interrupted import segments
+from patience import PATIENCE, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX locks")]
 
@@ -57,20 +57,16 @@ def test_no_process_gets_a_lock_here(tmp_path: Path, environment: dict[str, str]
 def test_a_killed_render_resumes(clip: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     command = ["render", clip, *QUICK, "--after", "12", "-o", "out.mp4"]
     killed = start(tmp_path, environment, *command)
-    deadline = time.monotonic() + 300
-    while segments(tmp_path) == 0:
-        assert killed.poll() is None, killed.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: segments(tmp_path), "a closed segment", process=killed, every=0.01)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     assert not (tmp_path / "out.mp4").exists()
     resumed = start(tmp_path, environment, *command, "--json")
-    said, errors = resumed.communicate(timeout=300)
+    said, errors = resumed.communicate(timeout=PATIENCE)
     assert resumed.returncode == 0, errors
     assert json.loads(said)["resumed"] > 0
     whole = start(tmp_path, dict(os.environ), *command[:-1], "whole.mp4")
-    whole.communicate(timeout=300)
+    whole.communicate(timeout=PATIENCE)
     assert whole.returncode == 0
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
@@ -85,7 +81,7 @@ def test_a_batch_renders_all_and_has_nothing_to_do_again(
     written = []
     for _ in range(2):
         batch = start(tmp_path, environment, *command)
-        said, errors = batch.communicate(timeout=300)
+        said, errors = batch.communicate(timeout=PATIENCE)
         assert batch.returncode == 0, errors
         report = json.loads(said)
         assert (report["done"], report["failed"], report["skipped"]) == (2, 0, 0)

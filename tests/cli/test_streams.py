@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 from ncavideo.nca.ruleset import RuleSet
 
@@ -70,7 +71,7 @@ def test_an_early_interrupt_is_one_line() -> None:
         begun = subprocess.Popen([*NCAVIDEO, "doctor"], stderr=subprocess.PIPE, text=True)
         time.sleep(late)
         begun.send_signal(signal.SIGINT)
-        _, said = begun.communicate(timeout=60)
+        _, said = begun.communicate(timeout=PATIENCE)
         # Before Python runs the first line of __main__.py, it is Python that is interrupted.
         if "__main__.py" in said or "interrupted" in said:
             assert said == "ncavideo: interrupted\n"

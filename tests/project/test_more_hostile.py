@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from hostile import ffmpeg, source
+from patience import PATIENCE
 
 from ncavideo.batch.jobs import find_jobs
 from ncavideo.cli.main import main
@@ -24,7 +25,7 @@ RENDER = ["render", "a.mp4", *QUICK]
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     ffmpeg(*source(), folder / "a.mp4")
     command = [sys.executable, "-m", "ncavideo", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")

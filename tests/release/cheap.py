@@ -28,7 +28,7 @@ PART = 2  # frames of each part of the animation
 WORKER = ["-m", "ncavideo.batch.worker"]
 SET_CHILD_SUBREAPER = 36  # of Linux, prctl(2)
 CACHED: list[cached_property[Any]] = []  # those of every class
-SECONDS = 60.0  # for what a killed process left running
+SECONDS = 300.0  # for what a killed process left running
 
 
 def prepare() -> None:

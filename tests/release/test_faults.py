@@ -25,7 +25,7 @@ def test_faults_are_survived(case: str, sample: int) -> None:
     """Each in a process of its own, since it forks: pytest's may have threads."""
     done = subprocess.run(
         [sys.executable, HARNESS, case, "--sample", str(sample)],
-        capture_output=True, text=True, timeout=600,
+        capture_output=True, text=True, timeout=1800,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{case}: {sample} of" in done.stdout

@@ -10,6 +10,7 @@ from collections.abc import Generator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from patience import PATIENCE
 
 from ncavideo.rendering.pipeline import DEPTH, Stage, overlap
 
@@ -43,7 +44,7 @@ def test_stages_run_at_the_same_time() -> None:
 
     def meet(stage: int, item: int) -> int:
         if item == 2 - stage:
-            meeting.wait(timeout=20)
+            meeting.wait(timeout=PATIENCE)
         return item
 
     chain = [Stage(lambda item, n=n: meet(n, item)) for n in range(3)]

@@ -15,6 +15,7 @@ import av
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from patience import PATIENCE, until
 
 from ncavideo.cli.main import main
 from ncavideo.rendering.frame_renderer import FrameRenderer
@@ -281,14 +282,11 @@ def test_interrupt_leaves_nothing(times: int, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [*map(str, command), "--rules", "fire,moss"], stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 120
-    while not leftovers(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert leftovers(tmp_path), "the render never began to write"
+    until(lambda: leftovers(tmp_path), "a file that the render writes", process=process)
     for _ in range(times):
         process.send_signal(signal.SIGINT)
         time.sleep(0.05)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert leftovers(tmp_path) == []

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import av
 import numpy as np
 import pytest
 from interrupted import FRAMES, QUICK, TINY, cut_short, make_clip, pixels, run, segments, start
+from patience import PATIENCE, until
 from PIL import Image
 
 from ncavideo.control.levels import ClipRange
@@ -47,6 +47,20 @@ def whole(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, byt
     return found
 
 
+@pytest.fixture(scope="module")
+def killed(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a render that was killed once it had closed a segment."""
+    folder = tmp_path_factory.mktemp("killed")
+    cut_short(clip, folder / "out.mp4", 1, signal.SIGKILL)
+    return folder
+
+
+def copy_work(stopped: Path, folder: Path) -> Path:
+    """Copy the work folder of an unfinished render, and return the copy."""
+    (work,) = stopped.glob(".*.work")
+    return Path(shutil.copytree(work, folder / work.name))
+
+
 @pytest.mark.parametrize(
     ("name", "number", "how"),
     [
@@ -70,28 +84,32 @@ def test_killed_and_gone_on_with(
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 
-def test_killed_again_and_again(clip: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
+def test_killed_again_and_again(
+    clip: Path, whole: dict[str, bytes], killed: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out.mp4"
-    cut_short(clip, out, 1, signal.SIGKILL)
+    copy_work(killed, tmp_path)
     cut_short(clip, out, 2, signal.SIGKILL)
     assert run("render", clip, "-o", out, *QUICK, "--quiet").exit_code == 0
     assert out.read_bytes() == whole["out.mp4"]
 
 
-def test_fresh_starts_over(clip: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
+def test_fresh_starts_over(
+    clip: Path, whole: dict[str, bytes], killed: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out.mp4"
-    cut_short(clip, out, 1, signal.SIGKILL)
+    copy_work(killed, tmp_path)
     result = run("render", clip, "-o", out, *QUICK, "--json", "--fresh")
     assert json.loads(result.stdout)["resumed"] == 0
     assert out.read_bytes() == whole["out.mp4"]
 
 
-def test_other_options_are_not_mixed_in(clip: Path, tmp_path: Path) -> None:
+def test_other_options_are_not_mixed_in(clip: Path, killed: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
-    cut_short(clip, out, 1, signal.SIGKILL)
+    copy_work(killed, tmp_path)
     result = run("render", clip, "-o", out, *QUICK, "--shade", 0.9, "--json", "--duration", 1)
     assert json.loads(result.stdout)["resumed"] == 0
-    assert segments(tmp_path) == 1  # the other render can still be gone on with
+    assert segments(tmp_path) == segments(killed)  # the other render can still be gone on with
 
 
 def test_a_background_is_seen_again(clip: Path, tmp_path: Path) -> None:
@@ -103,28 +121,29 @@ def test_a_background_is_seen_again(clip: Path, tmp_path: Path) -> None:
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
+def until_there(folder: Path, pattern: str, process: subprocess.Popen[bytes]) -> None:
+    until(lambda: list(folder.glob(pattern)), pattern, process=process, every=0.01)
+
+
 def test_two_at_once_do_not_meet(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     process = start(clip, out, "--quiet")
     try:
-        deadline = time.monotonic() + 60
-        while not list(tmp_path.glob(".*.work/lock")) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until_there(tmp_path, ".*.work/lock", process)
         result = run("render", clip, "-o", out, *QUICK)
         assert result.exit_code == 2
         assert "another render is at work" in result.stderr
     finally:
-        process.communicate(timeout=120)
+        process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]
 
 
-def test_damaged_work_is_told_and_rendered_again(clip: Path, tmp_path: Path) -> None:
+def test_damaged_work_is_told_and_rendered_again(clip: Path, killed: Path, tmp_path: Path) -> None:
     for name in ("000000.packets", "000000.npz"):
         out = tmp_path / name / "out.mp4"
         out.parent.mkdir()
-        cut_short(clip, out, 1, signal.SIGKILL)
-        (harmed,) = out.parent.glob(f".*.work/{name}")
+        harmed = copy_work(killed, out.parent) / name
         harmed.write_bytes(harmed.read_bytes()[:-5])
         result = run("render", clip, "-o", out, *QUICK)
         assert result.exit_code == 0, result.stderr
@@ -223,9 +242,7 @@ def test_what_is_damaged_is_rendered_again(
 ) -> None:
     clip, stopped, whole = unfinished_render
     out = tmp_path / "out.mp4"
-    (work,) = stopped.glob(".*.work")
-    shutil.copytree(work, tmp_path / work.name)
-    harmed = tmp_path / work.name / name
+    harmed = copy_work(stopped, tmp_path) / name
     harmed.write_bytes(HARMS[harm](harmed.read_bytes()))
     notes: list[str] = []
     report = render(clip, out, TINY, warn=notes.append)
@@ -262,9 +279,7 @@ def test_a_segment_without_its_last_packet_is_rendered_again(
     ending: str, unfinished_render: tuple[Path, Path, list[bytes]], tmp_path: Path
 ) -> None:
     clip, stopped, whole = unfinished_render
-    (work,) = stopped.glob(".*.work")
-    shutil.copytree(work, tmp_path / work.name)
-    segment = tmp_path / work.name / "000001.packets"
+    segment = copy_work(stopped, tmp_path) / "000001.packets"
     data, last = segment.read_bytes(), list(read_packets(segment))[-1]
     cut = data[: -DIGEST - last.size - HEAD.size]
     assert (
@@ -278,31 +293,24 @@ def test_a_segment_without_its_last_packet_is_rendered_again(
     assert pixels(tmp_path / "out.mp4") == whole
 
 
-def wait_for(folder: Path, pattern: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
-    while not list(folder.glob(pattern)) and time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-
-
 def test_neither_fresh_nor_doctor_ends_a_render_of_another_process(
     clip: Path, whole: dict[str, bytes], tmp_path: Path
 ) -> None:
     out = tmp_path / "out.mp4"
     first = start(clip, out, "--quiet")
     try:
-        wait_for(tmp_path, ".*.work/job.json", first)
+        until_there(tmp_path, ".*.work/job.json", first)
         doctor = subprocess.Popen(
             [sys.executable, "-m", "ncavideo", "doctor", "--clean"],
             cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         second = start(clip, out, "--fresh")
-        said = second.communicate(timeout=120)[1].decode()
+        said = second.communicate(timeout=PATIENCE)[1].decode()
         assert (second.returncode, first.poll()) == (2, None), said
         assert f"another render is at work on {out}" in said
-        assert b"removed" not in doctor.communicate(timeout=120)[1]
+        assert b"removed" not in doctor.communicate(timeout=PATIENCE)[1]
     finally:
-        first.communicate(timeout=120)
+        first.communicate(timeout=PATIENCE)
     assert first.returncode == 0
     assert out.read_bytes() == whole["out.mp4"]
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]

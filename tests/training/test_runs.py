@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from patience import PATIENCE, until
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
@@ -495,7 +495,7 @@ def test_off_the_main_thread(folder: Path) -> None:
     found: list[RuleSet] = []
     thread = threading.Thread(target=lambda: found.append(go(small(folder, iterations=2), folder)))
     thread.start()
-    thread.join(60)
+    thread.join(PATIENCE)
     assert found
 
 
@@ -526,10 +526,9 @@ def test_sigterm_saves(folder: Path) -> None:
     )
     log = folder / "runs" / "tiny" / LOG
     try:
-        while not log.exists() and process.poll() is None:
-            pass
+        until(log.exists, "a log", process=process)
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
     assert process.returncode == 130, said
@@ -550,7 +549,7 @@ def test_a_full_disk_is_one_sentence(folder: Path) -> None:
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         # No file may grow beyond 20 kB: for a program, that is a full disk.
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
     )
@@ -686,10 +685,9 @@ def test_wandb_offline_gets_losses_pictures_and_video(
     go(recipe, folder, sheet_every=10)
     (run,) = (folder / "run" / "wandb").glob("offline-run-*")
     # wandb's own process writes the file, on a busy machine a moment after the run has ended.
-    deadline = time.monotonic() + 60
-    while b"animation" not in (stored := next(run.glob("*.wandb")).read_bytes()):
-        assert time.monotonic() < deadline, len(stored)
-        time.sleep(0.2)
+    (file,) = run.glob("*.wandb")
+    until(lambda: b"animation" in file.read_bytes(), "an animation", lambda: file.stat())
+    stored = file.read_bytes()
     for name in (b"loss/style", b"loss/total", b"style by kinds", b"samples", b"animation"):
         assert name in stored
     media = run / "files" / "media"

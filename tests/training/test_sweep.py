@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE, until
 from PIL import Image
 
 from ncavideo.cli.main import main
@@ -254,13 +254,10 @@ def test_an_interrupted_sweep_goes_on_where_it_was(folder: Path) -> None:
     running = subprocess.Popen(
         [sys.executable, "-m", "ncavideo", *words], stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 120
     logs = [folder / "s" / f"seed={seed}" for seed in (1, 2)]
-    while not all(read(log) for log in logs) and time.monotonic() < deadline:
-        assert running.poll() is None
-        time.sleep(0.05)
+    until(lambda: all(read(log) for log in logs), "lines in both logs", process=running)
     running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=120)
+    _, said = running.communicate(timeout=PATIENCE)
     assert running.returncode == 130, said
     assert "interrupted: 0 of 2 runs are done" in said and "same command goes on" in said
     runs = results("s")
@@ -282,12 +279,9 @@ def test_runs_on_a_ray_cluster_save_themselves_and_go_on_here(folder: Path) -> N
     command = [sys.executable, "-m", "ncavideo", "train", "--sweep", "rates.toml", *words, *there]
     running = subprocess.Popen([str(word) for word in command], stderr=subprocess.PIPE, text=True)
     run = folder / "s" / "seed=1"
-    deadline = time.monotonic() + 120
-    while not read(run) and time.monotonic() < deadline:
-        assert running.poll() is None
-        time.sleep(0.05)
+    until(lambda: read(run), "a line in the log", process=running)
     running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=120)
+    _, said = running.communicate(timeout=PATIENCE)
     assert running.returncode == 130 and "same command goes on" in said, said
     state = torch.load(run / "checkpoint.pt", weights_only=True)
     assert 10 <= state["iteration"] < 70, "saved when it was stopped, not at the 100th iteration"

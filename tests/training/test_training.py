@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from patience import PATIENCE
 from PIL import Image
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -1172,7 +1173,7 @@ def test_ctrl_c_saves_a_checkpoint(folder: Path) -> None:
                 process.send_signal(signal.SIGINT)
                 break
         rest = [int(line) for line in process.stdout]
-        assert process.wait(60) == 130
+        assert process.wait(PATIENCE) == 130
     finally:
         process.kill()
         process.stdout.close()

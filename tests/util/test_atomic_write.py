@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from patience import PATIENCE
 from PIL import Image
 
 from ncavideo.cli.main import main
@@ -136,7 +137,7 @@ def test_two_stills_to_one_name_are_both_whole(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ncavideo", "still", "--rules", "fire", "--size", "64x48",
                "--steps", "2", "--quiet", "-o", str(tmp_path / "fire.png")]  # fmt: skip
     both = [subprocess.Popen([*command, "--seed", str(seed)]) for seed in (1, 2)]
-    assert {process.wait(120) for process in both} <= {0, 1, 2}
+    assert {process.wait(PATIENCE) for process in both} <= {0, 1, 2}
     for path in tmp_path.iterdir():
         with Image.open(path) as image:
             image.load()

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 from PIL import Image
 
 from ncavideo.nca.ruleset import RuleSet
@@ -36,7 +37,7 @@ def test_nothing_waits_for_a_pipe(tmp_path: Path, arguments: list[str]) -> None:
         os.mkfifo(tmp_path / f"pipe.{suffix}")
     done = subprocess.run(
         [sys.executable, "-m", "ncavideo", *(word.format("pipe") for word in arguments)],
-        capture_output=True, text=True, cwd=tmp_path, timeout=100,
+        capture_output=True, text=True, cwd=tmp_path, timeout=PATIENCE,
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
     assert "is not a regular file" in done.stderr and done.stderr.count("\n") == 1

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE, until
 
 pytestmark = pytest.mark.slow
 
@@ -54,8 +55,8 @@ def through(*commands: list[str], cwd: Path) -> tuple[list[int], bytes, str]:
         )
         if len(running) > 1:
             source.close()  # it is the next program's alone: its end must be noticed
-    output, _ = running[-1].communicate(timeout=120)
-    codes = [process.wait(timeout=60) for process in running]
+    output, _ = running[-1].communicate(timeout=PATIENCE)
+    codes = [process.wait(timeout=PATIENCE) for process in running]
     errors.seek(0)
     with errors:
         return codes, output, errors.read().decode()
@@ -246,7 +247,7 @@ def test_a_closed_pipe_ends_a_render_that_waits_for_its_input(clips: Path) -> No
     running.stdin.flush()
     assert running.stdout.read(20000)
     running.stdout.close()
-    assert running.wait(timeout=60) == 0
+    assert running.wait(timeout=PATIENCE) == 0
     assert b"nobody read standard output after frame" in running.stderr.read()
     running.stdin.close()
     running.stderr.close()
@@ -343,12 +344,11 @@ def test_ctrl_c_ends_a_render_that_waits_for_its_input(
         running.stdin.flush()
         assert running.stdout.read(20000)  # it renders
     else:
-        while not (log.exists() and "command" in log.read_text()):
-            time.sleep(0.05)
+        until(lambda: log.exists() and "command" in log.read_text(), "a log", process=running)
         time.sleep(2)
     running.send_signal(signal.SIGINT)
     running.stdout.close()
-    assert running.wait(timeout=60) == 130
+    assert running.wait(timeout=PATIENCE) == 130
     assert running.stderr.read() == b"ncavideo: interrupted\n"
     running.stdin.close()
     running.stderr.close()

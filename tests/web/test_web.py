@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import patience
 import pytest
 from click.testing import CliRunner, Result
+from patience import PATIENCE
 
 from ncavideo.cli.main import main
 from ncavideo.control import levels
@@ -53,9 +55,21 @@ def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        found = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=FLAGS, timeout=1000 * PATIENCE
+        )
         yield found
         found.close()
+
+
+def new_tab(owner: Any, **options: Any) -> Any:
+    """Open a tab in a browser or a context; `tab.told` has what its console says and its errors."""
+    tab = owner.new_page(**options)
+    tab.set_default_timeout(1000 * PATIENCE)
+    tab.told, tab.errors = [], []
+    tab.on("console", lambda message: tab.told.append(message.text))
+    tab.on("pageerror", lambda error: tab.errors.append(str(error)))
+    return tab
 
 
 @pytest.fixture(scope="module")
@@ -70,22 +84,38 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened(browser: Any, folder: Path) -> Iterator[Any]:
     """The page of `elements`, paused, on a small grid; no error may have come up at the end."""
     context = browser.new_context(viewport={"width": 800, "height": 500}, accept_downloads=True)
-    tab = context.new_page()
-    errors: list[str] = []
-    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab = new_tab(context)
     tab.goto((folder / "elements.html").as_uri())
     tab.evaluate("() => { ncavideo.pause(); ncavideo.resize(60, 90); ncavideo.reset(); }")
     yield tab
-    assert errors == []
+    assert tab.errors == []
     context.close()
 
 
-def until(tab: Any, condition: str, seconds: float = 30) -> None:
+# What a page, or a frame of one, is at.
+SEEN = """() => {
+    const canvas = document.getElementById("canvas");
+    const gl = canvas && canvas.getContext("webgl2");
+    const text = (id) => (document.getElementById(id) || {}).textContent;
+    return {
+        steps: window.ncavideo ? ncavideo.steps : null,
+        renderer: window.ncavideo ? ncavideo.renderer : null,
+        lost: gl ? gl.isContextLost() : null,
+        hidden: document.hidden,
+        message: text("message"),
+        status: text("status"),
+    };
+}"""
+
+
+def until(place: Any, condition: str) -> None:
     """Wait for a condition; the page's own policy forbids Playwright's way of waiting."""
-    deadline = time.monotonic() + seconds
-    while not tab.evaluate(f"() => {condition}"):
-        assert time.monotonic() < deadline, condition
-        time.sleep(0.05)
+    tab = getattr(place, "page", place)  # of a frame
+
+    def seen() -> object:
+        return {**place.evaluate(SEEN), "console": tab.told, "errors": tab.errors}
+
+    patience.until(lambda: place.evaluate(f"() => {condition}"), condition, seen, every=0.05)
 
 
 def rgb(tab: Any) -> np.ndarray:
@@ -120,7 +150,7 @@ def test_it_steps_as_the_engines_do(
     draw = np.random.default_rng(0)
     inputs = draw.random((len(ruleset.inputs), height, width), dtype=np.float32)
     inputs[: len(ruleset.rules)] /= inputs[: len(ruleset.rules)].sum(0)
-    tab = browser.new_page()
+    tab = new_tab(browser)
     tab.goto((folder / f"{name}.html").as_uri())
     found = tab.evaluate(
         """([height, width, wraps, baked, inputs]) => {
@@ -159,9 +189,7 @@ def test_it_draws_as_a_decoder_does(
     export(dataclasses.replace(ruleset, decoder=decoder), tmp_path / "drawn.html")
     state = np.random.default_rng(0).normal(size=(ruleset.channels, height, width)) / 3
     state = state.astype(np.float32)
-    tab = browser.new_page()
-    errors: list[str] = []
-    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab = new_tab(browser)
     tab.goto((tmp_path / "drawn.html").as_uri())
     found = tab.evaluate(
         """([height, width, wraps, cell, state]) => {
@@ -175,7 +203,7 @@ def test_it_draws_as_a_decoder_does(
         [height, width, edge == "wrap", cell, state.ravel().tolist()],
     )
     tab.close()
-    assert errors == []
+    assert tab.errors == []
     picture = np.array(found, np.float32).reshape(height * cell, width * cell, 4)[..., :3]
     expected = decoded(decoder, state.transpose(1, 2, 0), cell, edge)
     assert expected.std() > 0.1
@@ -190,7 +218,7 @@ def test_a_canvas_shows_what_the_decoder_draws_the_right_way_up(
     decoder = make_decoder(channels=ruleset.channels)
     export(dataclasses.replace(ruleset, decoder=decoder), tmp_path / "drawn.html")
     state = np.random.default_rng(0).normal(size=(ruleset.channels, 20, 30)) / 3
-    tab = browser.new_page()
+    tab = new_tab(browser)
     tab.goto((tmp_path / "drawn.html").as_uri())
     shown = tab.evaluate(
         """(state) => {
@@ -246,7 +274,7 @@ def test_its_control_has_the_renderers_own_numbers(
         monkeypatch.setattr(levels, "ROUNDS", rounds)
         monkeypatch.setattr(levels, "LEAST_SHARE", share)
         export(open_ruleset("tiny"), tmp_path / "page.html", overwrite=True)
-        tab = browser.new_page()
+        tab = new_tab(browser)
         tab.goto((tmp_path / "page.html").as_uri())
         found.append(
             tab.evaluate(
@@ -450,7 +478,7 @@ def test_the_last_of_two_clips_counts(opened: Any, tmp_path: Path) -> None:
 def test_no_camera_is_left_on(browser: Any, folder: Path) -> None:
     """Two clicks open it twice; `Nothing` ends all of it."""
     context = browser.new_context(permissions=["camera"])
-    tab = context.new_page()
+    tab = new_tab(context)
     tab.add_init_script(
         """window.given = [];
         const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -496,6 +524,7 @@ def test_a_recording_is_a_clip(opened: Any, tmp_path: Path) -> None:
     opened.evaluate("() => ncavideo.play()")
     opened.locator("#record").click()
     time.sleep(1.5)
+    until(opened, "ncavideo.steps > 90")  # no frame takes more than fifteen of them
     with opened.expect_download() as saved:
         opened.locator("#record").click()
     path = tmp_path / saved.value.suggested_filename
@@ -514,7 +543,7 @@ def test_a_recording_is_a_clip(opened: Any, tmp_path: Path) -> None:
 def test_it_begins_grown(browser: Any, folder: Path) -> None:
     """The first picture is the first rule's texture, not noise: nearer to it than to any other."""
     ruleset = open_ruleset("elements")
-    tab = browser.new_page(viewport={"width": 800, "height": 500})
+    tab = new_tab(browser, viewport={"width": 800, "height": 500})
     tab.add_init_script("window.requestAnimationFrame = () => 0;")  # no step is taken
     tab.goto((folder / "elements.html").as_uri())
     assert tab.evaluate("() => ncavideo.steps") == 0
@@ -567,14 +596,10 @@ def test_a_hidden_channel_can_be_looked_at(opened: Any) -> None:
 
     opened.locator("#show").select_option("Channel 7")
     until(opened, "new URLSearchParams(location.hash.slice(1)).get('show') === '6'")
-    deadline = time.monotonic() + 10
-    while seen() != [[0, 0, 0, 255], [255, 255, 255, 255]]:
-        assert time.monotonic() < deadline, seen()
-        time.sleep(0.05)
+    halves = [[0, 0, 0, 255], [255, 255, 255, 255]]
+    patience.until(lambda: seen() == halves, "a dark and a bright half", seen)
     opened.locator("#show").select_option("Colours")
-    while np.abs(np.array(seen())[:, :3] - 127.5).max() > 1:
-        assert time.monotonic() < deadline, seen()
-        time.sleep(0.05)
+    patience.until(lambda: np.abs(np.array(seen())[:, :3] - 127.5).max() <= 1, "grey", seen)
 
 
 @needs_browser
@@ -590,7 +615,7 @@ def test_one_step_can_be_taken(opened: Any) -> None:
 @needs_browser
 def test_its_address_opens_it_as_it_is(browser: Any, folder: Path) -> None:
     address = (folder / "elements.html").as_uri()
-    tab = browser.new_page()
+    tab = new_tab(browser)
     tab.goto(address)
     assert "#" not in tab.url
     tab.locator("#strengths input").nth(0).fill("0.25")
@@ -600,7 +625,7 @@ def test_its_address_opens_it_as_it_is(browser: Any, folder: Path) -> None:
     tab.locator("#taking span:text-is('magma')").click()
     shared = tab.evaluate("() => location.href")
     tab.close()
-    other = browser.new_page()
+    other = new_tab(browser)
     other.goto(shared)
     other.evaluate("() => { ncavideo.pause(); ncavideo.resize(20, 30); }")
     inputs = inputs_of(other)[:, 0, 0]
@@ -611,7 +636,7 @@ def test_its_address_opens_it_as_it_is(browser: Any, folder: Path) -> None:
     assert other.locator("#taking input:checked").count() == 3
     other.close()
     # What no control takes is left out.
-    odd = browser.new_page()
+    odd = new_tab(browser)
     odd.goto(f"{address}#fire=9&light=loud&show=99&driven=nobody&%00=1")
     odd.evaluate("() => { ncavideo.pause(); ncavideo.resize(20, 30); }")
     inputs = inputs_of(odd)[:, 0, 0]
@@ -626,7 +651,7 @@ def test_its_address_opens_it_as_it_is(browser: Any, folder: Path) -> None:
 @needs_browser
 def test_it_fits_any_window_and_keeps_what_has_grown(browser: Any, folder: Path) -> None:
     context = browser.new_context(viewport={"width": 500, "height": 300})
-    tab = context.new_page()
+    tab = new_tab(context)
     asked: list[str] = []
     tab.on("request", lambda request: asked.append(request.url))
     tab.goto((folder / "elements.html").as_uri())
@@ -648,13 +673,110 @@ def test_it_fits_any_window_and_keeps_what_has_grown(browser: Any, folder: Path)
     context.close()
 
 
+# What takes and gives back the device of a page, as a driver that was reset does.
+LOSE = """() => {
+    window.device = document.getElementById("canvas").getContext("webgl2")
+        .getExtension("WEBGL_lose_context");
+    device.loseContext();
+}"""
+SAYS_LOST = "document.getElementById('message').textContent.includes('taken away')"
+
+
+@needs_browser
+def test_a_device_that_was_lost_and_came_back_goes_on(opened: Any) -> None:
+    inputs = np.random.default_rng(0).random((5, 60, 90), dtype=np.float32).ravel().tolist()
+    stepped = """(inputs) => {
+        ncavideo.reset(7);
+        ncavideo.setInputs(inputs);
+        ncavideo.step(40);
+        return Array.from(ncavideo.state());
+    }"""
+    before = opened.evaluate(stepped, inputs)
+    said = opened.locator("#message").text_content()
+    opened.locator("#brushes span").nth(2).click()
+    opened.locator("canvas").click(position={"x": 50, "y": 50})
+    painted = inputs_of(opened)[1] == 1
+    assert painted.any() and not painted.all()
+    opened.evaluate(LOSE)
+    until(opened, SAYS_LOST)
+    # None of these has a device to work on.
+    opened.evaluate("() => { ncavideo.step(); ncavideo.play(); ncavideo.resize(20, 20); }")
+    steps = opened.evaluate("() => ncavideo.steps")
+    opened.evaluate("() => device.restoreContext()")
+    until(opened, f"ncavideo.steps > {steps}")
+    opened.evaluate("() => ncavideo.pause()")
+    assert opened.locator("#message").text_content() == said
+    assert rgb(opened).std() > 0.05, "the grid is empty"
+    assert np.array_equal(inputs_of(opened)[1] == 1, painted)
+    assert opened.evaluate(stepped, inputs) == before
+
+
+@needs_browser
+def test_a_window_may_change_while_the_device_is_lost(opened: Any) -> None:
+    opened.evaluate("() => ncavideo.play()")
+    opened.evaluate(LOSE)
+    until(opened, SAYS_LOST)
+    opened.set_viewport_size({"width": 390, "height": 844})
+    time.sleep(0.5)  # longer than the page waits for the last of many sizes
+    opened.evaluate("() => device.restoreContext()")
+    until(opened, "ncavideo.size[0] > ncavideo.size[1]")
+    steps = opened.evaluate("() => ncavideo.steps")
+    until(opened, f"ncavideo.steps > {steps}")
+
+
+@needs_browser
+@pytest.mark.parametrize("call", ["getContext", "compileShader", "texImage2D"])
+def test_a_device_that_is_lost_while_a_page_opens_is_waited_for(
+    browser: Any, folder: Path, call: str
+) -> None:
+    tab = new_tab(browser)
+    tab.add_init_script(
+        """(call) => {
+            const kind = call === "getContext" ? HTMLCanvasElement : WebGL2RenderingContext;
+            const owner = kind.prototype;
+            const own = owner[call];
+            owner[call] = function (...given) {
+                const found = own.apply(this, given);
+                if (!window.device) {
+                    const gl = call === "getContext" ? found : this;
+                    window.device = gl.getExtension("WEBGL_lose_context");
+                    device.loseContext();
+                }
+                return found;
+            };
+        }""".join(["(", f")('{call}');"])
+    )
+    tab.goto((folder / "tiny.html").as_uri())
+    until(tab, SAYS_LOST)
+    assert not tab.evaluate("() => document.body.classList.contains('unsupported')")
+    tab.evaluate("() => device.restoreContext()")
+    until(tab, "window.ncavideo && ncavideo.steps > 3")
+    assert not tab.evaluate(f"() => {SAYS_LOST}")
+    assert tab.locator("#brushes label").count() == 1 + len(open_ruleset("tiny").rules)
+    assert tab.errors == []
+    tab.close()
+
+
+@needs_browser
+def test_a_device_that_never_says_that_it_is_done_is_waited_for(browser: Any, folder: Path) -> None:
+    tab = new_tab(browser)
+    tab.add_init_script(
+        "const { prototype } = WebGL2RenderingContext;"
+        " prototype.clientWaitSync = () => prototype.TIMEOUT_EXPIRED;"
+    )
+    tab.goto((folder / "tiny.html").as_uri())
+    until(tab, "ncavideo.steps > 3")
+    assert tab.errors == []
+    tab.close()
+
+
 @needs_browser
 def test_without_webgl_it_says_so(browser: Any, folder: Path) -> None:
     for missing, said in (
         ("HTMLCanvasElement.prototype.getContext = () => null;", "needs WebGL 2"),
         ("WebGL2RenderingContext.prototype.getExtension = () => null;", "float32 textures"),
     ):
-        tab = browser.new_page()
+        tab = new_tab(browser)
         tab.add_init_script(missing)
         tab.goto((folder / "tiny.html").as_uri())
         assert said in tab.locator("#message").text_content()
@@ -673,7 +795,7 @@ def test_names_are_only_text(browser: Any, tmp_path: Path) -> None:
     rules = tuple(Rule(rule.name, prompt=hostile) for rule in plain.rules)
     ruleset: RuleSet = dataclasses.replace(plain, rules=rules)
     export(ruleset, tmp_path / "p.html")
-    tab = browser.new_page()
+    tab = new_tab(browser)
     tab.goto((tmp_path / "p.html").as_uri())
     until(tab, "window.ncavideo")
     assert tab.evaluate("() => window.hacked") is None
@@ -684,7 +806,7 @@ def test_names_are_only_text(browser: Any, tmp_path: Path) -> None:
 
 @needs_browser
 def test_it_can_be_embedded(browser: Any, folder: Path) -> None:
-    tab = browser.new_page(viewport={"width": 360, "height": 360})
+    tab = new_tab(browser, viewport={"width": 360, "height": 360})
     tab.goto((folder / "tiny.html").as_uri() + "#embed")
     until(tab, "ncavideo.steps > 3")
     assert tab.locator("#brushes").is_visible()
@@ -701,6 +823,15 @@ def test_it_is_one_small_file_that_asks_for_nothing() -> None:
     assert "%" + "STYLE%" not in text
 
 
+def embedded(tab: Any) -> Any:
+    """The page that a gallery runs."""
+
+    def found() -> list[Any]:
+        return [frame for frame in tab.frames if frame.url.endswith("#embed")]
+
+    return patience.until(found, "an embedded page", lambda: [f.url for f in tab.frames])[0]
+
+
 @needs_browser
 def test_a_gallery_runs_what_is_touched(browser: Any, tmp_path: Path) -> None:
     hostile = "</li><img src=x onerror='window.hacked=1'>"
@@ -712,9 +843,7 @@ def test_a_gallery_runs_what_is_touched(browser: Any, tmp_path: Path) -> None:
     files = [Path(file).name for file in json.loads(result.stdout)["files"]]
     assert files == ["index.html", "tiny.html", "other.html"]
     assert sorted(p.name for p in site.iterdir()) == sorted(files)
-    tab = browser.new_page(viewport={"width": 900, "height": 700})
-    errors: list[str] = []
-    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab = new_tab(browser, viewport={"width": 900, "height": 700})
     tab.goto((site / "index.html").as_uri())
     assert tab.locator("article").count() == 2
     assert tab.locator("img").count() == 2
@@ -722,15 +851,15 @@ def test_a_gallery_runs_what_is_touched(browser: Any, tmp_path: Path) -> None:
     for index in (0, 1):
         tab.locator("button[data-page]").nth(index).click()
         assert tab.locator("iframe").count() == 1
-        deadline = time.monotonic() + 30
-        while True:
-            frames = [f for f in tab.frames if f.url.endswith("#embed")]
-            if frames and frames[0].evaluate("() => window.ncavideo ? ncavideo.steps : 0") > 3:
-                break
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        frame = embedded(tab)
+        until(frame, "window.ncavideo && ncavideo.steps > 3")
+    frame.evaluate(LOSE)
+    until(frame, SAYS_LOST)
+    steps = frame.evaluate("() => ncavideo.steps")
+    frame.evaluate("() => device.restoreContext()")
+    until(frame, f"ncavideo.steps > {steps}")
     assert tab.evaluate("() => window.hacked") is None
-    assert errors == []
+    assert tab.errors == []
     tab.close()
     again = run("gallery", "tiny", "--out-dir", site)
     assert again.exit_code == 2
