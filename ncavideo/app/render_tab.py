@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import html
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,20 +59,22 @@ class RenderTab:
         view.mask.change(self._take_mask, view.mask, None, **quiet).then(
             self._look, inputs, [*look], concurrency_limit=None, **quiet
         )
-        view.ruleset.input(self._show_ruleset, view.ruleset, [view.strip, view.rules], **quiet)
+        # What is chosen while the answer to the last choice is on its way counts as well.
+        each: dict[str, Any] = {**quiet, "trigger_mode": "multiple", "concurrency_limit": None}
+        view.ruleset.input(self._show_ruleset, view.ruleset, [view.strip, view.rules], **each)
+        view.strip.select(self._choose, None, view.rules, **each)
         view.rules.change(self._show_own, [view.rules, *view.own], view.own, **quiet)
         view.ruleset_file.upload(
             self._open_ruleset, view.ruleset_file,
-            [view.ruleset, view.strip, view.rules, view.said, view.ruleset_file], **quiet,
-        ).success(self._look, inputs, [*look], concurrency_limit=None, **quiet)  # fmt: skip
-        for chosen, event in (
-            (view.look_file, view.look_file.upload), (view.shipped_look, view.shipped_look.input),
-        ):  # fmt: skip
-            event(
-                self._open_look, [chosen, view.ruleset],
-                [view.ruleset, view.strip, view.said, chosen,
-                 *view.set_by_looks().values()], **quiet,
-            ).success(self._look, inputs, [*look], concurrency_limit=None, **quiet)  # fmt: skip
+            [view.ruleset, view.strip, view.rules, view.said, view.ruleset_file], **each,
+        ).success(self._look, inputs, [*look], **each)  # fmt: skip
+        opened = [view.ruleset, view.strip, view.said, *view.set_by_looks().values()]
+        view.look_file.upload(
+            self._take_look, [view.look_file, view.ruleset], [view.look_file, *opened], **each
+        ).success(self._look, inputs, [*look], **each)
+        view.looks.select(self._open_shipped_look, view.ruleset, opened, **each).success(
+            self._look, inputs, [*look], **each
+        )
         gr.on(
             [component.change for name, component in view.inputs.items() if name != "ruleset"]
             + [view.time.change],
@@ -119,35 +121,73 @@ class RenderTab:
         session = self._service.session(request)
         session.mask = None if upload is None else session.take(upload, "mask")
 
-    async def _show_ruleset(self, name: str, request: gr.Request) -> tuple[Any, Any]:
+    async def _show_ruleset(self, name: str, request: gr.Request) -> AsyncIterator[tuple[Any, Any]]:
+        """Show the rules of a rule set at once, and their pictures when they are drawn."""
         session = self._service.session(request)
         try:
-            rules = session.ruleset(name).rule_names
-            pictures = await self._service.samples(session.ruleset_path(name))
+            session.show(name, session.ruleset(name).rule_names)
+            session.chosen = list(session.rules[:FIRST_RULES])
+            rules = gr.update(choices=list(session.rules), value=session.chosen)
+            yield self._swatches(session), rules
+            await self._service.samples(session.ruleset_path(name))
         except UserError as error:
             raise _told(session, error) from error
-        first = list(rules[:FIRST_RULES])
-        return shown.strip(pictures), gr.update(choices=list(rules), value=first)
+        # Another one may have been chosen meanwhile.
+        yield (self._swatches(session) if session.shown == name else gr.skip()), gr.skip()
 
-    async def _open_ruleset(self, upload: str, request: gr.Request) -> tuple[Any, ...]:
+    def _swatches(self, session: Session) -> str:
+        """Return the swatches of the rule set that is shown, with the pictures there are."""
+        session.turn += 1
+        pictures = self._service.known_samples(session.ruleset_path(session.shown))
+        return shown.swatches(session.rules, session.chosen, pictures, session.turn)
+
+    def _choose(self, event: gr.EventData, request: gr.Request) -> list[str]:
+        """Return the rules that the swatches choose, in the order of choosing."""
+        session = self._service.session(request)
+        session.chosen = [rule for rule in event.rules if rule in session.rules]
+        return session.chosen
+
+    async def _open_ruleset(
+        self, upload: str, request: gr.Request
+    ) -> AsyncIterator[tuple[Any, ...]]:
         session = self._service.session(request)
         try:
             path = session.take(upload, "ruleset")
             name = RuleSet.load(path).name
             session.own[name] = path
-            strip, rules = await self._show_ruleset(name, request)
         except UserError as error:
             raise _told(session, error) from error
         chosen = gr.update(choices=session.ruleset_names(), value=name)
-        return chosen, strip, rules, shown.line(f"{name} is one of the rule sets now."), None
+        said = shown.line(f"{name} is one of the rule sets now.")
+        dropped = None
+        async for strip, rules in self._show_ruleset(name, request):
+            yield chosen, strip, rules, said, dropped
+            chosen = said = dropped = gr.skip()
 
-    async def _open_look(self, upload: str, current: str, request: gr.Request) -> tuple[Any, ...]:
+    async def _take_look(
+        self, upload: str, current: str, request: gr.Request
+    ) -> AsyncIterator[tuple[Any, ...]]:
         session = self._service.session(request)
+        dropped = None
+        async for updates in self._open_look(session.take(upload, "look"), current, session):
+            yield dropped, *updates
+            dropped = gr.skip()
+
+    async def _open_shipped_look(
+        self, current: str, event: gr.EventData, request: gr.Request
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        session = self._service.session(request)
+        look = looks().get(event.look)
+        if look is not None:
+            async for updates in self._open_look(look.path, current, session):
+                yield updates
+
+    async def _open_look(
+        self, path: Path, current: str, session: Session
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """Set the form as the look says."""
         components = self.view.set_by_looks()
         try:
-            # A look of the package comes by its name; an upload's is a whole path.
-            shipped = looks().get(upload)
-            path = session.take(upload, "look") if shipped is None else shipped.path
             values, name = form_of(load_look(path), session.ruleset_names())
             wanted = set(values["rules"])
             # Without a rule set of its own: the one that is chosen, one's own, a preset.
@@ -158,18 +198,23 @@ class RenderTab:
             else:
                 path_of = session.ruleset_path(name) if name else None
                 name = find_ruleset(values["rules"], path_of).name
-            rules = list(session.ruleset(name).rule_names)
-            pictures = await self._service.samples(session.ruleset_path(name))
+            session.show(name, session.ruleset(name).rule_names)
         except UserError as error:
             raise _told(session, error) from error
-        session.slots = values["rules"]
+        session.slots = session.chosen = values["rules"]
         session.opened = {rule: values[f"own-{i}"] for i, rule in enumerate(session.slots)}
         updates = {key: gr.update(value=values[key]) for key in components}
-        updates["rules"] = gr.update(choices=rules, value=values["rules"])
+        updates["rules"] = gr.update(choices=list(session.rules), value=values["rules"])
         for index in range(MOST_RULES):
             updates[f"own-{index}"] = _slot(session.slots, index, values[f"own-{index}"])
-        said = shown.line(f"{path.name} is set.")
-        return name, shown.strip(pictures), said, None, *updates.values()
+        said = shown.line(f"The look {path.stem} is set.")
+        yield name, self._swatches(session), said, *updates.values()
+        try:
+            await self._service.samples(session.ruleset_path(name))
+        except UserError as error:
+            raise _told(session, error) from error
+        strip = self._swatches(session) if session.shown == name else gr.skip()
+        yield gr.skip(), strip, *[gr.skip() for _ in range(len(updates) + 1)]
 
     def _show_own(self, rules: list[str], request: gr.Request, *controls: str) -> list[Any]:
         """Show a control for each rule: a rule keeps its own when others come and go."""
@@ -184,19 +229,29 @@ class RenderTab:
             for index, rule in enumerate([*rules, *[""] * MOST_RULES][:MOST_RULES])
         ]
 
-    async def _look(self, values: dict[Any, Any], request: gr.Request) -> tuple[Any, ...]:
-        """Show the preview, unless an input has changed in the meantime."""
+    async def _look(
+        self, values: dict[Any, Any], request: gr.Request
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """Show the command line at once, and the preview, unless an input changes before that.
+
+        Gradio repeats what was yielded last when all is done, over what came from others meanwhile.
+        """
         session = self._service.session(request)
         session.ticket += 1
         mine, clip = session.ticket, session.clip
-        nothing = tuple(gr.skip() for _ in range(5))
+        keep = gr.skip()
+        nothing = (keep, keep, keep, keep, keep)
         if clip is None:
-            return nothing
-        await asyncio.sleep(SETTLING)
-        if mine != session.ticket:
-            return nothing
+            yield nothing
+            return
         try:
             options, name = self._asked(values, session, clip)
+            shared = shown_options(options, presets())
+            yield keep, keep, keep, self._command(clip, shared, name), _saved(session, shared)
+            await asyncio.sleep(SETTLING)
+            if mine != session.ticket:
+                yield nothing
+                return
             folder = session.place("moment")
             found = await self._service.moments.run(
                 preview_process.moment, clip, options, float(values[self.view.time] or 0), folder
@@ -204,20 +259,19 @@ class RenderTab:
         except (UserError, OSError) as error:
             # A session whose tab was closed has no folder any more.
             if mine != session.ticket or session.closed:
-                return nothing
-            return gr.skip(), gr.skip(), _bad(session, error), "", gr.update(interactive=False)
+                yield nothing
+            else:
+                yield keep, keep, _bad(session, error), "", gr.update(interactive=False)
+            return
         if mine != session.ticket or session.closed:
-            return nothing
+            yield nothing
+            return
         session.keep_only("moment", folder)
         drivers = [
             (str(path), name) for name, path in found.items() if name not in ("source", "result")
         ]
         pair = (str(found["source"]), str(found["result"]))
-        shared = shown_options(options, presets())
-        saved = folder / f"{'-'.join(options.rules)}.toml"
-        save_look(saved, shared)
-        look = gr.update(value=str(saved), interactive=True)
-        return pair, drivers, "", self._command(clip, shared, name), look
+        yield pair, drivers, "", keep, keep
 
     def _render(self, values: dict[Any, Any], request: gr.Request) -> Iterator[tuple[Any, ...]]:
         session = self._service.session(request)
@@ -286,6 +340,15 @@ def _bad(session: Session, error: Exception | str) -> str:
 def _told(session: Session, error: Exception) -> gr.Error:
     """Return an error as a notice above the page, which changes nothing on it."""
     return gr.Error(html.escape(shown.sentence(session.plain(str(error)))), print_exception=False)
+
+
+def _saved(session: Session, options: RenderOptions) -> Any:
+    """Return the update of the button that saves a look."""
+    folder = session.place("saved")
+    path = folder / f"{'-'.join(options.rules)}.toml"
+    save_look(path, options)
+    session.keep_only("saved", folder)
+    return gr.update(value=str(path), interactive=True)
 
 
 def _slot(rules: list[str], index: int, control: str) -> Any:

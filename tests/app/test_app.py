@@ -195,7 +195,7 @@ def test_drop_preview_render_and_download(
     tab = open_tab()
     previewed(tab, clip)
     choose(tab, "#ruleset", "cosmos")
-    tab.wait_for_selector("#rules :text('nebula')")
+    tab.wait_for_selector("#strip :text('nebula')")
     # The newest preview, not one on its way, is what the command line tells of.
     until(lambda: "nebula,aurora" in tab.input_value("#command textarea"))
     tab.click("#own-controls button")
@@ -319,27 +319,97 @@ def test_a_rule_keeps_its_own_control_when_others_go(
     tab.click("#own-controls button")
     choose(tab, "#own-1", "Edges")
     until(lambda: "moss=edges" in tab.input_value(command))
-    tab.click("#rules button[title='Remove fire'], #rules .token-remove >> nth=0")
+    tab.click("#strip button[data-rule=fire]")
     until(lambda: "--rules moss" in tab.input_value(command))
     until(lambda: "moss=edges" in tab.input_value(command))
-    choose(tab, "#rules", "water")
-    until(lambda: "--rules moss,water" in tab.input_value(command))
-    assert "moss=edges" in tab.input_value(command)
-    assert "water=" not in tab.input_value(command)
+    tab.click("#strip button[data-rule=water]")
+    until(lambda: tab.input_value(command).endswith("--rules moss,water --control moss=edges"))
     # Another rule set has other rules: none of them takes the control over.
     choose(tab, "#ruleset", "cosmos")
-    until(lambda: "nebula,aurora" in tab.input_value(command))
-    assert "edges" not in tab.input_value(command)
+    until(lambda: tab.input_value(command).endswith("--rules nebula,aurora"))
+
+
+def places(tab: Any) -> dict[str, str | None]:
+    """The rules on the swatches, with their places among those chosen."""
+    found = tab.locator("#strip button").evaluate_all(
+        "all => all.map(b => [b.innerText.trim(), b.ariaPressed, b.dataset.place])"
+    )
+    assert all((pressed == "true") == (place is not None) for _, pressed, place in found)
+    return {name: place for name, _, place in found}
+
+
+def test_rules_are_chosen_by_their_swatches(open_tab: Callable[[], Any], clip: Path) -> None:
+    tab = open_tab()
+    previewed(tab, clip)
+    command = "#command textarea"
+    assert places(tab) == {"fire": "1", "moss": "2", "water": None, "magma": None}
+    for rule in ("fire", "magma", "fire"):  # at once, as no preview could follow
+        tab.click(f"#strip button[data-rule={rule}]")
+    until(lambda: "--rules moss,magma,fire" in tab.input_value(command))
+    tab.keyboard.press("Space")
+    until(lambda: tab.input_value(command).endswith("--rules moss,magma"))
+    tab.keyboard.press("Tab")  # from fire's to moss's
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Enter")
+    until(lambda: tab.input_value(command).endswith("--rules moss,magma,water"))
+    assert places(tab) == {"fire": None, "moss": "1", "water": "3", "magma": "2"}
+    for rule in ("moss", "magma", "water"):
+        tab.click(f"#strip button[data-rule={rule}]")
+    said(tab, "#said", "Choose at least one rule.")
+
+
+def test_another_rule_set_shows_before_any_preview(
+    open_tab: Callable[[], Any], server: Server, tmp_path: Path
+) -> None:
+    tab = open_tab()
+    long = tmp_path / "long.mp4"
+    make_clip(long, 30, "1920x1080")
+    previewed(tab, long)
+    before = tab.locator("#compare img").last.get_attribute("src")
+    choose(tab, "#ruleset", "earth")
+    tab.wait_for_selector("#strip :text('lichen')")
+    until(lambda: "bark,stone" in tab.input_value("#command textarea"))
+    assert tab.locator("#compare img").last.get_attribute("src") == before
+    tab.wait_for_selector("#strip button[data-rule=lichen] img")
+
+
+def test_the_stage_stays_in_view(open_tab: Callable[[], Any], clip: Path) -> None:
+    tab = open_tab()
+    previewed(tab, clip)
+    top = "where => document.querySelector(where).getBoundingClientRect().top"
+    tab.set_viewport_size({"width": 1440, "height": 900})
+    tab.locator("#part").scroll_into_view_if_needed()
+    tab.evaluate("scrollTo(0, document.body.scrollHeight)")
+    assert tab.evaluate("scrollY") > 300
+    for where in ("#compare", "#render"):
+        assert 0 <= tab.evaluate(top, where) < 860, where
+    # On a phone it comes before the form, leaves room for it, and the picture stays.
+    tab.set_viewport_size({"width": 390, "height": 844})
+    tab.evaluate("scrollTo(0, 0)")
+    assert tab.evaluate(top, "#clip") < tab.evaluate(top, "#compare")
+    assert tab.evaluate(top, "#compare") < tab.evaluate(top, "#time") < tab.evaluate(top, "#looks")
+    assert tab.evaluate(top, "#looks button") < 760
+    assert tab.evaluate("document.documentElement.scrollWidth") == 390
+    tab.locator("#control").scroll_into_view_if_needed()
+    tab.evaluate("scrollBy(0, 400)")
+    assert abs(tab.evaluate(top, "#compare")) < 2
+    height = tab.evaluate("document.querySelector('#compare').clientHeight")
+    assert 80 < height < 844 / 3
 
 
 def test_a_look_that_ships_is_chosen_by_name(open_tab: Callable[[], Any], clip: Path) -> None:
     tab = open_tab()
     previewed(tab, clip)
     look = looks()["woodcut"]
-    choose(tab, "#shipped-look", f"{look.name}: {look.summary}")
+    tile = tab.locator("#looks button", has_text=look.name)
+    assert tile.get_attribute("title") == look.summary
+    tile.click()
     command = "#command textarea"
     until(lambda: "--rules sand,bark" in tab.input_value(command))
     assert "--contrast 16" in tab.input_value(command)
+    assert places(tab) == {"bark": "2", "stone": None, "sand": "1", "lichen": None}
+    shown = "all => all.map(image => image.naturalWidth)"
+    assert tab.eval_on_selector_all("#looks img", shown) == [192] * len(looks())
 
 
 def test_files_of_ones_own(
@@ -356,7 +426,6 @@ def test_files_of_ones_own(
     until(lambda: "fire=edges:2,smooth=0.15,blur=1.5,weight=1.3" in tab.input_value(command))
     drop(tab, "#look-file", LOOKS / "polar-night.toml")
     until(lambda: "--rules aurora,nebula" in tab.input_value(command))
-    said = tab.input_value(command)
     for words in (
         "--blend overlay",
         "--opacity 0.85",
@@ -364,7 +433,7 @@ def test_files_of_ones_own(
         "--flow",
         "--steps-per-second 90",
     ):
-        assert words in said, said
+        until(lambda words=words: words in tab.input_value(command))
     with tab.expect_download() as download:
         tab.click("#save-look")
     download.value.save_as(tmp_path / "saved.toml")
@@ -390,6 +459,7 @@ def test_the_mask_is_shown_over_the_clip(open_tab: Callable[[], Any], clip: Path
     tab.click("#files button")
     drop(tab, "#look-file", LOOKS / "burning-person.toml")
     tab.wait_for_selector(shown)
+    tab.locator(shown).scroll_into_view_if_needed()  # it is loaded when it comes into view
     wide = "(image) => image.complete && image.naturalWidth"
     until(lambda: tab.eval_on_selector(shown, wide) == 160)
     assert "segment:person,invert" in tab.input_value("#command textarea")
@@ -498,7 +568,7 @@ def test_training_is_watched_stopped_and_used(
     assert download.value.suggested_filename == "mine.html"
     tab.click("button[role=tab]:has-text('Render')")
     choose(tab, "#ruleset", "mine")
-    tab.wait_for_selector("#rules :text('rust')")
+    tab.wait_for_selector("#strip :text('rust')")
     previewed(tab, clip)
     until(lambda: "--ruleset mine.safetensors" in tab.input_value("#command textarea"))
 

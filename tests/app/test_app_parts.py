@@ -318,8 +318,8 @@ def test_paths_are_not_told(tmp_path: Path) -> None:
 
 def test_texts_of_users_are_escaped() -> None:
     bad = "<script>&\"'"
-    for text in (html.line(bad), html.bar(bad), html.strip({}), html.before_and_after(
-        Path(f"/a/{bad}.mp4"), Path(f"/b/{bad}.gif"))):  # fmt: skip
+    pair = html.before_and_after(Path(f"/a/{bad}.mp4"), Path(f"/b/{bad}.gif"))
+    for text in (html.line(bad), html.bar(bad), html.swatches([bad], [bad], {}, 1), pair):
         assert "<script" not in text
 
 
