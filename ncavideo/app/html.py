@@ -99,6 +99,13 @@ def _jpeg(picture: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def in_motion(clip: Path) -> str:
+    """Return a looped clip, source on the left and result on the right, as `split.js` shows it."""
+    address = html.escape(FILES + quote(str(clip)), quote=True)
+    shown = f'<video src="{address}" loop muted autoplay playsinline></video>'
+    return f'<div class="nca-motion"><nca-split>{shown}</nca-split></div>'
+
+
 def before_and_after(clip: Path, output: Path, part: str = "") -> str:
     """Return the clip and the output side by side, as far as a browser plays them.
 

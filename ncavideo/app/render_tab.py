@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import html
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ncavideo.app import html as shown
 from ncavideo.app import preview_process
 from ncavideo.app.background import in_background
 from ncavideo.app.look_form import form_of
+from ncavideo.app.motion_job import MotionJob
 from ncavideo.app.render_form import (
     AS_ALL,
     MOST_RULES,
@@ -48,12 +50,15 @@ class RenderTab:
     def _connect(self) -> None:
         view = self.view
         inputs = {*view.inputs.values(), view.time}
-        look = (view.compare, view.drivers, view.said, view.command, view.save_look)
+        motion = (view.motion, view.motion_news, view.move, view.still)
+        look = (
+            view.compare, view.drivers, view.said, view.command, view.save_look, *motion,
+        )  # fmt: skip
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         view.clip.change(
             self._take_clip,
             view.clip,
-            [view.time, view.said, view.go, view.compare, view.drivers, view.command],
+            [view.time, view.said, view.go, view.move, view.compare, view.drivers, view.command],
             **quiet,
         ).then(self._look, inputs, [*look], concurrency_limit=None, **quiet)
         view.mask.change(self._take_mask, view.mask, None, **quiet).then(
@@ -80,6 +85,13 @@ class RenderTab:
             + [view.time.change],
             self._look, inputs, [*look], trigger_mode="multiple", concurrency_limit=None, **quiet,
         )  # fmt: skip
+        view.move.click(
+            self._move, inputs, [view.compare, *motion], concurrency_limit=None,
+            trigger_mode="once", **quiet,
+        )  # fmt: skip
+        view.still.click(
+            self._back_to_still, None, [view.compare, *motion], concurrency_limit=None, **quiet
+        )
         view.go.click(
             self._render, inputs, [view.news, view.result, view.download, view.go, view.stop],
             concurrency_limit=None, trigger_mode="once", **quiet,
@@ -97,7 +109,7 @@ class RenderTab:
     async def _take_clip(self, upload: str | None, request: gr.Request) -> tuple[Any, ...]:
         session = self._service.session(request)
         session.clip = None
-        nothing = (gr.update(interactive=False), None, None, "")
+        nothing = (gr.update(interactive=False), gr.update(interactive=False), None, None, "")
         if upload is None:
             return (gr.update(visible=False), shown.line("Drop a clip to begin."), *nothing)
         try:
@@ -115,7 +127,8 @@ class RenderTab:
             f"{found.width}x{found.height}, {found.rate:.3g} frames a second, {found.seconds:.1f} s"
         )
         time = gr.update(maximum=round(last, 2), value=round(last / 2, 2), visible=True)
-        return time, shown.line(facts), gr.update(interactive=True), None, None, ""
+        ready = gr.update(interactive=True)
+        return time, shown.line(facts), ready, ready, None, None, ""
 
     def _take_mask(self, upload: str | None, request: gr.Request) -> None:
         session = self._service.session(request)
@@ -240,28 +253,38 @@ class RenderTab:
         session.ticket += 1
         mine, clip = session.ticket, session.clip
         keep = gr.skip()
-        nothing = (keep, keep, keep, keep, keep)
+        nothing = (keep,) * 9
+        back: tuple[Any, ...] = (keep,) * 5
         if clip is None:
-            yield nothing
+            if session.moving is not None:
+                back = self._back_to_still(request)
+            yield back[0], *nothing[:4], *back[1:]
             return
         try:
             options, name = self._asked(values, session, clip)
             shared = shown_options(options, presets())
-            yield keep, keep, keep, self._command(clip, shared, name), _saved(session, shared)
+            time = float(values[self.view.time] or 0)
+            if session.moving not in (None, (clip, options, time)):
+                back = self._back_to_still(request)
+            yield (
+                back[0], keep, keep, self._command(clip, shared, name), _saved(session, shared),
+                *back[1:],
+            )  # fmt: skip
             await asyncio.sleep(SETTLING)
             if mine != session.ticket:
                 yield nothing
                 return
             folder = session.place("moment")
             found = await self._service.moments.run(
-                preview_process.moment, clip, options, float(values[self.view.time] or 0), folder
+                preview_process.moment, clip, options, time, folder
             )
         except (UserError, OSError) as error:
             # A session whose tab was closed has no folder any more.
             if mine != session.ticket or session.closed:
                 yield nothing
             else:
-                yield keep, keep, _bad(session, error), "", gr.update(interactive=False)
+                said = _bad(session, error)
+                yield keep, keep, said, "", gr.update(interactive=False), *nothing[5:]
             return
         if mine != session.ticket or session.closed:
             yield nothing
@@ -271,7 +294,53 @@ class RenderTab:
             (str(path), name) for name, path in found.items() if name not in ("source", "result")
         ]
         pair = (str(found["source"]), str(found["result"]))
-        yield pair, drivers, "", keep, keep
+        yield pair, drivers, "", *nothing[3:]
+
+    def _move(self, values: dict[Any, Any], request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """Show two seconds from the chosen moment on in place of the still picture."""
+        session = self._service.session(request)
+        keep, clip = gr.skip(), session.clip
+        idle, busy = gr.update(interactive=True), gr.update(interactive=False)
+        try:
+            if clip is None:
+                raise UserError("drop a clip first")
+            options, _ = self._asked(values, session, clip)
+        except UserError as error:
+            yield keep, keep, _bad(session, error), idle, keep
+            return
+        folder, time = session.place("motion"), float(values[self.view.time] or 0)
+        job = MotionJob(self._service.moments, clip, options, time, folder, self._service.renders)
+        session.moving = mine = (clip, options, time)
+        session.run("motion", job)
+        news = RenderStatus("starting")
+        cancel = gr.update(value="Cancel", visible=True)
+        try:
+            for news in in_background(job.run()):
+                if news.state in ("waiting", "starting", "rendering"):
+                    yield keep, keep, _progress(news), busy, cancel
+        finally:
+            if session.moving is mine:
+                session.run("motion", None)
+        if session.moving is not mine:  # the page is back at the still picture already
+            shutil.rmtree(folder, ignore_errors=True)
+            yield (keep,) * 5
+            return
+        if news.state == "done":
+            session.keep_only("motion", folder)
+            back = gr.update(value="Back to the still picture", visible=True)
+            yield gr.update(visible=False), shown.in_motion(job.output), "", idle, back
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        said = _bad(session, news.reason) if news.state == "failed" else ""
+        yield gr.update(visible=True), "", said, idle, gr.update(visible=False)
+
+    def _back_to_still(self, request: gr.Request) -> tuple[Any, ...]:
+        """End the clip in motion, whether it is shown or still being made."""
+        session = self._service.session(request)
+        session.moving = None
+        session.stop("motion")
+        visible, gone = gr.update(visible=True), gr.update(visible=False)
+        return visible, "", "", gr.update(interactive=True), gone
 
     def _render(self, values: dict[Any, Any], request: gr.Request) -> Iterator[tuple[Any, ...]]:
         session = self._service.session(request)

@@ -164,9 +164,16 @@ class RenderView:
             label="Preview: the clip and the result", interactive=False,
             buttons=["fullscreen"], elem_id="compare", max_height=620, type="filepath",
         )  # fmt: skip
+        self.motion = gr.HTML(elem_id="motion")
         self.time = gr.Slider(
             0, 1, 0, step=0.01, label="Moment, in seconds", elem_id="time", visible=False
         )
+        with gr.Row(elem_id="motion-row"):
+            self.move = gr.Button(
+                "Two seconds in motion", interactive=False, size="md", elem_id="move"
+            )
+            self.still = gr.Button(visible=False, size="md", elem_id="still")
+        self.motion_news = gr.HTML(elem_id="motion-news")
         self.said = gr.HTML(shown.line("Drop a clip to begin."), elem_id="said")
         with gr.Accordion("Controls at this moment", open=False, elem_id="at-moment"):
             self.drivers = gr.Gallery(

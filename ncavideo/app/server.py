@@ -98,7 +98,7 @@ def serve(
                         Middleware(Guard, host, allowed_hosts, most_bytes),
                         Middleware(Presence, service.sessions),
                         Middleware(CutUploads, Path(root)),
-                        Middleware(FirstScript, part("page.js")),
+                        Middleware(FirstScript, part("page.js") + part("split.js")),
                     ]
                 },
             )

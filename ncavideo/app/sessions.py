@@ -45,6 +45,7 @@ class Session:
         self.slots: list[str] = []  # the rules whose own controls the form shows
         self.opened: dict[str, str] = {}  # the rules' own controls of a look just opened
         self.ticket = 0  # of the newest request for a preview
+        self.moving: object = None  # clip, options and moment of the clip in motion
         self.closed = False
         self._lock = threading.Lock()
         self._running: dict[str, Stoppable] = {}

@@ -449,6 +449,71 @@ def test_files_of_ones_own(
     assert "/" not in tab.inner_text(".toast-body")
 
 
+PIXEL = """([x, y]) => {
+  const canvas = document.querySelector("#motion canvas");
+  const at = [Math.round(canvas.width * x), Math.round(canvas.height * y), 1, 1];
+  return [...canvas.getContext("2d").getImageData(...at).data].slice(0, 3);
+}"""
+
+
+def test_two_seconds_in_motion(open_tab: Callable[[], Any], clip: Path, tmp_path: Path) -> None:
+    blue = tmp_path / "blue.mp4"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=0x2040e0:s=160x90:r=12:d=1",
+         "-pix_fmt", "yuv420p", str(blue)], check=True,
+    )  # fmt: skip
+    tab = open_tab()
+    previewed(tab, blue)
+    tab.click("#move")
+    tab.wait_for_selector("#motion canvas")
+    tab.wait_for_function("() => document.querySelector('#motion video').readyState >= 2")
+    assert not tab.is_visible("#compare")
+    video = tab.locator("#motion video")
+    facts = "v => [v.videoWidth, v.videoHeight, v.loop, v.muted, v.paused]"
+    assert video.evaluate(facts) == [320, 90, True, True, False]
+    # One line parts the clip, on its left, from the result.
+    line = "#motion input[type=range]"
+    tab.wait_for_timeout(200)
+
+    def is_blue(x: float) -> bool:
+        red, _, blue = tab.evaluate(PIXEL, [x, 0.5])
+        return bool(blue > 170 and red < 90)
+
+    assert is_blue(0.3) and not is_blue(0.8)
+    tab.focus(line)
+    tab.keyboard.press("End")
+    until(lambda: is_blue(0.8))
+    tab.keyboard.press("Home")
+    until(lambda: not is_blue(0.3))
+    tab.click("#still")
+    tab.wait_for_selector("#compare img")
+    assert not tab.is_visible("#motion") and not tab.is_visible("#still")
+    # Another choice shows a picture of itself, not a clip of the last.
+    tab.click("#move")
+    tab.wait_for_selector("#motion canvas")
+    tab.click("#strip button[data-rule=magma]")
+    tab.wait_for_selector("#compare img")
+    assert not tab.is_visible("#motion")
+
+
+def test_a_moment_in_motion_waits_for_a_render(
+    open_tab: Callable[[], Any], server: Server, tmp_path: Path
+) -> None:
+    tab = open_tab()
+    long = tmp_path / "long.mp4"
+    make_clip(long, 1500, "480x270")
+    previewed(tab, long)
+    tab.click("#render")
+    said(tab, "#news", "of 1500 frames")
+    tab.click("#move")
+    said(tab, "#motion-news", "Waiting for another render to end")
+    tab.click("#still")
+    until(lambda: not tab.is_visible("#motion-news") and tab.is_enabled("#move"))
+    assert len(workers(server)) == 1 and tab.is_visible("#compare")
+    tab.click("#cancel")
+    said(tab, "#news", "Cancelled.")
+
+
 def test_the_mask_is_shown_over_the_clip(open_tab: Callable[[], Any], clip: Path) -> None:
     tab = open_tab()
     previewed(tab, clip)
