@@ -6,6 +6,7 @@ import asyncio
 import html
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 
 FIRST_RULES = 2  # how many rules are chosen to begin with
+SAMPLE = "big-buck-bunny.mp4"
 SETTLING = 0.25  # seconds without another change before a preview is made
 
 
@@ -61,6 +63,7 @@ class RenderTab:
             [view.time, view.said, view.go, view.move, view.compare, view.drivers, view.command],
             **quiet,
         ).then(self._look, inputs, [*look], concurrency_limit=None, **quiet)
+        view.sample.click(self._take_sample, None, view.clip, **quiet)
         view.mask.change(self._take_mask, view.mask, None, **quiet).then(
             self._look, inputs, [*look], concurrency_limit=None, **quiet
         )
@@ -129,6 +132,12 @@ class RenderTab:
         time = gr.update(maximum=round(last, 2), value=round(last / 2, 2), visible=True)
         ready = gr.update(interactive=True)
         return time, shown.line(facts), ready, ready, None, None, ""
+
+    def _take_sample(self, request: gr.Request) -> str:
+        """Return a copy of the sample clip, which is then taken as if it had been dropped."""
+        folder = self._service.session(request).place("sample")
+        with resources.as_file(resources.files("ncavideo.app") / SAMPLE) as sample:
+            return str(shutil.copy(sample, folder / SAMPLE))
 
     def _take_mask(self, upload: str | None, request: gr.Request) -> None:
         session = self._service.session(request)

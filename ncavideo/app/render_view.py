@@ -25,6 +25,10 @@ from ncavideo.rendering.options import RenderOptions
 
 FIRST_RULESET = "elements"
 CLIPS = ["video", ".gif", ".mkv", ".mts", ".m2ts", ".mxf", ".ts"]
+CREDIT = (
+    "The sample clip, which the pictures of looks show, is from Big Buck Bunny, (c) 2008 Blender"
+    " Foundation, CC BY 3.0."
+)
 DEFAULT = RenderOptions(rules=("any",))
 TABLE = table(RenderOptions)
 
@@ -51,6 +55,7 @@ class RenderView:
         self.clip = gr.File(
             label="Clip", file_types=CLIPS, height=130, elem_id="clip", elem_classes="nca-drop"
         )
+        self.sample = gr.Button("Or take a sample clip", size="sm", elem_id="sample")
         self.looks = gr.HTML(
             shown.look_tiles(looks().values()), js_on_load=part("tiles.js"), elem_id="looks"
         )
@@ -158,6 +163,8 @@ class RenderView:
                 "format",
                 gr.Dropdown(list(FORMATS), value="As the clip", label="Format", elem_id="format"),
             )
+
+        gr.HTML(shown.line(CREDIT), elem_id="credit")
 
     def _make_stage(self) -> None:
         self.compare = gr.ImageSlider(

@@ -449,6 +449,15 @@ def test_files_of_ones_own(
     assert "/" not in tab.inner_text(".toast-body")
 
 
+def test_a_sample_clip_is_a_click_away(open_tab: Callable[[], Any]) -> None:
+    tab = open_tab()
+    assert "Blender Foundation, CC BY 3.0" in tab.inner_text("#credit")
+    tab.click("#sample")
+    tab.wait_for_selector("#compare img")
+    until(lambda: "render big-buck-bunny.mp4" in tab.input_value("#command textarea"))
+    assert tab.get_attribute("#time input[type=range]", "max") == "3"
+
+
 PIXEL = """([x, y]) => {
   const canvas = document.querySelector("#motion canvas");
   const at = [Math.round(canvas.width * x), Math.round(canvas.height * y), 1, 1];
