@@ -54,7 +54,8 @@ class RenderTab:
         inputs = {*view.inputs.values(), view.time}
         motion = (view.motion, view.motion_news, view.move, view.still)
         look = (
-            view.compare, view.drivers, view.said, view.command, view.save_look, *motion,
+            view.compare, view.drivers, view.said, view.command, view.save_look, view.kept,
+            *motion,
         )  # fmt: skip
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         view.clip.change(
@@ -102,12 +103,72 @@ class RenderTab:
         view.stop.click(self._cancel, None, None, concurrency_limit=None, **quiet)
 
     def on_load(self, page: gr.Blocks) -> None:
-        """Show the first rule set when the page is opened."""
+        """Bring back the form when the page is opened."""
         view = self.view
         page.load(
-            self._show_ruleset, view.ruleset, [view.strip, view.rules], show_progress="hidden",
-            api_visibility="private",
+            self._begin, view.kept, [view.strip, view.said, *view.inputs.values()],
+            concurrency_limit=None, show_progress="hidden", api_visibility="private",
         )  # fmt: skip
+
+    async def _begin(self, kept: Any, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
+        """Bring back the form as it was left; without one show the first rule set."""
+        session, inputs = self._service.session(request), self.view.inputs
+        session.begun = True
+        keep: Any = gr.skip()
+        said = keep
+        try:
+            clip, values = self._left(kept, session)
+        except UserError as error:
+            clip, values = None, None
+            said = _bad(session, f"the form could not be brought back: {error}")
+        if values is None:
+            async for strip, rules in self._show_ruleset(self.view.ruleset.value, request):
+                yield strip, said, *[rules if name == "rules" else keep for name in inputs]
+                said = keep
+            return
+        name = values["ruleset"]
+        session.show(name, session.ruleset(name).rule_names)
+        session.slots = session.chosen = list(values["rules"])
+        session.opened = {rule: values[f"own-{i}"] for i, rule in enumerate(session.slots)}
+        updates = {key: gr.update(value=values[key]) for key in inputs}
+        updates["rules"] = gr.update(choices=list(session.rules), value=session.slots)
+        for index in range(MOST_RULES):
+            updates[f"own-{index}"] = _slot(session.slots, index, values[f"own-{index}"])
+        if clip is not None:
+            said = shown.line(
+                f"The form is as you left it. Drop {clip} again: no clip outlives its tab."
+            )
+        yield self._swatches(session), said, *updates.values()
+        await self._service.samples(session.ruleset_path(name))
+        strip = self._swatches(session) if session.shown == name else keep
+        yield strip, keep, *[keep for _ in inputs]
+
+    def _left(self, kept: Any, session: Session) -> tuple[str | None, dict[str, Any] | None]:
+        """Return the name of the clip and the values that a browser kept, None where it has none.
+
+        Raises `UserError` for values that are no form's, or of a rule set that is not here.
+        """
+        if kept is None:
+            return None, None
+        try:
+            clip, values = kept["clip"], kept["values"]
+            named = {name: values[name] for name in self.view.inputs}
+            if not set(named["rules"]) <= set(session.ruleset(named["ruleset"]).rule_names):
+                raise UserError(f"the rule set {named['ruleset']} has other rules now")
+            if named["rules"]:
+                path = session.ruleset_path(named["ruleset"])
+                own = [named[f"own-{index}"] for index in range(MOST_RULES)]
+                asked_options({**named, "own": own}, path, Path("mask"))
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError("another version of the app has kept it") from error
+        return None if clip is None else str(clip), named
+
+    def _kept(self, values: dict[Any, Any], session: Session) -> Any:
+        """Return what the browser keeps of the form: its values, and the name of its clip."""
+        if not session.begun:
+            return gr.skip()
+        named = {name: values[component] for name, component in self.view.inputs.items()}
+        return {"clip": session.clip and session.clip.name, "values": named}
 
     async def _take_clip(self, upload: str | None, request: gr.Request) -> tuple[Any, ...]:
         session = self._service.session(request)
@@ -262,12 +323,12 @@ class RenderTab:
         session.ticket += 1
         mine, clip = session.ticket, session.clip
         keep = gr.skip()
-        nothing = (keep,) * 9
+        nothing = (keep,) * 10
         back: tuple[Any, ...] = (keep,) * 5
         if clip is None:
             if session.moving is not None:
                 back = self._back_to_still(request)
-            yield back[0], *nothing[:4], *back[1:]
+            yield back[0], *nothing[:4], self._kept(values, session), *back[1:]
             return
         try:
             options, name = self._asked(values, session, clip)
@@ -277,7 +338,7 @@ class RenderTab:
                 back = self._back_to_still(request)
             yield (
                 back[0], keep, keep, self._command(clip, shared, name), _saved(session, shared),
-                *back[1:],
+                self._kept(values, session), *back[1:],
             )  # fmt: skip
             await asyncio.sleep(SETTLING)
             if mine != session.ticket:

@@ -43,6 +43,9 @@ class RenderView:
                 self._make_form()
             with gr.Column(scale=7, min_width=320, elem_id="stage"):
                 self._make_stage()
+        # The form as it was left, in the browser. (The secret hides nothing: the same at every
+        # start, it lets the next server read what this one kept.)
+        self.kept = gr.BrowserState(storage_key="ncavideo-form", secret="ncavideo")
         self.own = [self.inputs[f"own-{index}"] for index in range(MOST_RULES)]
 
     def set_by_looks(self) -> dict[str, Any]:

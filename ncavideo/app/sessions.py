@@ -46,6 +46,7 @@ class Session:
         self.opened: dict[str, str] = {}  # the rules' own controls of a look just opened
         self.ticket = 0  # of the newest request for a preview
         self.moving: object = None  # clip, options and moment of the clip in motion
+        self.begun = False  # whether the form has been brought back, so that it may be kept
         self.closed = False
         self._lock = threading.Lock()
         self._running: dict[str, Stoppable] = {}

@@ -458,6 +458,37 @@ def test_a_sample_clip_is_a_click_away(open_tab: Callable[[], Any]) -> None:
     assert tab.get_attribute("#time input[type=range]", "max") == "3"
 
 
+def test_a_reload_brings_the_form_back(
+    open_tab: Callable[[], Any], server: Server, clip: Path
+) -> None:
+    tab = open_tab()
+    previewed(tab, clip)
+    choose(tab, "#ruleset", "earth")
+    tab.wait_for_selector("#strip button[data-rule=lichen]")
+    tab.click("#strip button[data-rule=lichen]")
+    tab.click("#own-controls button")
+    choose(tab, "#own-2", "Edges")
+    tab.click("#part > button")
+    enter(tab, "#before input[type=number]", "0.4")
+    command = "#command textarea"
+    asked = ("--rules bark,stone,lichen", "lichen=edges", "--before 0.4")
+    until(lambda: all(words in tab.input_value(command) for words in asked))
+    line = tab.input_value(command)
+    tab.wait_for_timeout(500)
+    kept = tab.evaluate("JSON.stringify({...localStorage})")
+    assert str(server.folder) not in kept  # nor is it readable
+    tab.reload()
+    said(tab, "#said", f"Drop {clip.name} again")
+    assert places(tab) == {"bark": "1", "stone": "2", "sand": None, "lichen": "3"}
+    previewed(tab, clip)
+    until(lambda: tab.input_value(command) == line)
+    # What no form of this version is leaves the first one.
+    tab.evaluate("localStorage.setItem('ncavideo-form', 'no form')")
+    tab.reload()
+    tab.wait_for_selector("#strip button[data-rule=fire]")
+    assert places(tab)["fire"] == "1"
+
+
 PIXEL = """([x, y]) => {
   const canvas = document.querySelector("#motion canvas");
   const at = [Math.round(canvas.width * x), Math.round(canvas.height * y), 1, 1];
