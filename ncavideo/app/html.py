@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
+
+from ncavideo.rendering.looks import ShippedLook
 
 FILES = "gradio_api/file="  # where Gradio serves a session's files, beside the page
 VIDEOS = (".mp4", ".webm", ".mov", ".m4v")
@@ -48,16 +50,60 @@ def seconds(value: float) -> str:
     return f"{round(value / 60)} min" if value < 5400 else f"{value / 3600:.1f} h"
 
 
-def strip(pictures: Mapping[str, np.ndarray]) -> str:
-    """Return each rule's picture `[h, w, 3]` uint8 with its name, side by side."""
-    figures = []
-    for name, picture in pictures.items():
-        buffer = io.BytesIO()
-        Image.fromarray(picture).save(buffer, "JPEG", quality=88)
-        source = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-        caption = f"<figcaption>{html.escape(name)}</figcaption>"
-        figures.append(f'<figure><img src="{source}" alt="">{caption}</figure>')
-    return f'<div class="nca-strip">{"".join(figures)}</div>'
+def swatches(
+    rules: Sequence[str], chosen: Sequence[str], pictures: Mapping[str, np.ndarray], turn: int
+) -> str:
+    """Return a button for each rule, which is pressed if it is `chosen` and has its place there.
+
+    `pictures`: `[h, w, 3]` uint8 by rule; a rule without one has a blank. `turn`: another number
+    for each call, since a page replaces only HTML that differs from what it was given before,
+    whatever clicks have made of that.
+    """
+    made = []
+    for rule in rules:
+        place = chosen.index(rule) + 1 if rule in chosen else 0
+        at = f' data-place="{place}"' if place else ""
+        state = f'aria-pressed="{"true" if place else "false"}"{at}'
+        image = _jpeg(pictures[rule]) if rule in pictures else None
+        made.append(_tile(f'data-rule="{html.escape(rule)}" {state}', rule, image))
+    head = "<b>Rules</b> in the order of choosing, for the brightest parts first"
+    return _tiles(head, "Rules", made, f'data-turn="{turn}"')
+
+
+def look_tiles(looks: Iterable[ShippedLook]) -> str:
+    """Return a button for each look, with its picture; what it is in a line shows as a tooltip."""
+    made = []
+    for look in looks:
+        about = f'data-look="{html.escape(look.name)}" title="{html.escape(look.summary)}"'
+        image = None if look.picture is None else look.picture.read_bytes()
+        made.append(_tile(about, look.name, image))
+    return _tiles("<b>Looks</b>, each for the whole form", "Looks", made, "")
+
+
+def _tiles(head: str, label: str, made: list[str], attributes: str) -> str:
+    group = f'<div class="nca-tiles" role="group" aria-label="{label}" {attributes}>'
+    return f'<div class="nca-head">{head}</div>{group}{"".join(made)}</div>'
+
+
+def _tile(attributes: str, name: str, jpeg: bytes | None) -> str:
+    shown = '<span class="nca-blank"></span>'
+    if jpeg is not None:
+        source = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+        shown = f'<img src="{source}" alt="">'
+    return f'<button type="button" {attributes}>{shown}<span>{html.escape(name)}</span></button>'
+
+
+def _jpeg(picture: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()
+
+
+def in_motion(clip: Path) -> str:
+    """Return a looped clip, source on the left and result on the right, as `split.js` shows it."""
+    address = html.escape(FILES + quote(str(clip)), quote=True)
+    shown = f'<video src="{address}" loop muted autoplay playsinline></video>'
+    return f'<div class="nca-motion"><nca-split>{shown}</nca-split></div>'
 
 
 def before_and_after(clip: Path, output: Path, part: str = "") -> str:

@@ -8,12 +8,15 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from time import monotonic as time_now
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -21,8 +24,15 @@ from PIL import Image
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 
+if TYPE_CHECKING:
+    from ncavideo.nca.engines.base import Snapshot
+
 ACROSS = 960  # pixels across of a preview's picture, at most
 QUALITY = 92
+MOTION, MOTION_ACROSS = 2.0, 640  # seconds and pixels across of a clip in motion, at most
+MOTION_ENCODING = {"crf": "20", "preset": "veryfast", "movflags": "+faststart"}
+SPELL = 0.5  # seconds that the making of one keeps previews waiting, beside those of a frame
+KEPT_GRIDS = 2
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -49,10 +59,19 @@ class Moments:
 
         Raises `UserError` if the process crashed.
         """
+        with self._pool_of_a_call() as pool:
+            return await asyncio.wrap_future(pool.submit(function, *args, **kwargs))
+
+    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Do the same as `run`, and wait for it."""
+        with self._pool_of_a_call() as pool:
+            return pool.submit(function, *args, **kwargs).result()
+
+    @contextmanager
+    def _pool_of_a_call(self) -> Iterator[ProcessPoolExecutor]:
         pool = self._started()
-        call = functools.partial(function, *args, **kwargs)
         try:
-            return await asyncio.get_running_loop().run_in_executor(pool, call)
+            yield pool
         except BrokenProcessPool as error:
             self._discard(pool)
             raise UserError("the preview crashed: the clip may be damaged") from error
@@ -116,12 +135,91 @@ def moment(clip: Path, options: RenderOptions, time: float, folder: Path) -> dic
 
     ruleset = find_ruleset(options.rules, options.ruleset)
     across = min(ACROSS, facts(clip).width)
+    identity = file_identity(clip)
+
+    def keep(grid: Snapshot) -> None:
+        _grids[identity, repr(options), time] = grid
+        if len(_grids) > KEPT_GRIDS:
+            del _grids[next(iter(_grids))]
+
     found, _ = preview_frame(
-        clip, ruleset, _levels(clip, file_identity(clip)), in_order(options, ruleset), time, across
+        clip, ruleset, _levels(clip, identity), in_order(options, ruleset), time, across, keep
     )
     return {
         name: _saved(picture, folder / f"{name}.jpg") for name, picture in found.pictures.items()
     }
+
+
+# The newest previews' grids by clip, options and moment, and the clips in motion that are being
+# made, by their folders: in the process of the previews.
+_grids: dict[tuple[str, str, float], Snapshot] = {}
+_motions: dict[Path, Generator[tuple[int, int], None, None]] = {}
+
+
+def motion(
+    folder: Path, order: tuple[Path, RenderOptions, float] | None = None
+) -> tuple[int, int] | None:
+    """Make more of a moment's clip in motion, for `SPELL` seconds, so that previews come between.
+
+    It lies in `folder` as `motion.mp4`: source on the left, result on the right. `order`: clip,
+    options and moment at the first call. Returns how many frames are done, and of how many about;
+    None when the clip is complete.
+    """
+    if order is not None:
+        _motions[folder] = _made_motion(*order, folder)
+    if folder not in _motions:
+        raise UserError("the preview crashed: the clip may be damaged")
+    until = time_now() + SPELL
+    try:
+        for news in _motions[folder]:
+            if time_now() > until:
+                return news
+    except BaseException:
+        del _motions[folder]
+        raise
+    del _motions[folder]
+    return None
+
+
+def drop_motion(folder: Path) -> None:
+    """Leave a clip in motion unfinished."""
+    if folder in _motions:
+        _motions.pop(folder).close()
+
+
+def _made_motion(
+    clip: Path, options: RenderOptions, time: float, folder: Path
+) -> Generator[tuple[int, int], None, None]:
+    import av
+
+    from ncavideo.nca.ruleset import find_ruleset
+    from ncavideo.rendering.preview import preview_motion
+    from ncavideo.rendering.rule_order import in_order
+    from ncavideo.video.clip import file_identity
+
+    known = facts(clip)
+    ruleset = find_ruleset(options.rules, options.ruleset)
+    identity = file_identity(clip)
+    moving = preview_motion(
+        clip, ruleset, _levels(clip, identity), in_order(options, ruleset), time, MOTION,
+        min(MOTION_ACROSS, known.width), _grids.get((identity, repr(options), time)),
+    )  # fmt: skip
+    rate = Fraction(known.rate).limit_denominator(1001)
+    expected = max(1, round(min(MOTION, known.seconds - time) * known.rate))
+    with closing(moving), av.open(str(folder / "motion.mp4"), "w", format="mp4") as output:
+        stream = None
+        for index, frame in enumerate(moving):
+            both = np.hstack([frame.source, frame.result])
+            if stream is None:
+                stream = output.add_stream("libx264", rate, options=MOTION_ENCODING)
+                stream.pix_fmt = "yuv420p"
+                stream.height, stream.width = both.shape[:2]
+            picture = av.VideoFrame.from_ndarray(both, format="rgb24")
+            picture.pts, picture.time_base = index, 1 / rate
+            output.mux(stream.encode(picture))
+            yield index + 1, max(expected, index + 1)
+        if stream is not None:
+            output.mux(stream.encode())
 
 
 @functools.lru_cache(16)

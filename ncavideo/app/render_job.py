@@ -1,8 +1,9 @@
-"""A render in a process of its own: its turn, its progress and its end."""
+"""A render in another process: its turn, its progress and its end."""
 
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,14 +34,11 @@ class RenderStatus:
     notes: tuple[str, ...] = ()
 
 
-class Render:
-    """One render of `clip` to `output`, run when its turn comes."""
+class Job(ABC):
+    """Something that is rendered when its turn in the `line` comes."""
 
-    def __init__(self, clip: Path, output: Path, options: RenderOptions, line: TurnQueue) -> None:
-        # A cancelled render is not resumed here: its checkpoint goes.
-        self._options = replace(options, fresh=True)
-        self._clip, self._output, self._line = clip, output, line
-        self._process = RenderProcess()
+    def __init__(self, line: TurnQueue) -> None:
+        self._line = line
         self._stopped = False
 
     def run(self) -> Iterator[RenderStatus]:
@@ -59,6 +57,28 @@ class Render:
                 yield from self._rendered()
         finally:
             self.stop()
+
+    @abstractmethod
+    def _rendered(self) -> Iterator[RenderStatus]:
+        """Render, and yield the states; the last says how it ended."""
+
+    def _ended(self, reason: str) -> RenderStatus:
+        return RenderStatus("cancelled") if self._stopped else RenderStatus("failed", reason=reason)
+
+    def stop(self) -> None:
+        """Cancel the render, at any stage."""
+        self._stopped = True
+
+
+class Render(Job):
+    """One render of `clip` to `output`, run when its turn comes."""
+
+    def __init__(self, clip: Path, output: Path, options: RenderOptions, line: TurnQueue) -> None:
+        super().__init__(line)
+        # A cancelled render is not resumed here: its checkpoint goes.
+        self._options = replace(options, fresh=True)
+        self._clip, self._output = clip, output
+        self._process = RenderProcess()
 
     def _rendered(self) -> Iterator[RenderStatus]:
         order = make_order(self._clip, self._output, self._options)
@@ -82,10 +102,7 @@ class Render:
         except LostError as error:
             yield self._ended(f"the render crashed ({error}): the clip may be damaged")
 
-    def _ended(self, reason: str) -> RenderStatus:
-        return RenderStatus("cancelled") if self._stopped else RenderStatus("failed", reason=reason)
-
     def stop(self) -> None:
         """Cancel the render, at any stage."""
-        self._stopped = True
+        super().stop()
         self._process.end()

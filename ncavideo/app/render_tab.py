@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import html
-from collections.abc import Iterator
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from ncavideo.app import html as shown
 from ncavideo.app import preview_process
 from ncavideo.app.background import in_background
 from ncavideo.app.look_form import form_of
+from ncavideo.app.motion_job import MotionJob
 from ncavideo.app.render_form import (
     AS_ALL,
     MOST_RULES,
@@ -34,6 +37,7 @@ from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 
 FIRST_RULES = 2  # how many rules are chosen to begin with
+SAMPLE = "big-buck-bunny.mp4"
 SETTLING = 0.25  # seconds without another change before a preview is made
 
 
@@ -48,36 +52,50 @@ class RenderTab:
     def _connect(self) -> None:
         view = self.view
         inputs = {*view.inputs.values(), view.time}
-        look = (view.compare, view.drivers, view.said, view.command, view.save_look)
+        motion = (view.motion, view.motion_news, view.move, view.still)
+        look = (
+            view.compare, view.drivers, view.said, view.command, view.save_look, view.kept,
+            *motion,
+        )  # fmt: skip
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         view.clip.change(
             self._take_clip,
             view.clip,
-            [view.time, view.said, view.go, view.compare, view.drivers, view.command],
+            [view.time, view.said, view.go, view.move, view.compare, view.drivers, view.command],
             **quiet,
         ).then(self._look, inputs, [*look], concurrency_limit=None, **quiet)
+        view.sample.click(self._take_sample, None, view.clip, **quiet)
         view.mask.change(self._take_mask, view.mask, None, **quiet).then(
             self._look, inputs, [*look], concurrency_limit=None, **quiet
         )
-        view.ruleset.input(self._show_ruleset, view.ruleset, [view.strip, view.rules], **quiet)
+        # What is chosen while the answer to the last choice is on its way counts as well.
+        each: dict[str, Any] = {**quiet, "trigger_mode": "multiple", "concurrency_limit": None}
+        view.ruleset.input(self._show_ruleset, view.ruleset, [view.strip, view.rules], **each)
+        view.strip.select(self._choose, None, view.rules, **each)
         view.rules.change(self._show_own, [view.rules, *view.own], view.own, **quiet)
         view.ruleset_file.upload(
             self._open_ruleset, view.ruleset_file,
-            [view.ruleset, view.strip, view.rules, view.said, view.ruleset_file], **quiet,
-        ).success(self._look, inputs, [*look], concurrency_limit=None, **quiet)  # fmt: skip
-        for chosen, event in (
-            (view.look_file, view.look_file.upload), (view.shipped_look, view.shipped_look.input),
-        ):  # fmt: skip
-            event(
-                self._open_look, [chosen, view.ruleset],
-                [view.ruleset, view.strip, view.said, chosen,
-                 *view.set_by_looks().values()], **quiet,
-            ).success(self._look, inputs, [*look], concurrency_limit=None, **quiet)  # fmt: skip
+            [view.ruleset, view.strip, view.rules, view.said, view.ruleset_file], **each,
+        ).success(self._look, inputs, [*look], **each)  # fmt: skip
+        opened = [view.ruleset, view.strip, view.said, *view.set_by_looks().values()]
+        view.look_file.upload(
+            self._take_look, [view.look_file, view.ruleset], [view.look_file, *opened], **each
+        ).success(self._look, inputs, [*look], **each)
+        view.looks.select(self._open_shipped_look, view.ruleset, opened, **each).success(
+            self._look, inputs, [*look], **each
+        )
         gr.on(
             [component.change for name, component in view.inputs.items() if name != "ruleset"]
             + [view.time.change],
             self._look, inputs, [*look], trigger_mode="multiple", concurrency_limit=None, **quiet,
         )  # fmt: skip
+        view.move.click(
+            self._move, inputs, [view.compare, *motion], concurrency_limit=None,
+            trigger_mode="once", **quiet,
+        )  # fmt: skip
+        view.still.click(
+            self._back_to_still, None, [view.compare, *motion], concurrency_limit=None, **quiet
+        )
         view.go.click(
             self._render, inputs, [view.news, view.result, view.download, view.go, view.stop],
             concurrency_limit=None, trigger_mode="once", **quiet,
@@ -85,17 +103,77 @@ class RenderTab:
         view.stop.click(self._cancel, None, None, concurrency_limit=None, **quiet)
 
     def on_load(self, page: gr.Blocks) -> None:
-        """Show the first rule set when the page is opened."""
+        """Bring back the form when the page is opened."""
         view = self.view
         page.load(
-            self._show_ruleset, view.ruleset, [view.strip, view.rules], show_progress="hidden",
-            api_visibility="private",
+            self._begin, view.kept, [view.strip, view.said, *view.inputs.values()],
+            concurrency_limit=None, show_progress="hidden", api_visibility="private",
         )  # fmt: skip
+
+    async def _begin(self, kept: Any, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
+        """Bring back the form as it was left; without one show the first rule set."""
+        session, inputs = self._service.session(request), self.view.inputs
+        session.begun = True
+        keep: Any = gr.skip()
+        said = keep
+        try:
+            clip, values = self._left(kept, session)
+        except UserError as error:
+            clip, values = None, None
+            said = _bad(session, f"the form could not be brought back: {error}")
+        if values is None:
+            async for strip, rules in self._show_ruleset(self.view.ruleset.value, request):
+                yield strip, said, *[rules if name == "rules" else keep for name in inputs]
+                said = keep
+            return
+        name = values["ruleset"]
+        session.show(name, session.ruleset(name).rule_names)
+        session.slots = session.chosen = list(values["rules"])
+        session.opened = {rule: values[f"own-{i}"] for i, rule in enumerate(session.slots)}
+        updates = {key: gr.update(value=values[key]) for key in inputs}
+        updates["rules"] = gr.update(choices=list(session.rules), value=session.slots)
+        for index in range(MOST_RULES):
+            updates[f"own-{index}"] = _slot(session.slots, index, values[f"own-{index}"])
+        if clip is not None:
+            said = shown.line(
+                f"The form is as you left it. Drop {clip} again: no clip outlives its tab."
+            )
+        yield self._swatches(session), said, *updates.values()
+        await self._service.samples(session.ruleset_path(name))
+        strip = self._swatches(session) if session.shown == name else keep
+        yield strip, keep, *[keep for _ in inputs]
+
+    def _left(self, kept: Any, session: Session) -> tuple[str | None, dict[str, Any] | None]:
+        """Return the name of the clip and the values that a browser kept, None where it has none.
+
+        Raises `UserError` for values that are no form's, or of a rule set that is not here.
+        """
+        if kept is None:
+            return None, None
+        try:
+            clip, values = kept["clip"], kept["values"]
+            named = {name: values[name] for name in self.view.inputs}
+            if not set(named["rules"]) <= set(session.ruleset(named["ruleset"]).rule_names):
+                raise UserError(f"the rule set {named['ruleset']} has other rules now")
+            if named["rules"]:
+                path = session.ruleset_path(named["ruleset"])
+                own = [named[f"own-{index}"] for index in range(MOST_RULES)]
+                asked_options({**named, "own": own}, path, Path("mask"))
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError("another version of the app has kept it") from error
+        return None if clip is None else str(clip), named
+
+    def _kept(self, values: dict[Any, Any], session: Session) -> Any:
+        """Return what the browser keeps of the form: its values, and the name of its clip."""
+        if not session.begun:
+            return gr.skip()
+        named = {name: values[component] for name, component in self.view.inputs.items()}
+        return {"clip": session.clip and session.clip.name, "values": named}
 
     async def _take_clip(self, upload: str | None, request: gr.Request) -> tuple[Any, ...]:
         session = self._service.session(request)
         session.clip = None
-        nothing = (gr.update(interactive=False), None, None, "")
+        nothing = (gr.update(interactive=False), gr.update(interactive=False), None, None, "")
         if upload is None:
             return (gr.update(visible=False), shown.line("Drop a clip to begin."), *nothing)
         try:
@@ -113,41 +191,86 @@ class RenderTab:
             f"{found.width}x{found.height}, {found.rate:.3g} frames a second, {found.seconds:.1f} s"
         )
         time = gr.update(maximum=round(last, 2), value=round(last / 2, 2), visible=True)
-        return time, shown.line(facts), gr.update(interactive=True), None, None, ""
+        ready = gr.update(interactive=True)
+        return time, shown.line(facts), ready, ready, None, None, ""
+
+    def _take_sample(self, request: gr.Request) -> str:
+        """Return a copy of the sample clip, which is then taken as if it had been dropped."""
+        folder = self._service.session(request).place("sample")
+        with resources.as_file(resources.files("ncavideo.app") / SAMPLE) as sample:
+            return str(shutil.copy(sample, folder / SAMPLE))
 
     def _take_mask(self, upload: str | None, request: gr.Request) -> None:
         session = self._service.session(request)
         session.mask = None if upload is None else session.take(upload, "mask")
 
-    async def _show_ruleset(self, name: str, request: gr.Request) -> tuple[Any, Any]:
+    async def _show_ruleset(self, name: str, request: gr.Request) -> AsyncIterator[tuple[Any, Any]]:
+        """Show the rules of a rule set at once, and their pictures when they are drawn."""
         session = self._service.session(request)
         try:
-            rules = session.ruleset(name).rule_names
-            pictures = await self._service.samples(session.ruleset_path(name))
+            session.show(name, session.ruleset(name).rule_names)
+            session.chosen = list(session.rules[:FIRST_RULES])
+            rules = gr.update(choices=list(session.rules), value=session.chosen)
+            yield self._swatches(session), rules
+            await self._service.samples(session.ruleset_path(name))
         except UserError as error:
             raise _told(session, error) from error
-        first = list(rules[:FIRST_RULES])
-        return shown.strip(pictures), gr.update(choices=list(rules), value=first)
+        # Another one may have been chosen meanwhile.
+        yield (self._swatches(session) if session.shown == name else gr.skip()), gr.skip()
 
-    async def _open_ruleset(self, upload: str, request: gr.Request) -> tuple[Any, ...]:
+    def _swatches(self, session: Session) -> str:
+        """Return the swatches of the rule set that is shown, with the pictures there are."""
+        session.turn += 1
+        pictures = self._service.known_samples(session.ruleset_path(session.shown))
+        return shown.swatches(session.rules, session.chosen, pictures, session.turn)
+
+    def _choose(self, event: gr.EventData, request: gr.Request) -> list[str]:
+        """Return the rules that the swatches choose, in the order of choosing."""
+        session = self._service.session(request)
+        session.chosen = [rule for rule in event.rules if rule in session.rules]
+        return session.chosen
+
+    async def _open_ruleset(
+        self, upload: str, request: gr.Request
+    ) -> AsyncIterator[tuple[Any, ...]]:
         session = self._service.session(request)
         try:
             path = session.take(upload, "ruleset")
             name = RuleSet.load(path).name
             session.own[name] = path
-            strip, rules = await self._show_ruleset(name, request)
         except UserError as error:
             raise _told(session, error) from error
         chosen = gr.update(choices=session.ruleset_names(), value=name)
-        return chosen, strip, rules, shown.line(f"{name} is one of the rule sets now."), None
+        said = shown.line(f"{name} is one of the rule sets now.")
+        dropped = None
+        async for strip, rules in self._show_ruleset(name, request):
+            yield chosen, strip, rules, said, dropped
+            chosen = said = dropped = gr.skip()
 
-    async def _open_look(self, upload: str, current: str, request: gr.Request) -> tuple[Any, ...]:
+    async def _take_look(
+        self, upload: str, current: str, request: gr.Request
+    ) -> AsyncIterator[tuple[Any, ...]]:
         session = self._service.session(request)
+        dropped = None
+        async for updates in self._open_look(session.take(upload, "look"), current, session):
+            yield dropped, *updates
+            dropped = gr.skip()
+
+    async def _open_shipped_look(
+        self, current: str, event: gr.EventData, request: gr.Request
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        session = self._service.session(request)
+        look = looks().get(event.look)
+        if look is not None:
+            async for updates in self._open_look(look.path, current, session):
+                yield updates
+
+    async def _open_look(
+        self, path: Path, current: str, session: Session
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """Set the form as the look says."""
         components = self.view.set_by_looks()
         try:
-            # A look of the package comes by its name; an upload's is a whole path.
-            shipped = looks().get(upload)
-            path = session.take(upload, "look") if shipped is None else shipped.path
             values, name = form_of(load_look(path), session.ruleset_names())
             wanted = set(values["rules"])
             # Without a rule set of its own: the one that is chosen, one's own, a preset.
@@ -158,18 +281,23 @@ class RenderTab:
             else:
                 path_of = session.ruleset_path(name) if name else None
                 name = find_ruleset(values["rules"], path_of).name
-            rules = list(session.ruleset(name).rule_names)
-            pictures = await self._service.samples(session.ruleset_path(name))
+            session.show(name, session.ruleset(name).rule_names)
         except UserError as error:
             raise _told(session, error) from error
-        session.slots = values["rules"]
+        session.slots = session.chosen = values["rules"]
         session.opened = {rule: values[f"own-{i}"] for i, rule in enumerate(session.slots)}
         updates = {key: gr.update(value=values[key]) for key in components}
-        updates["rules"] = gr.update(choices=rules, value=values["rules"])
+        updates["rules"] = gr.update(choices=list(session.rules), value=values["rules"])
         for index in range(MOST_RULES):
             updates[f"own-{index}"] = _slot(session.slots, index, values[f"own-{index}"])
-        said = shown.line(f"{path.name} is set.")
-        return name, shown.strip(pictures), said, None, *updates.values()
+        said = shown.line(f"The look {path.stem} is set.")
+        yield name, self._swatches(session), said, *updates.values()
+        try:
+            await self._service.samples(session.ruleset_path(name))
+        except UserError as error:
+            raise _told(session, error) from error
+        strip = self._swatches(session) if session.shown == name else gr.skip()
+        yield gr.skip(), strip, *[gr.skip() for _ in range(len(updates) + 1)]
 
     def _show_own(self, rules: list[str], request: gr.Request, *controls: str) -> list[Any]:
         """Show a control for each rule: a rule keeps its own when others come and go."""
@@ -184,40 +312,105 @@ class RenderTab:
             for index, rule in enumerate([*rules, *[""] * MOST_RULES][:MOST_RULES])
         ]
 
-    async def _look(self, values: dict[Any, Any], request: gr.Request) -> tuple[Any, ...]:
-        """Show the preview, unless an input has changed in the meantime."""
+    async def _look(
+        self, values: dict[Any, Any], request: gr.Request
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """Show the command line at once, and the preview, unless an input changes before that.
+
+        Gradio repeats what was yielded last when all is done, over what came from others meanwhile.
+        """
         session = self._service.session(request)
         session.ticket += 1
         mine, clip = session.ticket, session.clip
-        nothing = tuple(gr.skip() for _ in range(5))
+        keep = gr.skip()
+        nothing = (keep,) * 10
+        back: tuple[Any, ...] = (keep,) * 5
         if clip is None:
-            return nothing
-        await asyncio.sleep(SETTLING)
-        if mine != session.ticket:
-            return nothing
+            if session.moving is not None:
+                back = self._back_to_still(request)
+            yield back[0], *nothing[:4], self._kept(values, session), *back[1:]
+            return
         try:
             options, name = self._asked(values, session, clip)
+            shared = shown_options(options, presets())
+            time = float(values[self.view.time] or 0)
+            if session.moving not in (None, (clip, options, time)):
+                back = self._back_to_still(request)
+            yield (
+                back[0], keep, keep, self._command(clip, shared, name), _saved(session, shared),
+                self._kept(values, session), *back[1:],
+            )  # fmt: skip
+            await asyncio.sleep(SETTLING)
+            if mine != session.ticket:
+                yield nothing
+                return
             folder = session.place("moment")
             found = await self._service.moments.run(
-                preview_process.moment, clip, options, float(values[self.view.time] or 0), folder
+                preview_process.moment, clip, options, time, folder
             )
         except (UserError, OSError) as error:
             # A session whose tab was closed has no folder any more.
             if mine != session.ticket or session.closed:
-                return nothing
-            return gr.skip(), gr.skip(), _bad(session, error), "", gr.update(interactive=False)
+                yield nothing
+            else:
+                said = _bad(session, error)
+                yield keep, keep, said, "", gr.update(interactive=False), *nothing[5:]
+            return
         if mine != session.ticket or session.closed:
-            return nothing
+            yield nothing
+            return
         session.keep_only("moment", folder)
         drivers = [
             (str(path), name) for name, path in found.items() if name not in ("source", "result")
         ]
         pair = (str(found["source"]), str(found["result"]))
-        shared = shown_options(options, presets())
-        saved = folder / f"{'-'.join(options.rules)}.toml"
-        save_look(saved, shared)
-        look = gr.update(value=str(saved), interactive=True)
-        return pair, drivers, "", self._command(clip, shared, name), look
+        yield pair, drivers, "", *nothing[3:]
+
+    def _move(self, values: dict[Any, Any], request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """Show two seconds from the chosen moment on in place of the still picture."""
+        session = self._service.session(request)
+        keep, clip = gr.skip(), session.clip
+        idle, busy = gr.update(interactive=True), gr.update(interactive=False)
+        try:
+            if clip is None:
+                raise UserError("drop a clip first")
+            options, _ = self._asked(values, session, clip)
+        except UserError as error:
+            yield keep, keep, _bad(session, error), idle, keep
+            return
+        folder, time = session.place("motion"), float(values[self.view.time] or 0)
+        job = MotionJob(self._service.moments, clip, options, time, folder, self._service.renders)
+        session.moving = mine = (clip, options, time)
+        session.run("motion", job)
+        news = RenderStatus("starting")
+        cancel = gr.update(value="Cancel", visible=True)
+        try:
+            for news in in_background(job.run()):
+                if news.state in ("waiting", "starting", "rendering"):
+                    yield keep, keep, _progress(news), busy, cancel
+        finally:
+            if session.moving is mine:
+                session.run("motion", None)
+        if session.moving is not mine:  # the page is back at the still picture already
+            shutil.rmtree(folder, ignore_errors=True)
+            yield (keep,) * 5
+            return
+        if news.state == "done":
+            session.keep_only("motion", folder)
+            back = gr.update(value="Back to the still picture", visible=True)
+            yield gr.update(visible=False), shown.in_motion(job.output), "", idle, back
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        said = _bad(session, news.reason) if news.state == "failed" else ""
+        yield gr.update(visible=True), "", said, idle, gr.update(visible=False)
+
+    def _back_to_still(self, request: gr.Request) -> tuple[Any, ...]:
+        """End the clip in motion, whether it is shown or still being made."""
+        session = self._service.session(request)
+        session.moving = None
+        session.stop("motion")
+        visible, gone = gr.update(visible=True), gr.update(visible=False)
+        return visible, "", "", gr.update(interactive=True), gone
 
     def _render(self, values: dict[Any, Any], request: gr.Request) -> Iterator[tuple[Any, ...]]:
         session = self._service.session(request)
@@ -286,6 +479,15 @@ def _bad(session: Session, error: Exception | str) -> str:
 def _told(session: Session, error: Exception) -> gr.Error:
     """Return an error as a notice above the page, which changes nothing on it."""
     return gr.Error(html.escape(shown.sentence(session.plain(str(error)))), print_exception=False)
+
+
+def _saved(session: Session, options: RenderOptions) -> Any:
+    """Return the update of the button that saves a look."""
+    folder = session.place("saved")
+    path = folder / f"{'-'.join(options.rules)}.toml"
+    save_look(path, options)
+    session.keep_only("saved", folder)
+    return gr.update(value=str(path), interactive=True)
 
 
 def _slot(rules: list[str], index: int, control: str) -> Any:

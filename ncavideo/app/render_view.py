@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from ncavideo.app import html as shown
+from ncavideo.app.part import part
 from ncavideo.app.render_form import (
     AS_ALL,
     AUTOMATIC,
@@ -25,6 +26,10 @@ from ncavideo.rendering.options import RenderOptions
 
 FIRST_RULESET = "elements"
 CLIPS = ["video", ".gif", ".mkv", ".mts", ".m2ts", ".mxf", ".ts"]
+CREDIT = (
+    "The sample clip, which the pictures of looks show, is from Big Buck Bunny, (c) 2008 Blender"
+    " Foundation, CC BY 3.0."
+)
 DEFAULT = RenderOptions(rules=("any",))
 TABLE = table(RenderOptions)
 
@@ -34,11 +39,14 @@ class RenderView:
 
     def __init__(self) -> None:
         self.inputs: dict[str, Any] = {}
-        with gr.Row(equal_height=False):
-            with gr.Column(scale=4, min_width=320):
+        with gr.Row(equal_height=False, elem_id="render-tab"):
+            with gr.Column(scale=4, min_width=320, elem_id="form"):
                 self._make_form()
-            with gr.Column(scale=7, min_width=320):
+            with gr.Column(scale=7, min_width=320, elem_id="stage"):
                 self._make_stage()
+        # The form as it was left, in the browser. (The secret hides nothing: the same at every
+        # start, it lets the next server read what this one kept.)
+        self.kept = gr.BrowserState(storage_key="ncavideo-form", secret="ncavideo")
         self.own = [self.inputs[f"own-{index}"] for index in range(MOST_RULES)]
 
     def set_by_looks(self) -> dict[str, Any]:
@@ -51,16 +59,24 @@ class RenderView:
         self.clip = gr.File(
             label="Clip", file_types=CLIPS, height=130, elem_id="clip", elem_classes="nca-drop"
         )
+        self.sample = gr.Button("Or take a sample clip", size="sm", elem_id="sample")
+        self.looks = gr.HTML(
+            shown.look_tiles(looks().values()), js_on_load=part("tiles.js"), elem_id="looks"
+        )
         add, names = self._add, list(presets())
         first = FIRST_RULESET if FIRST_RULESET in names else names[0]
         self.ruleset = add(
             "ruleset", gr.Dropdown(names, value=first, label="Rule set", elem_id="ruleset")
         )
-        self.strip = gr.HTML(elem_id="strip", min_height=72)
-        self.shipped_look = gr.Dropdown(
-            [(f"{look.name}: {look.summary}", look.name) for look in looks().values()],
-            value=None, label="A look that comes with ncavideo", elem_id="shipped-look",
-        )  # fmt: skip
+        self.strip = gr.HTML(js_on_load=part("swatches.js"), elem_id="strip", min_height=72)
+        # What the swatches choose: the page keeps it, and does not show it. (While the page takes
+        # over another rule set, it may send the rules of the last one.)
+        self.rules = add(
+            "rules",
+            gr.Dropdown(
+                [], multiselect=True, allow_custom_value=True, visible="hidden", elem_id="rules"
+            ),
+        )
         with gr.Accordion("Files: a rule set of your own, a look", open=False, elem_id="files"):
             self.ruleset_file = gr.File(
                 label="Open a rule set (.safetensors)", file_types=[SUFFIX], height=130,
@@ -72,13 +88,6 @@ class RenderView:
             self.save_look = gr.DownloadButton(
                 "Save this look", interactive=False, elem_id="save-look"
             )
-        self.rules = add(
-            "rules",
-            gr.Dropdown(
-                [], multiselect=True, max_choices=MOST_RULES, elem_id="rules",
-                label="Rules, from the brightest parts to the darkest",
-            ),
-        )  # fmt: skip
         add(
             "control",
             gr.Dropdown(_choices(CONTROLS), value="luminance", label="Control that drives them",
@@ -160,21 +169,30 @@ class RenderView:
                 gr.Dropdown(list(FORMATS), value="As the clip", label="Format", elem_id="format"),
             )
 
+        gr.HTML(shown.line(CREDIT), elem_id="credit")
+
     def _make_stage(self) -> None:
         self.compare = gr.ImageSlider(
             label="Preview: the clip and the result", interactive=False,
             buttons=["fullscreen"], elem_id="compare", max_height=620, type="filepath",
         )  # fmt: skip
+        self.motion = gr.HTML(elem_id="motion")
         self.time = gr.Slider(
             0, 1, 0, step=0.01, label="Moment, in seconds", elem_id="time", visible=False
         )
+        with gr.Row(elem_id="motion-row"):
+            self.move = gr.Button(
+                "Two seconds in motion", interactive=False, size="md", elem_id="move"
+            )
+            self.still = gr.Button(visible=False, size="md", elem_id="still")
+        self.motion_news = gr.HTML(elem_id="motion-news")
         self.said = gr.HTML(shown.line("Drop a clip to begin."), elem_id="said")
-        with gr.Accordion("Controls at this moment", open=False):
+        with gr.Accordion("Controls at this moment", open=False, elem_id="at-moment"):
             self.drivers = gr.Gallery(
                 columns=4, height="auto", show_label=False, interactive=False, elem_id="drivers",
                 buttons=[],
             )  # fmt: skip
-        with gr.Row():
+        with gr.Row(elem_id="render-row"):
             self.go = gr.Button("Render", variant="primary", elem_id="render", interactive=False)
             self.stop = gr.Button("Cancel", interactive=False, elem_id="cancel")
         self.news = gr.HTML(elem_id="news")

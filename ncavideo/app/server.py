@@ -9,10 +9,10 @@ import signal
 import tempfile
 import threading
 from contextlib import suppress
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ncavideo.app.part import part
 from ncavideo.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -92,13 +92,13 @@ def serve(
                 footer_links=[],
                 max_file_size=most_bytes,
                 theme=_theme(gradio),
-                css=_part("style.css"),
+                css=part("style.css"),
                 app_kwargs={
                     "middleware": [
                         Middleware(Guard, host, allowed_hosts, most_bytes),
                         Middleware(Presence, service.sessions),
                         Middleware(CutUploads, Path(root)),
-                        Middleware(FirstScript, _part("page.js")),
+                        Middleware(FirstScript, part("page.js") + part("split.js")),
                     ]
                 },
             )
@@ -165,10 +165,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def _part(name: str) -> str:
-    return (resources.files("ncavideo.app") / name).read_text("utf-8")
 
 
 def _free_port(host: str, port: int) -> int:

@@ -25,7 +25,8 @@ class Service:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.sessions = Sessions(root)
-        self.moments = Moments()
+        # Swatches are drawn in a process of their own: they do not wait for a preview.
+        self.moments, self.drawing = Moments(), Moments()
         self.renders, self.trainings = TurnQueue(), TurnQueue()
         self._staying = 0  # tabs that `stay` waits for
         self._samples: dict[str, dict[str, np.ndarray]] = {}
@@ -55,8 +56,12 @@ class Service:
     async def samples(self, ruleset: str) -> dict[str, np.ndarray]:
         """Return a picture of each rule of a rule set, `[h, w, 3]` uint8. Raises `UserError`."""
         if ruleset not in self._samples:
-            self._samples[ruleset] = await self.moments.run(preview_process.samples, ruleset)
+            self._samples[ruleset] = await self.drawing.run(preview_process.samples, ruleset)
         return self._samples[ruleset]
+
+    def known_samples(self, ruleset: str) -> dict[str, np.ndarray]:
+        """Return those of a rule set that were drawn already: none, or all."""
+        return self._samples.get(ruleset, {})
 
     def forget_samples(self, ruleset: Path) -> None:
         """Forget the pictures of a rule set that has changed."""
@@ -66,6 +71,7 @@ class Service:
         """End everything that is going on, and remove all files."""
         self.sessions.end_all()
         self.moments.close()
+        self.drawing.close()
         # Gradio's server stops within a moment if no tab awaits an answer, and in seconds if one
         # does; the last one needs a moment to arrive.
         deadline = time.monotonic() + FAREWELL

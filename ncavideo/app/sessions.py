@@ -38,14 +38,24 @@ class Session:
         self.own: dict[str, Path] = {}
         self.last_training: Path | None = None
         self.last_render: Path | None = None  # the folder of what can be downloaded
+        self.shown = ""  # the rule set whose swatches the form shows
+        self.rules: tuple[str, ...] = ()  # its rules
+        self.chosen: list[str] = []  # those that the swatches choose, in that order
+        self.turn = 0  # how often swatches were drawn
         self.slots: list[str] = []  # the rules whose own controls the form shows
         self.opened: dict[str, str] = {}  # the rules' own controls of a look just opened
         self.ticket = 0  # of the newest request for a preview
+        self.moving: object = None  # clip, options and moment of the clip in motion
+        self.begun = False  # whether the form has been brought back, so that it may be kept
         self.closed = False
         self._lock = threading.Lock()
         self._running: dict[str, Stoppable] = {}
         self._uploads: list[Path] = []
         self._count = 0
+
+    def show(self, ruleset: str, rules: tuple[str, ...]) -> None:
+        """Note which rule set's swatches the form shows."""
+        self.shown, self.rules = ruleset, rules
 
     def ruleset_path(self, name: str) -> str:
         """Return what `open_ruleset` takes for a name in the list. Raises `UserError`."""

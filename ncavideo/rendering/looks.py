@@ -8,16 +8,20 @@ from pathlib import Path
 from ncavideo.util.errors import UserError
 from ncavideo.util.nearest import did_you_mean
 
-SUFFIX = ".toml"
+SUFFIX, PICTURE = ".toml", ".jpg"
 
 
 @dataclass(frozen=True)
 class ShippedLook:
-    """A look of the package: its name, its file, and what it is in one line."""
+    """A look of the package: its name, its file, and what it is in one line.
+
+    `picture`: a small JPEG of a moment in it, None if there is none.
+    """
 
     name: str
     path: Path
     summary: str
+    picture: Path | None
 
 
 def look_folder() -> Path:
@@ -32,7 +36,11 @@ def looks() -> dict[str, ShippedLook]:
     found = {}
     for path in sorted(look_folder().glob(f"*{SUFFIX}")):
         with path.open(encoding="utf-8") as file:
-            found[path.stem] = ShippedLook(path.stem, path, file.readline().strip("# \n"))
+            summary = file.readline().strip("# \n")
+        picture = path.with_suffix(PICTURE)
+        found[path.stem] = ShippedLook(
+            path.stem, path, summary, picture if picture.is_file() else None
+        )
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from PIL import Image, ImageDraw, ImageFont
 from ncavideo.composite.false_colour import colour_of, expression_picture
 from ncavideo.composite.mask_picture import mask_picture, segmented
 from ncavideo.control.levels import ClipRange
+from ncavideo.nca.engines.base import Snapshot
 from ncavideo.nca.ruleset import RuleSet, find_ruleset
 from ncavideo.rendering.clip_levels import file_levels
-from ncavideo.rendering.frame_renderer import FrameRenderer
+from ncavideo.rendering.frame_renderer import FrameConditions, FrameRenderer
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.rule_order import in_order
 from ncavideo.util.errors import UserError
@@ -22,7 +24,7 @@ from ncavideo.util.pixels import as_float, to_bytes
 from ncavideo.util.write_image import check_picture_output, save_png
 from ncavideo.video.clip import Clip
 from ncavideo.video.numbered import with_rate
-from ncavideo.video.reader import VideoReader
+from ncavideo.video.reader import SourceFrame, VideoReader
 
 TILE = 320  # pixels across
 HEAD, SIDE = 26, 56  # pixels: the row of names above, the column of times at the left
@@ -77,10 +79,11 @@ def preview_frame(
     options: RenderOptions,
     time: float,
     across: int = TILE,
+    grown: Callable[[Snapshot], None] = lambda grid: None,
 ) -> tuple[Moment, list[str]]:
     """Return what a render shows at `time` seconds into the clip, and what drives it there.
 
-    `across`: the pictures' width in pixels.
+    `across`: the pictures' width in pixels; `grown` is told the grid, for `preview_motion`.
     The grid is warmed up on that moment alone, so that it takes as long at a clip's end as at its
     beginning; in a render it has lived through all that came before.
     """
@@ -99,6 +102,7 @@ def preview_frame(
             assert conditions is not None and frame is not None  # a reader has at least one frame
             texture = renderer.step(conditions)
             result = renderer.composite(texture, conditions, frame.rgb)
+            grown(renderer.grid())
             said = renderer.notes()
         finally:
             renderer.close()
@@ -115,6 +119,61 @@ def preview_frame(
         pictures["light"] = _small(np.repeat(conditions.light[..., None], 3, 2), size)
     pictures["result"] = _small(result, size)
     return Moment(frame.time, pictures, reader.notes), said
+
+
+@dataclass(frozen=True)
+class MovingFrame:
+    """A frame of a moment in motion: its time in the clip, pictures `[h, w, 3]` uint8 of both."""
+
+    time: float
+    source: np.ndarray
+    result: np.ndarray
+
+
+def preview_motion(
+    clip: Path,
+    ruleset: RuleSet,
+    levels: ClipRange,
+    options: RenderOptions,
+    time: float,
+    length: float,
+    across: int = TILE,
+    grid: Snapshot | None = None,
+) -> Generator[MovingFrame, None, None]:
+    """Yield what a render shows in the `length` seconds after `time`, as far as the clip goes.
+
+    `across`: the pictures' width in pixels, which is made even, as their height. `grid`: what
+    `preview_frame` told of that moment; without it the grid is warmed up on the first frame.
+    """
+    with _before(clip, time, options.fields) as reader:
+        info = reader.info
+        options = replace(options, start=options.start or 0.0)
+        renderer = FrameRenderer(ruleset, (info.width, info.height), levels, options, clip)
+        size = (across // 2 * 2, max(2, round(across * info.height / info.width / 2) * 2))
+        if grid is not None:
+            renderer.resume(grid, None)
+
+        def shown(frame: SourceFrame, conditions: FrameConditions) -> MovingFrame:
+            result = renderer.composite(renderer.step(conditions), conditions, frame.rgb)
+            return MovingFrame(frame.time, _small(frame.rgb, size), _small(result, size))
+
+        held = None
+        try:
+            for frame in reader:
+                if frame.time > time + length:
+                    break
+                spell = frame.duration or 1 / (info.average_rate or 25) / info.time_base
+                lasts = float(spell * info.time_base)
+                conditions = renderer.condition(frame.rgb, frame.time, lasts)
+                if held is not None and frame.time > time + 1e-3:
+                    yield shown(*held)  # this one was still shown at `time`
+                held = (frame, conditions) if frame.time < time - 1e-3 else None
+                if held is None:
+                    yield shown(frame, conditions)
+            if held is not None:
+                yield shown(*held)
+        finally:
+            renderer.close()
 
 
 def _before(clip: Path, time: float, fields: str) -> VideoReader:

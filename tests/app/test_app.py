@@ -209,7 +209,7 @@ def test_drop_preview_render_and_download(
     tab = open_tab()
     previewed(tab, clip)
     choose(tab, "#ruleset", "cosmos")
-    tab.wait_for_selector("#rules :text('nebula')")
+    tab.wait_for_selector("#strip :text('nebula')")
     # The newest preview, not one on its way, is what the command line tells of.
     until(lambda: "nebula,aurora" in tab.input_value("#command textarea"))
     tab.click("#own-controls button")
@@ -333,27 +333,97 @@ def test_a_rule_keeps_its_own_control_when_others_go(
     tab.click("#own-controls button")
     choose(tab, "#own-1", "Edges")
     until(lambda: "moss=edges" in tab.input_value(command))
-    tab.click("#rules button[title='Remove fire'], #rules .token-remove >> nth=0")
+    tab.click("#strip button[data-rule=fire]")
     until(lambda: "--rules moss" in tab.input_value(command))
     until(lambda: "moss=edges" in tab.input_value(command))
-    choose(tab, "#rules", "water")
-    until(lambda: "--rules moss,water" in tab.input_value(command))
-    assert "moss=edges" in tab.input_value(command)
-    assert "water=" not in tab.input_value(command)
+    tab.click("#strip button[data-rule=water]")
+    until(lambda: tab.input_value(command).endswith("--rules moss,water --control moss=edges"))
     # Another rule set has other rules: none of them takes the control over.
     choose(tab, "#ruleset", "cosmos")
-    until(lambda: "nebula,aurora" in tab.input_value(command))
-    assert "edges" not in tab.input_value(command)
+    until(lambda: tab.input_value(command).endswith("--rules nebula,aurora"))
+
+
+def places(tab: Any) -> dict[str, str | None]:
+    """The rules on the swatches, with their places among those chosen."""
+    found = tab.locator("#strip button").evaluate_all(
+        "all => all.map(b => [b.innerText.trim(), b.ariaPressed, b.dataset.place])"
+    )
+    assert all((pressed == "true") == (place is not None) for _, pressed, place in found)
+    return {name: place for name, _, place in found}
+
+
+def test_rules_are_chosen_by_their_swatches(open_tab: Callable[[], Any], clip: Path) -> None:
+    tab = open_tab()
+    previewed(tab, clip)
+    command = "#command textarea"
+    assert places(tab) == {"fire": "1", "moss": "2", "water": None, "magma": None}
+    for rule in ("fire", "magma", "fire"):  # at once, as no preview could follow
+        tab.click(f"#strip button[data-rule={rule}]")
+    until(lambda: "--rules moss,magma,fire" in tab.input_value(command))
+    tab.keyboard.press("Space")
+    until(lambda: tab.input_value(command).endswith("--rules moss,magma"))
+    tab.keyboard.press("Tab")  # from fire's to moss's
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Enter")
+    until(lambda: tab.input_value(command).endswith("--rules moss,magma,water"))
+    assert places(tab) == {"fire": None, "moss": "1", "water": "3", "magma": "2"}
+    for rule in ("moss", "magma", "water"):
+        tab.click(f"#strip button[data-rule={rule}]")
+    said(tab, "#said", "Choose at least one rule.")
+
+
+def test_another_rule_set_shows_before_any_preview(
+    open_tab: Callable[[], Any], server: Server, tmp_path: Path
+) -> None:
+    tab = open_tab()
+    long = tmp_path / "long.mp4"
+    make_clip(long, 30, "1920x1080")
+    previewed(tab, long)
+    before = tab.locator("#compare img").last.get_attribute("src")
+    choose(tab, "#ruleset", "earth")
+    tab.wait_for_selector("#strip :text('lichen')")
+    until(lambda: "bark,stone" in tab.input_value("#command textarea"))
+    assert tab.locator("#compare img").last.get_attribute("src") == before
+    tab.wait_for_selector("#strip button[data-rule=lichen] img")
+
+
+def test_the_stage_stays_in_view(open_tab: Callable[[], Any], clip: Path) -> None:
+    tab = open_tab()
+    previewed(tab, clip)
+    top = "where => document.querySelector(where).getBoundingClientRect().top"
+    tab.set_viewport_size({"width": 1440, "height": 900})
+    tab.locator("#part").scroll_into_view_if_needed()
+    tab.evaluate("scrollTo(0, document.body.scrollHeight)")
+    assert tab.evaluate("scrollY") > 300
+    for where in ("#compare", "#render"):
+        assert 0 <= tab.evaluate(top, where) < 860, where
+    # On a phone it comes before the form, leaves room for it, and the picture stays.
+    tab.set_viewport_size({"width": 390, "height": 844})
+    tab.evaluate("scrollTo(0, 0)")
+    assert tab.evaluate(top, "#clip") < tab.evaluate(top, "#compare")
+    assert tab.evaluate(top, "#compare") < tab.evaluate(top, "#time") < tab.evaluate(top, "#looks")
+    assert tab.evaluate(top, "#looks button") < 760
+    assert tab.evaluate("document.documentElement.scrollWidth") == 390
+    tab.locator("#control").scroll_into_view_if_needed()
+    tab.evaluate("scrollBy(0, 400)")
+    assert abs(tab.evaluate(top, "#compare")) < 2
+    height = tab.evaluate("document.querySelector('#compare').clientHeight")
+    assert 80 < height < 844 / 3
 
 
 def test_a_look_that_ships_is_chosen_by_name(open_tab: Callable[[], Any], clip: Path) -> None:
     tab = open_tab()
     previewed(tab, clip)
     look = looks()["woodcut"]
-    choose(tab, "#shipped-look", f"{look.name}: {look.summary}")
+    tile = tab.locator("#looks button", has_text=look.name)
+    assert tile.get_attribute("title") == look.summary
+    tile.click()
     command = "#command textarea"
     until(lambda: "--rules sand,bark" in tab.input_value(command))
     assert "--contrast 16" in tab.input_value(command)
+    assert places(tab) == {"bark": "2", "stone": None, "sand": "1", "lichen": None}
+    shown = "all => all.map(image => image.naturalWidth)"
+    assert tab.eval_on_selector_all("#looks img", shown) == [192] * len(looks())
 
 
 def test_files_of_ones_own(
@@ -370,7 +440,6 @@ def test_files_of_ones_own(
     until(lambda: "fire=edges:2,smooth=0.15,blur=1.5,weight=1.3" in tab.input_value(command))
     drop(tab, "#look-file", LOOKS / "polar-night.toml")
     until(lambda: "--rules aurora,nebula" in tab.input_value(command))
-    said = tab.input_value(command)
     for words in (
         "--blend overlay",
         "--opacity 0.85",
@@ -378,7 +447,7 @@ def test_files_of_ones_own(
         "--flow",
         "--steps-per-second 90",
     ):
-        assert words in said, said
+        until(lambda words=words: words in tab.input_value(command))
     with tab.expect_download() as download:
         tab.click("#save-look")
     download.value.save_as(tmp_path / "saved.toml")
@@ -394,6 +463,111 @@ def test_files_of_ones_own(
     assert "/" not in tab.inner_text(".toast-body")
 
 
+def test_a_sample_clip_is_a_click_away(open_tab: Callable[[], Any]) -> None:
+    tab = open_tab()
+    assert "Blender Foundation, CC BY 3.0" in tab.inner_text("#credit")
+    tab.click("#sample")
+    tab.wait_for_selector("#compare img")
+    until(lambda: "render big-buck-bunny.mp4" in tab.input_value("#command textarea"))
+    assert tab.get_attribute("#time input[type=range]", "max") == "3"
+
+
+def test_a_reload_brings_the_form_back(
+    open_tab: Callable[[], Any], server: Server, clip: Path
+) -> None:
+    tab = open_tab()
+    previewed(tab, clip)
+    choose(tab, "#ruleset", "earth")
+    tab.wait_for_selector("#strip button[data-rule=lichen]")
+    tab.click("#strip button[data-rule=lichen]")
+    tab.click("#own-controls button")
+    choose(tab, "#own-2", "Edges")
+    tab.click("#part > button")
+    enter(tab, "#before input[type=number]", "0.4")
+    command = "#command textarea"
+    asked = ("--rules bark,stone,lichen", "lichen=edges", "--before 0.4")
+    until(lambda: all(words in tab.input_value(command) for words in asked))
+    line = tab.input_value(command)
+    tab.wait_for_timeout(500)
+    kept = tab.evaluate("JSON.stringify({...localStorage})")
+    assert str(server.folder) not in kept  # nor is it readable
+    tab.reload()
+    said(tab, "#said", f"Drop {clip.name} again")
+    assert places(tab) == {"bark": "1", "stone": "2", "sand": None, "lichen": "3"}
+    previewed(tab, clip)
+    until(lambda: tab.input_value(command) == line)
+    # What no form of this version is leaves the first one.
+    tab.evaluate("localStorage.setItem('ncavideo-form', 'no form')")
+    tab.reload()
+    tab.wait_for_selector("#strip button[data-rule=fire]")
+    assert places(tab)["fire"] == "1"
+
+
+PIXEL = """([x, y]) => {
+  const canvas = document.querySelector("#motion canvas");
+  const at = [Math.round(canvas.width * x), Math.round(canvas.height * y), 1, 1];
+  return [...canvas.getContext("2d").getImageData(...at).data].slice(0, 3);
+}"""
+
+
+def test_two_seconds_in_motion(open_tab: Callable[[], Any], clip: Path, tmp_path: Path) -> None:
+    blue = tmp_path / "blue.mp4"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=0x2040e0:s=160x90:r=12:d=1",
+         "-pix_fmt", "yuv420p", str(blue)], check=True,
+    )  # fmt: skip
+    tab = open_tab()
+    previewed(tab, blue)
+    tab.click("#move")
+    tab.wait_for_selector("#motion canvas")
+    tab.wait_for_function("() => document.querySelector('#motion video').readyState >= 2")
+    assert not tab.is_visible("#compare")
+    video = tab.locator("#motion video")
+    facts = "v => [v.videoWidth, v.videoHeight, v.loop, v.muted, v.paused]"
+    assert video.evaluate(facts) == [320, 90, True, True, False]
+    # One line parts the clip, on its left, from the result.
+    line = "#motion input[type=range]"
+    tab.wait_for_timeout(200)
+
+    def is_blue(x: float) -> bool:
+        red, _, blue = tab.evaluate(PIXEL, [x, 0.5])
+        return bool(blue > 170 and red < 90)
+
+    assert is_blue(0.3) and not is_blue(0.8)
+    tab.focus(line)
+    tab.keyboard.press("End")
+    until(lambda: is_blue(0.8))
+    tab.keyboard.press("Home")
+    until(lambda: not is_blue(0.3))
+    tab.click("#still")
+    tab.wait_for_selector("#compare img")
+    assert not tab.is_visible("#motion") and not tab.is_visible("#still")
+    # Another choice shows a picture of itself, not a clip of the last.
+    tab.click("#move")
+    tab.wait_for_selector("#motion canvas")
+    tab.click("#strip button[data-rule=magma]")
+    tab.wait_for_selector("#compare img")
+    assert not tab.is_visible("#motion")
+
+
+def test_a_moment_in_motion_waits_for_a_render(
+    open_tab: Callable[[], Any], server: Server, tmp_path: Path
+) -> None:
+    tab = open_tab()
+    long = tmp_path / "long.mp4"
+    make_clip(long, 1500, "480x270")
+    previewed(tab, long)
+    tab.click("#render")
+    said(tab, "#news", "of 1500 frames")
+    tab.click("#move")
+    said(tab, "#motion-news", "Waiting for another render to end")
+    tab.click("#still")
+    until(lambda: not tab.is_visible("#motion-news") and tab.is_enabled("#move"))
+    assert len(workers(server)) == 1 and tab.is_visible("#compare")
+    tab.click("#cancel")
+    said(tab, "#news", "Cancelled.")
+
+
 def test_the_mask_is_shown_over_the_clip(open_tab: Callable[[], Any], clip: Path) -> None:
     tab = open_tab()
     previewed(tab, clip)
@@ -404,6 +578,7 @@ def test_the_mask_is_shown_over_the_clip(open_tab: Callable[[], Any], clip: Path
     tab.click("#files button")
     drop(tab, "#look-file", LOOKS / "burning-person.toml")
     tab.wait_for_selector(shown)
+    tab.locator(shown).scroll_into_view_if_needed()  # it is loaded when it comes into view
     wide = "(image) => image.complete && image.naturalWidth"
     until(lambda: tab.eval_on_selector(shown, wide) == 160)
     assert "segment:person,invert" in tab.input_value("#command textarea")
@@ -516,7 +691,7 @@ def test_training_is_watched_stopped_and_used(
     assert download.value.suggested_filename == "mine.html"
     tab.click("button[role=tab]:has-text('Render')")
     choose(tab, "#ruleset", "mine")
-    tab.wait_for_selector("#rules :text('rust')")
+    tab.wait_for_selector("#strip :text('rust')")
     previewed(tab, clip)
     until(lambda: "--ruleset mine.safetensors" in tab.input_value("#command textarea"))
 

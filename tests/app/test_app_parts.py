@@ -10,12 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 from patience import PATIENCE, until
+from PIL import Image
 
 from ncavideo.app import html, preview_process
 from ncavideo.app.background import in_background
 from ncavideo.app.look_form import form_of
+from ncavideo.app.motion_job import MotionJob
 from ncavideo.app.render_form import (
     AS_ALL,
     CONTROLS,
@@ -312,6 +316,50 @@ def test_every_moment_of_any_clip_can_be_seen(tmp_path: Path) -> None:
     assert facts.seconds == pytest.approx(20 / facts.rate)
 
 
+def test_a_moment_in_motion(tmp_path: Path) -> None:
+    test = ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=10:d=3", "-pix_fmt", "yuv420p")
+    clip = make(tmp_path / "a.mp4", *test)
+    options = RenderOptions(("fire",), warmup=50)
+    preview_process._grids.clear()
+    still = preview_process.moment(clip, options, 0.5, tmp_path)
+    assert len(preview_process._grids) == 1
+    told = [preview_process.motion(tmp_path, (clip, options, 0.5))]
+    while told[-1] is not None:
+        told.append(preview_process.motion(tmp_path))
+    assert preview_process._motions == {}
+    assert all(news[1] == 20 for news in told if news is not None and news[0] < 21)
+    with av.open(str(tmp_path / "motion.mp4")) as made:
+        stream = made.streams.video[0]
+        assert (stream.codec_context.name, stream.width, stream.height) == ("h264", 128, 48)
+        assert stream.codec_context.pix_fmt == "yuv420p"
+        frames = [frame.to_ndarray(format="rgb24") for frame in made.decode(stream)]
+    assert len(frames) == 21  # both ends
+    source, result = (np.asarray(Image.open(still[name])) for name in ("source", "result"))
+    assert np.abs(frames[0][:, :64].astype(float) - source).mean() < 12
+    # It goes on from the still picture's grid, not from a seed of its own.
+    begun = np.abs(frames[0][:, 64:].astype(float) - result).mean()
+    assert begun < np.abs(frames[-1][:, 64:].astype(float) - result).mean()
+
+
+def test_a_moment_in_motion_waits_and_is_taken_back(tmp_path: Path) -> None:
+    test = ("-f", "lavfi", "-i", "testsrc2=s=640x480:r=25:d=3", "-pix_fmt", "yuv420p")
+    clip = make(tmp_path / "a.mp4", *test)
+    line, moments = TurnQueue(), preview_process.Moments()
+    job = MotionJob(moments, clip, RenderOptions(("fire",)), 0.5, tmp_path, line)
+    states = []
+    with line.place():
+        running = job.run()
+        states.append(next(running).state)
+    for news in running:
+        states.append(news.state)
+        if news.state == "rendering":
+            job.stop()
+    assert (states[0], states[-2:]) == ("waiting", ["rendering", "cancelled"])
+    with pytest.raises(UserError, match="crashed"):  # nothing is left of it
+        moments.call(preview_process.motion, tmp_path)
+    moments.close()
+
+
 def test_what_a_browser_plays_is_shown(tmp_path: Path) -> None:
     shows = html.before_and_after(tmp_path / "a.MOV", tmp_path / "b.mkv", "2,5")
     assert shows.count("<video") == 1
@@ -328,8 +376,8 @@ def test_paths_are_not_told(tmp_path: Path) -> None:
 
 def test_texts_of_users_are_escaped() -> None:
     bad = "<script>&\"'"
-    for text in (html.line(bad), html.bar(bad), html.strip({}), html.before_and_after(
-        Path(f"/a/{bad}.mp4"), Path(f"/b/{bad}.gif"))):  # fmt: skip
+    pair = html.before_and_after(Path(f"/a/{bad}.mp4"), Path(f"/b/{bad}.gif"))
+    for text in (html.line(bad), html.bar(bad), html.swatches([bad], [bad], {}, 1), pair):
         assert "<script" not in text
 
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 # Files of other kinds than Python's that commands read from the package.
-KINDS = {".safetensors", ".toml", ".js", ".css", ".html", ".json", ".typed"}
+KINDS = {".mp4", ".safetensors", ".toml", ".js", ".css", ".html", ".json", ".typed"}
 
 
 @pytest.fixture(scope="module")
