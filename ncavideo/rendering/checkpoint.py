@@ -76,9 +76,6 @@ class RenderCheckpoint:
                 self.release(done=False)
             self._lock.release()
             raise self._unusable(error) from error
-        except KeyboardInterrupt:  # before there is anybody who would let go of the folder
-            self.release(done=False)
-            raise
 
     def _locked(self, busy: str) -> Lock:
         """Make the folder and lock it. Whoever held it may remove it in between: then once more."""

@@ -22,6 +22,7 @@ from ncavideo.rendering.pipeline import Stage, overlap
 from ncavideo.rendering.rule_order import in_order
 from ncavideo.util.device import cores
 from ncavideo.util.events import event, phase
+from ncavideo.util.interrupts import held_interrupts
 from ncavideo.util.state import StateDict
 from ncavideo.util.stopwatch import Stopwatch
 from ncavideo.video.clip import Clip
@@ -144,22 +145,24 @@ def render(
             warn(moved)
         # A loop begins where its transition ends; a held frame comes before the clip's own time.
         lead = options.loop or -held(info, options.before)
+        resumes = pipe is None and options.loop is None
         open_checkpoint = partial(_checkpoint, source, output, ruleset, options)
-        writer = stack.enter_context(
-            open_writer(
-                output,
-                reader,
-                lead=lead,
-                alpha=options.matte and not options.show_control,
-                open_checkpoint=open_checkpoint if pipe is None and options.loop is None else None,
-                codec=options.codec,
-                crf=options.crf,
-                pix_fmt=options.pix_fmt,
-                overwrite=options.overwrite,
-                format=options.format,
-                strict=options.strict_streams,
+        with held_interrupts():
+            writer = stack.enter_context(
+                open_writer(
+                    output,
+                    reader,
+                    lead=lead,
+                    alpha=options.matte and not options.show_control,
+                    open_checkpoint=open_checkpoint if resumes else None,
+                    codec=options.codec,
+                    crf=options.crf,
+                    pix_fmt=options.pix_fmt,
+                    overwrite=options.overwrite,
+                    format=options.format,
+                    strict=options.strict_streams,
+                )
             )
-        )
         if pipe is not None:
             pipe.is_over = lambda: writer.unwanted
         checkpoint = writer.checkpoint

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import pkgutil
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -111,16 +113,36 @@ def test_a_repository_on_the_hub_is_no_file(clip: Path) -> None:
         assert fingerprint(clip, ruleset, RenderOptions(("fire",), control=(f"fire={text}",)))
 
 
-def test_an_interrupt_while_it_begins_leaves_no_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "ncavideo.rendering.checkpoint.Lock",
+        "ncavideo.rendering.checkpoint.json.dumps",
+        "ncavideo.rendering.render.open_writer",
+    ],
+)
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_an_interrupt_while_it_begins_leaves_nothing(
+    moment: str, after: bool, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*_: object, **__: object) -> str:
-        raise KeyboardInterrupt
+    original = pkgutil.resolve_name(moment)
 
-    monkeypatch.setattr("ncavideo.rendering.checkpoint.json.dumps", interrupted)
+    def interrupted(*arguments: Any, **named: Any) -> Any:
+        if not after:
+            signal.raise_signal(signal.SIGINT)
+        found = original(*arguments, **named)
+        if after:
+            signal.raise_signal(signal.SIGINT)
+        return found
+
+    monkeypatch.setattr(moment, interrupted)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    options = RenderOptions(("fire",), steps=1, warmup=0, cell=8)
     with pytest.raises(KeyboardInterrupt):
-        RenderCheckpoint(tmp_path / "out.mp4", "0" * 12, {}, fresh=False)
-    assert not list(tmp_path.iterdir())
+        render(clip, folder / "out.mp4", options)
+    assert not list(folder.iterdir())
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize("what", ["a file", "a dangling link"])
