@@ -41,6 +41,8 @@ AUTOMATIC = tuple(
 )
 # A look's numbers, choices and switches that have one.
 PLAIN = tuple(name for name, default in _DEFAULTS.items() if default is not None)
+# All of a look's values in the form; what detail has by itself goes with the shading.
+OF_LOOKS = (*PLAIN, *AUTOMATIC, "detail")
 # The ends of the clip: seconds, where 0 stands for none. The form has `begin` and `end` for a part.
 ENDS = tuple(
     name

@@ -10,13 +10,12 @@ from ncavideo.app import html as shown
 from ncavideo.app.part import part
 from ncavideo.app.render_form import (
     AS_ALL,
-    AUTOMATIC,
     CONTROLS,
     FIELD_CONTROLS,
     FORMATS,
     MOST_RULES,
+    OF_LOOKS,
     OWN_CONTROLS,
-    PLAIN,
 )
 from ncavideo.composite.shading import detail_of
 from ncavideo.nca.catalog import SUFFIX, presets
@@ -53,7 +52,7 @@ class RenderView:
         """Return the components that a look sets, by their names."""
         names = ("rules", "control", "light_control", "opacity_control", "keyframes")
         own = (f"own-{index}" for index in range(MOST_RULES))
-        return {name: self.inputs[name] for name in (*names, *PLAIN, *AUTOMATIC, *own)}
+        return {name: self.inputs[name] for name in (*names, *OF_LOOKS, *own)}
 
     def _make_form(self) -> None:
         self.clip = gr.File(
@@ -149,7 +148,7 @@ class RenderView:
             add("edge", component_of(TABLE["edge"], "Edge"))
             add("warmup", component_of(TABLE["warmup"], "Steps before the first frame"))
             add("seed", component_of(TABLE["seed"], "Seed"))
-        others = [name for name in (*PLAIN, *AUTOMATIC) if name not in self.inputs]
+        others = [name for name in OF_LOOKS if name not in self.inputs]
         if others:
             with gr.Accordion("More", open=False):
                 for name in others:
