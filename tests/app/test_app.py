@@ -176,23 +176,39 @@ def choose(tab: Any, where: str, option: str) -> None:
 
 
 def enter(tab: Any, where: str, value: str, key: str = "Enter") -> None:
-    """Type a value into a field that has just come into view.
+    """Type a value into a field that may just have come into view."""
+
+    def typed() -> None:
+        tab.fill(where, value)
+        tab.keyboard.press(key)
+
+    hold(tab, where, lambda there: there == value, typed)
+
+
+def hold(tab: Any, where: str, right: Callable[[str], bool], again: Callable[[], None]) -> None:
+    """Set a field that may just have come into view, until it keeps what it was given.
 
     Gradio mounts what was folded up when it is opened and then sets what it held, also over what
-    was typed in the instant between, which no hand can do.
+    was entered in the instant between, which no hand can do.
     """
     held = 0  # looks in a row that found it there
 
     def holds() -> bool:
         nonlocal held
         held += 1
-        if tab.input_value(where) != value:
+        if not right(tab.input_value(where)):
             held = 0
-            tab.fill(where, value)
-            tab.keyboard.press(key)
+            again()
         return held >= 20
 
-    patience.until(holds, f"{value} in {where}", lambda: tab.input_value(where), every=0.1)
+    patience.until(holds, f"what was entered in {where}", lambda: tab.input_value(where), every=0.1)
+
+
+def own_control(tab: Any, index: int, option: str) -> None:
+    """Show the rules' own controls, and choose that of one rule."""
+    where = f"#own-{index}"
+    tab.click("#own-controls button")
+    hold(tab, f"{where} input", lambda there: option in there, lambda: choose(tab, where, option))
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -212,8 +228,7 @@ def test_drop_preview_render_and_download(
     tab.wait_for_selector("#strip :text('nebula')")
     # The newest preview, not one on its way, is what the command line tells of.
     until(lambda: "nebula,aurora" in tab.input_value("#command textarea"))
-    tab.click("#own-controls button")
-    choose(tab, "#own-1", "Edges")
+    own_control(tab, 1, "Edges")
     until(lambda: "aurora=edges" in tab.input_value("#command textarea"))
     tab.click("#part > button")
     enter(tab, "#before input[type=number]", "0.2")
@@ -330,8 +345,7 @@ def test_a_rule_keeps_its_own_control_when_others_go(
     tab = open_tab()
     previewed(tab, clip)
     command = "#command textarea"
-    tab.click("#own-controls button")
-    choose(tab, "#own-1", "Edges")
+    own_control(tab, 1, "Edges")
     until(lambda: "moss=edges" in tab.input_value(command))
     tab.click("#strip button[data-rule=fire]")
     until(lambda: "--rules moss" in tab.input_value(command))
@@ -480,8 +494,7 @@ def test_a_reload_brings_the_form_back(
     choose(tab, "#ruleset", "earth")
     tab.wait_for_selector("#strip button[data-rule=lichen]")
     tab.click("#strip button[data-rule=lichen]")
-    tab.click("#own-controls button")
-    choose(tab, "#own-2", "Edges")
+    own_control(tab, 2, "Edges")
     tab.click("#part > button")
     enter(tab, "#before input[type=number]", "0.4")
     command = "#command textarea"
