@@ -38,6 +38,7 @@ def form_of(look: Mapping[str, Any], known: list[str]) -> tuple[dict[str, Any], 
     values["detail"] = detail_of(options.shade) if options.detail is None else options.detail
     values |= {
         "rules": list(options.rules),
+        "slots": list(options.rules),
         "control": "luminance",
         "light_control": _here(options.light_control or ""),
         "opacity_control": _here(options.opacity_control or ""),

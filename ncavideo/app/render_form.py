@@ -96,6 +96,12 @@ def asked_options(values: Mapping[str, Any], ruleset: str, mask: Path | None) ->
     )
 
 
+def own_controls(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the rules' own controls, by the rules that the form shows them for."""
+    controls = (values[f"own-{index}"] for index in range(MOST_RULES))
+    return dict(zip(values["slots"] or (), controls, strict=False))
+
+
 def output_name(clip: Path, options: RenderOptions, form: str) -> str:
     """Return the output's name for the chosen format."""
     from ncavideo.rendering.render import default_output

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import html
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,16 @@ import gradio as gr
 
 from ncavideo.app import html as shown
 from ncavideo.app import preview_process
-from ncavideo.app.background import in_background
 from ncavideo.app.look_form import form_of
-from ncavideo.app.motion_job import MotionJob
+from ncavideo.app.refusals import bad, told
 from ncavideo.app.render_form import (
     AS_ALL,
     MOST_RULES,
     asked_options,
-    output_name,
+    own_controls,
     shown_options,
 )
-from ncavideo.app.render_job import Render, RenderStatus
+from ncavideo.app.render_results import RenderResults
 from ncavideo.app.render_view import RenderView
 from ncavideo.app.service import Service
 from ncavideo.app.sessions import Session
@@ -47,6 +45,7 @@ class RenderTab:
     def __init__(self, service: Service) -> None:
         self._service = service
         self.view = RenderView()
+        self._results = RenderResults(service, self.view)
         self._connect()
 
     def _connect(self) -> None:
@@ -72,7 +71,9 @@ class RenderTab:
         each: dict[str, Any] = {**quiet, "trigger_mode": "multiple", "concurrency_limit": None}
         view.ruleset.input(self._show_ruleset, view.ruleset, [view.strip, view.rules], **each)
         view.strip.select(self._choose, None, view.rules, **each)
-        view.rules.change(self._show_own, [view.rules, *view.own], view.own, **quiet)
+        view.rules.change(
+            self._show_own, [view.rules, view.slots, *view.own], [view.slots, *view.own], **quiet
+        )
         view.ruleset_file.upload(
             self._open_ruleset, view.ruleset_file,
             [view.ruleset, view.strip, view.rules, view.said, view.ruleset_file], **each,
@@ -89,18 +90,23 @@ class RenderTab:
             + [view.time.change],
             self._look, inputs, [*look], trigger_mode="multiple", concurrency_limit=None, **quiet,
         )  # fmt: skip
+        make = self._results
         view.move.click(
-            self._move, inputs, [view.compare, *motion], concurrency_limit=None,
+            make.move, inputs, [view.compare, *motion], concurrency_limit=None,
             trigger_mode="once", **quiet,
         )  # fmt: skip
         view.still.click(
-            self._back_to_still, None, [view.compare, *motion], concurrency_limit=None, **quiet
+            make.back_to_still,
+            None,
+            [view.compare, *motion],
+            concurrency_limit=None,
+            **quiet,
         )
         view.go.click(
-            self._render, inputs, [view.news, view.result, view.download, view.go, view.stop],
+            make.render, inputs, [view.news, view.result, view.download, view.go, view.stop],
             concurrency_limit=None, trigger_mode="once", **quiet,
         )  # fmt: skip
-        view.stop.click(self._cancel, None, None, concurrency_limit=None, **quiet)
+        view.stop.click(make.cancel, None, None, concurrency_limit=None, **quiet)
 
     def on_load(self, page: gr.Blocks) -> None:
         """Bring back the form when the page is opened."""
@@ -120,7 +126,7 @@ class RenderTab:
             clip, values = self._left(kept, session)
         except UserError as error:
             clip, values = None, None
-            said = _bad(session, f"the form could not be brought back: {error}")
+            said = bad(session, f"the form could not be brought back: {error}")
         if values is None:
             async for strip, rules in self._show_ruleset(self.view.ruleset.value, request):
                 yield strip, said, *[rules if name == "rules" else keep for name in inputs]
@@ -128,12 +134,12 @@ class RenderTab:
             return
         name = values["ruleset"]
         session.show(name, session.ruleset(name).rule_names)
-        session.slots = session.chosen = list(values["rules"])
-        session.opened = {rule: values[f"own-{i}"] for i, rule in enumerate(session.slots)}
+        session.chosen = list(values["rules"])
         updates = {key: gr.update(value=values[key]) for key in inputs}
-        updates["rules"] = gr.update(choices=list(session.rules), value=session.slots)
+        updates["rules"] = gr.update(choices=list(session.rules), value=session.chosen)
         for index in range(MOST_RULES):
-            updates[f"own-{index}"] = _slot(session.slots, index, values[f"own-{index}"])
+            control = values[f"own-{index}"]
+            updates[f"own-{index}"] = _slot(values["slots"] or [], index, control)
         if clip is not None:
             said = shown.line(
                 f"The form is as you left it. Drop {clip} again: no clip outlives its tab."
@@ -157,7 +163,8 @@ class RenderTab:
                 raise UserError(f"the rule set {named['ruleset']} has other rules now")
             if named["rules"]:
                 path = session.ruleset_path(named["ruleset"])
-                own = [named[f"own-{index}"] for index in range(MOST_RULES)]
+                controls = own_controls(named)
+                own = [controls.get(rule, AS_ALL) for rule in named["rules"]]
                 asked_options({**named, "own": own}, path, Path("mask"))
         except (KeyError, TypeError, ValueError) as error:
             raise UserError("another version of the app has kept it") from error
@@ -180,7 +187,7 @@ class RenderTab:
             clip = session.take(upload, "clip")
             found = await self._service.moments.run(preview_process.facts, clip)
         except UserError as error:
-            return gr.update(visible=False), _bad(session, error), *nothing
+            return gr.update(visible=False), bad(session, error), *nothing
         # A render may still read the previous clip, and its result is shown beside that clip.
         if not session.busy("render") and session.last_render is None:
             session.keep_only("clip", clip.parent)
@@ -214,7 +221,7 @@ class RenderTab:
             yield self._swatches(session), rules
             await self._service.samples(session.ruleset_path(name))
         except UserError as error:
-            raise _told(session, error) from error
+            raise told(session, error) from error
         # Another one may have been chosen meanwhile.
         yield (self._swatches(session) if session.shown == name else gr.skip()), gr.skip()
 
@@ -239,7 +246,7 @@ class RenderTab:
             name = RuleSet.load(path).name
             session.own[name] = path
         except UserError as error:
-            raise _told(session, error) from error
+            raise told(session, error) from error
         chosen = gr.update(choices=session.ruleset_names(), value=name)
         said = shown.line(f"{name} is one of the rule sets now.")
         dropped = None
@@ -283,34 +290,33 @@ class RenderTab:
                 name = find_ruleset(values["rules"], path_of).name
             session.show(name, session.ruleset(name).rule_names)
         except UserError as error:
-            raise _told(session, error) from error
-        session.slots = session.chosen = values["rules"]
-        session.opened = {rule: values[f"own-{i}"] for i, rule in enumerate(session.slots)}
+            raise told(session, error) from error
+        session.chosen = values["rules"]
         updates = {key: gr.update(value=values[key]) for key in components}
         updates["rules"] = gr.update(choices=list(session.rules), value=values["rules"])
         for index in range(MOST_RULES):
-            updates[f"own-{index}"] = _slot(session.slots, index, values[f"own-{index}"])
+            updates[f"own-{index}"] = _slot(session.chosen, index, values[f"own-{index}"])
         said = shown.line(f"The look {path.stem} is set.")
         yield name, self._swatches(session), said, *updates.values()
         try:
             await self._service.samples(session.ruleset_path(name))
         except UserError as error:
-            raise _told(session, error) from error
+            raise told(session, error) from error
         strip = self._swatches(session) if session.shown == name else gr.skip()
         yield gr.skip(), strip, *[gr.skip() for _ in range(len(updates) + 1)]
 
-    def _show_own(self, rules: list[str], request: gr.Request, *controls: str) -> list[Any]:
-        """Show a control for each rule: a rule keeps its own when others come and go."""
-        session = self._service.session(request)
-        kept = dict(zip(session.slots, controls, strict=False))
-        # A look sets rules and controls at once: the form's values may still be the previous ones.
-        if list(rules) == list(session.opened):
-            kept = session.opened
-        session.slots, session.opened = list(rules), {}
-        return [
+    def _show_own(self, rules: list[str], slots: list[str], *controls: str) -> list[Any]:
+        """Show a control for each rule: a rule keeps its own when others come and go.
+
+        `slots`: the rules that the controls are for, told by the same form. What the server knew
+        could be older or newer than the controls, where changes follow each other quickly.
+        """
+        kept = dict(zip(slots, controls, strict=False))
+        own = [
             _slot(rules, index, kept.get(rule, AS_ALL))
             for index, rule in enumerate([*rules, *[""] * MOST_RULES][:MOST_RULES])
         ]
+        return [list(rules), *own]
 
     async def _look(
         self, values: dict[Any, Any], request: gr.Request
@@ -327,15 +333,15 @@ class RenderTab:
         back: tuple[Any, ...] = (keep,) * 5
         if clip is None:
             if session.moving is not None:
-                back = self._back_to_still(request)
+                back = self._results.back_to_still(request)
             yield back[0], *nothing[:4], self._kept(values, session), *back[1:]
             return
         try:
-            options, name = self._asked(values, session, clip)
+            options, name = self._results.asked(values, session, clip)
             shared = shown_options(options, presets())
             time = float(values[self.view.time] or 0)
             if session.moving not in (None, (clip, options, time)):
-                back = self._back_to_still(request)
+                back = self._results.back_to_still(request)
             yield (
                 back[0], keep, keep, self._command(clip, shared, name), _saved(session, shared),
                 self._kept(values, session), *back[1:],
@@ -353,7 +359,7 @@ class RenderTab:
             if mine != session.ticket or session.closed:
                 yield nothing
             else:
-                said = _bad(session, error)
+                said = bad(session, error)
                 yield keep, keep, said, "", gr.update(interactive=False), *nothing[5:]
             return
         if mine != session.ticket or session.closed:
@@ -366,119 +372,11 @@ class RenderTab:
         pair = (str(found["source"]), str(found["result"]))
         yield pair, drivers, "", *nothing[3:]
 
-    def _move(self, values: dict[Any, Any], request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """Show two seconds from the chosen moment on in place of the still picture."""
-        session = self._service.session(request)
-        keep, clip = gr.skip(), session.clip
-        idle, busy = gr.update(interactive=True), gr.update(interactive=False)
-        try:
-            if clip is None:
-                raise UserError("drop a clip first")
-            options, _ = self._asked(values, session, clip)
-        except UserError as error:
-            yield keep, keep, _bad(session, error), idle, keep
-            return
-        folder, time = session.place("motion"), float(values[self.view.time] or 0)
-        job = MotionJob(self._service.moments, clip, options, time, folder, self._service.renders)
-        session.moving = mine = (clip, options, time)
-        session.run("motion", job)
-        news = RenderStatus("starting")
-        cancel = gr.update(value="Cancel", visible=True)
-        try:
-            for news in in_background(job.run()):
-                if news.state in ("waiting", "starting", "rendering"):
-                    yield keep, keep, _progress(news), busy, cancel
-        finally:
-            if session.moving is mine:
-                session.run("motion", None)
-        if session.moving is not mine:  # the page is back at the still picture already
-            shutil.rmtree(folder, ignore_errors=True)
-            yield (keep,) * 5
-            return
-        if news.state == "done":
-            session.keep_only("motion", folder)
-            back = gr.update(value="Back to the still picture", visible=True)
-            yield gr.update(visible=False), shown.in_motion(job.output), "", idle, back
-            return
-        shutil.rmtree(folder, ignore_errors=True)
-        said = _bad(session, news.reason) if news.state == "failed" else ""
-        yield gr.update(visible=True), "", said, idle, gr.update(visible=False)
-
-    def _back_to_still(self, request: gr.Request) -> tuple[Any, ...]:
-        """End the clip in motion, whether it is shown or still being made."""
-        session = self._service.session(request)
-        session.moving = None
-        session.stop("motion")
-        visible, gone = gr.update(visible=True), gr.update(visible=False)
-        return visible, "", "", gr.update(interactive=True), gone
-
-    def _render(self, values: dict[Any, Any], request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        session = self._service.session(request)
-        idle = (gr.update(interactive=True), gr.update(interactive=False))
-        busy = (gr.update(interactive=False), gr.update(interactive=True))
-        keep, clip = gr.skip(), session.clip
-        try:
-            if clip is None:
-                raise UserError("drop a clip first")
-            options, name = self._asked(values, session, clip)
-        except UserError as error:
-            yield _bad(session, error), keep, keep, *idle
-            return
-        folder = session.place("render")
-        render = Render(clip, folder / name, options, self._service.renders)
-        session.run("render", render)
-        news = RenderStatus("starting")
-        try:
-            for news in in_background(render.run()):
-                if news.state in ("waiting", "starting", "rendering"):
-                    yield _progress(news), keep, keep, *busy
-        finally:
-            session.run("render", None)
-        if news.state != "done":
-            # The previous result can still be downloaded.
-            session.keep_only("render", session.last_render)
-            cancelled = news.state == "cancelled"
-            said = shown.line("Cancelled.") if cancelled else _bad(session, news.reason)
-            yield said, keep, keep, *idle
-            return
-        session.last_render = folder
-        session.keep_only("render", folder)
-        output = folder / name
-        said = shown.line(f"{name}: {news.done} frames", "good") + shown.lines(list(news.notes))
-        file = gr.update(value=str(output), visible=True)
-        part = ""
-        if options.start or options.duration:
-            begin = options.start or 0.0
-            part = f"{begin:g}" + (f",{begin + options.duration:g}" if options.duration else "")
-        yield said, shown.before_and_after(clip, output, part), file, *idle
-
-    def _cancel(self, request: gr.Request) -> None:
-        self._service.session(request).stop("render")
-
-    def _asked(
-        self, values: dict[Any, Any], session: Session, clip: Path
-    ) -> tuple[RenderOptions, str]:
-        """Return the form's options, and the output's name."""
-        named = {name: values[component] for name, component in self.view.inputs.items()}
-        named["own"] = [values[component] for component in self.view.own]
-        options = asked_options(named, session.ruleset_path(named["ruleset"]), session.mask)
-        return options, output_name(clip, options, named["format"])
-
     def _command(self, clip: Path, options: RenderOptions, output: str) -> str:
         from ncavideo.rendering.render import default_output
 
         plain = default_output(clip, options).name == output
         return render_command(clip.name, options, None if plain else output)
-
-
-def _bad(session: Session, error: Exception | str) -> str:
-    """Return an error as a line of the page."""
-    return shown.line(shown.sentence(session.plain(str(error))), "bad")
-
-
-def _told(session: Session, error: Exception) -> gr.Error:
-    """Return an error as a notice above the page, which changes nothing on it."""
-    return gr.Error(html.escape(shown.sentence(session.plain(str(error)))), print_exception=False)
 
 
 def _saved(session: Session, options: RenderOptions) -> Any:
@@ -495,18 +393,3 @@ def _slot(rules: list[str], index: int, control: str) -> Any:
     if index >= len(rules):
         return gr.update(visible=False, value=AS_ALL)
     return gr.update(label=rules[index], visible=True, value=control)
-
-
-def _progress(news: RenderStatus) -> str:
-    if news.state == "waiting":
-        others = "another render" if news.before == 1 else f"{news.before} other renders"
-        return shown.bar(f"Waiting for {others} to end: one is done at a time")
-    if news.state == "starting":
-        return shown.bar("Starting")
-    of = f" of {news.frames}" if news.frames else ""
-    text = f"{news.done}{of} frames"
-    if news.rate:
-        text += f", {news.rate:.1f} a second"
-        left = (news.frames - news.done) / news.rate if news.frames else 0
-        text += f", {shown.seconds(left)} left" if left > 1 else ""
-    return shown.bar(text, news.done, news.frames)

@@ -50,7 +50,7 @@ class RenderView:
 
     def set_by_looks(self) -> dict[str, Any]:
         """Return the components that a look sets, by their names."""
-        names = ("rules", "control", "light_control", "opacity_control", "keyframes")
+        names = ("rules", "slots", "control", "light_control", "opacity_control", "keyframes")
         own = (f"own-{index}" for index in range(MOST_RULES))
         return {name: self.inputs[name] for name in (*names, *OF_LOOKS, *own)}
 
@@ -74,6 +74,13 @@ class RenderView:
             "rules",
             gr.Dropdown(
                 [], multiselect=True, allow_custom_value=True, visible="hidden", elem_id="rules"
+            ),
+        )
+        # The rules that their own controls are for: told with them, so that none changes its rule.
+        self.slots = add(
+            "slots",
+            gr.Dropdown(
+                [], multiselect=True, allow_custom_value=True, visible="hidden", elem_id="slots"
             ),
         )
         with gr.Accordion("Files: a rule set of your own, a look", open=False, elem_id="files"):
