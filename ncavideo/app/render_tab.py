@@ -17,13 +17,12 @@ from ncavideo.app.look_form import form_of
 from ncavideo.app.refusals import bad, told
 from ncavideo.app.render_form import (
     AS_ALL,
-    MOST_RULES,
     asked_options,
     own_controls,
     shown_options,
 )
 from ncavideo.app.render_results import RenderResults
-from ncavideo.app.render_view import RenderView
+from ncavideo.app.render_view import RenderView, own_updates
 from ncavideo.app.service import Service
 from ncavideo.app.sessions import Session
 from ncavideo.nca.catalog import presets
@@ -135,11 +134,11 @@ class RenderTab:
         name = values["ruleset"]
         session.show(name, session.ruleset(name).rule_names)
         session.chosen = list(values["rules"])
+        controls = own_controls(values)
+        session.opened = {rule: controls.get(rule, AS_ALL) for rule in session.chosen}
         updates = {key: gr.update(value=values[key]) for key in inputs}
-        updates["rules"] = gr.update(choices=list(session.rules), value=session.chosen)
-        for index in range(MOST_RULES):
-            control = values[f"own-{index}"]
-            updates[f"own-{index}"] = _slot(values["slots"] or [], index, control)
+        updates["slots"] = gr.update(value=session.chosen)
+        updates |= own_updates(session.opened)
         if clip is not None:
             said = shown.line(
                 f"The form is as you left it. Drop {clip} again: no clip outlives its tab."
@@ -217,7 +216,7 @@ class RenderTab:
         try:
             session.show(name, session.ruleset(name).rule_names)
             session.chosen = list(session.rules[:FIRST_RULES])
-            rules = gr.update(choices=list(session.rules), value=session.chosen)
+            rules = gr.update(value=session.chosen)
             yield self._swatches(session), rules
             await self._service.samples(session.ruleset_path(name))
         except UserError as error:
@@ -292,10 +291,9 @@ class RenderTab:
         except UserError as error:
             raise told(session, error) from error
         session.chosen = values["rules"]
+        session.opened = own_controls(values)
         updates = {key: gr.update(value=values[key]) for key in components}
-        updates["rules"] = gr.update(choices=list(session.rules), value=values["rules"])
-        for index in range(MOST_RULES):
-            updates[f"own-{index}"] = _slot(session.chosen, index, values[f"own-{index}"])
+        updates |= own_updates(session.opened)
         said = shown.line(f"The look {path.stem} is set.")
         yield name, self._swatches(session), said, *updates.values()
         try:
@@ -305,18 +303,25 @@ class RenderTab:
         strip = self._swatches(session) if session.shown == name else gr.skip()
         yield gr.skip(), strip, *[gr.skip() for _ in range(len(updates) + 1)]
 
-    def _show_own(self, rules: list[str], slots: list[str], *controls: str) -> list[Any]:
+    def _show_own(
+        self, rules: list[str], slots: list[str], request: gr.Request, *controls: str
+    ) -> list[Any]:
         """Show a control for each rule: a rule keeps its own when others come and go.
 
         `slots`: the rules that the controls are for, told by the same form. What the server knew
         could be older or newer than the controls, where changes follow each other quickly.
         """
-        kept = dict(zip(slots, controls, strict=False))
-        own = [
-            _slot(rules, index, kept.get(rule, AS_ALL))
-            for index, rule in enumerate([*rules, *[""] * MOST_RULES][:MOST_RULES])
+        session = self._service.session(request)
+        kept = dict(zip(slots or (), controls, strict=False))
+        # Rules and controls were set at once: the form's controls may still be the previous ones.
+        if list(rules) == list(session.opened):
+            kept = session.opened
+        else:
+            session.opened = {}
+        return [
+            list(rules),
+            *own_updates({rule: kept.get(rule, AS_ALL) for rule in rules}).values(),
         ]
-        return [list(rules), *own]
 
     async def _look(
         self, values: dict[Any, Any], request: gr.Request
@@ -386,10 +391,3 @@ def _saved(session: Session, options: RenderOptions) -> Any:
     save_look(path, options)
     session.keep_only("saved", folder)
     return gr.update(value=str(path), interactive=True)
-
-
-def _slot(rules: list[str], index: int, control: str) -> Any:
-    """Return the update of a rule's own control; there is none beyond the last rule."""
-    if index >= len(rules):
-        return gr.update(visible=False, value=AS_ALL)
-    return gr.update(label=rules[index], visible=True, value=control)

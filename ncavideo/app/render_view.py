@@ -68,8 +68,9 @@ class RenderView:
             "ruleset", gr.Dropdown(names, value=first, label="Rule set", elem_id="ruleset")
         )
         self.strip = gr.HTML(js_on_load=part("swatches.js"), elem_id="strip", min_height=72)
-        # What the swatches choose: the page keeps it, and does not show it. (While the page takes
-        # over another rule set, it may send the rules of the last one.)
+        # What the swatches choose: the page keeps it, and does not show it. The list offers
+        # nothing: with other choices and another value at once it may keep the value that it had.
+        # (While the page takes over another rule set, it may send the rules of the last one.)
         self.rules = add(
             "rules",
             gr.Dropdown(
@@ -240,3 +241,15 @@ def _slider(label: str, value: float) -> gr.Slider:
 
 def _number(label: str, low: float, high: float, step: float = 0.5) -> gr.Slider:
     return gr.Slider(low, high, 0, step=step, label=label)
+
+
+def own_updates(controls: dict[str, str]) -> dict[str, Any]:
+    """Return the updates of the rules' own controls; there are none beyond the last rule."""
+    updates: dict[str, Any] = {
+        f"own-{index}": gr.update(label=rule, visible=True, value=control)
+        for index, (rule, control) in enumerate(list(controls.items())[:MOST_RULES])
+    }
+    return updates | {
+        f"own-{index}": gr.update(visible=False, value=AS_ALL)
+        for index in range(len(controls), MOST_RULES)
+    }

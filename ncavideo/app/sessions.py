@@ -42,6 +42,7 @@ class Session:
         self.rules: tuple[str, ...] = ()  # its rules
         self.chosen: list[str] = []  # those that the swatches choose, in that order
         self.turn = 0  # how often swatches were drawn
+        self.opened: dict[str, str] = {}  # the rules' own controls that were set with the rules
         self.ticket = 0  # of the newest request for a preview
         self.moving: object = None  # clip, options and moment of the clip in motion
         self.begun = False  # whether the form has been brought back, so that it may be kept
