@@ -386,6 +386,9 @@ class RenderTab:
 
 def _saved(session: Session, options: RenderOptions) -> Any:
     """Return the update of the button that saves a look."""
+    if options == session.saved:  # a download of it may be going on
+        return gr.update(interactive=True)
+    session.saved = options
     folder = session.place("saved")
     path = folder / f"{'-'.join(options.rules)}.toml"
     save_look(path, options)
