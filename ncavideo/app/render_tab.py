@@ -386,11 +386,10 @@ class RenderTab:
 
 def _saved(session: Session, options: RenderOptions) -> Any:
     """Return the update of the button that saves a look."""
-    if options == session.saved:  # a download of it may be going on
-        return gr.update(interactive=True)
-    session.saved = options
-    folder = session.place("saved")
-    path = folder / f"{'-'.join(options.rules)}.toml"
-    save_look(path, options)
-    session.keep_only("saved", folder)
+    # All that the form asked for are kept: one may just be on its way to the browser.
+    path = session.saved.get(options)
+    if path is None:
+        path = session.place("saved") / f"{'-'.join(options.rules)}.toml"
+        save_look(path, options)
+        session.saved[options] = path
     return gr.update(value=str(path), interactive=True)

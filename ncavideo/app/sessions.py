@@ -14,6 +14,7 @@ from typing import Protocol
 
 from ncavideo.nca.catalog import presets
 from ncavideo.nca.ruleset import RuleSet, open_ruleset
+from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 
 
@@ -44,7 +45,7 @@ class Session:
         self.turn = 0  # how often swatches were drawn
         self.opened: dict[str, str] = {}  # the rules' own controls that were set with the rules
         self.ticket = 0  # of the newest request for a preview
-        self.saved: object = None  # the options of the look that can be saved
+        self.saved: dict[RenderOptions, Path] = {}  # the looks that could be saved so far
         self.moving: object = None  # clip, options and moment of the clip in motion
         self.begun = False  # whether the form has been brought back, so that it may be kept
         self.closed = False
