@@ -36,16 +36,22 @@ def with_detail(
     has detail, shading is twice as strong first; then its detail is added; then the texture's own
     gives way, which costs most of its likeness. Where the source has none, the gain is as it was.
     """
-    wanted, own = (
-        fine - blur(fine, FORM)
-        for fine in (ops.log(source + FLOOR), ops.log(blur(luma, GRAIN) + FLOOR))
-    )
+    wanted = _fine(source, blur, ops)
     energy = blur(wanted * wanted, AROUND)
     there = energy / (energy + IMPORTANT**2)
     led = shade + there * min(shade, 1 - shade) * (1 - (1 - detail) ** 4)
-    finer = there * (ADDED * detail**2 * wanted - REMOVED * detail**4 * own)
-    whole = ops.exp((led * ops.log(gain) + finer) / exponent(shade, detail))
+    finer = ADDED * detail**2 * wanted
+    if detail > AUTOMATIC:
+        removed = REMOVED * (detail - AUTOMATIC) / (1 - AUTOMATIC)
+        finer = finer - removed * _fine(blur(luma, GRAIN), blur, ops)
+    whole = ops.exp((led * ops.log(gain) + there * finer) / exponent(shade, detail))
     return ops.clip(whole, MOST_GAIN**-2, MOST_GAIN**2)
+
+
+def _fine(luma: Any, blur: Callable[[Any, float], Any], ops: Any) -> Any:
+    """Return how far the log of a luminance is from what is around it."""
+    log = ops.log(luma + FLOOR)
+    return log - blur(log, FORM)
 
 
 def detail_of(shade: float) -> float:

@@ -50,7 +50,8 @@ def composed(
             energy = cv2.GaussianBlur(wanted**2, (0, 0), 3)
             there = energy / (energy + 0.06**2)
             led = shade + there * min(shade, 1 - shade) * (1 - (1 - detail) ** 4)
-            finer = there * (1.5 * detail**2 * wanted - 0.5 * detail**4 * log_own)
+            removed = 0.5 * max(0, detail - 0.4) / 0.6
+            finer = there * (1.5 * detail**2 * wanted - removed * log_own)
             gain = np.exp((np.log(gain) * led + finer) / power)
             gain = np.clip(gain, MOST_GAIN**-2, MOST_GAIN**2)
         finer = (luminance(source) + FLOOR) / enlarged(grid_luma + np.float32(FLOOR))
