@@ -1,5 +1,5 @@
 "use strict";
-// The NCA on the graphics card: states in float32 textures, four channels a texel.
+// The NCA on the GPU: states in float32 textures, four channels a texel.
 //
 //   z  = [perception(s), inputs]
 //   s' = s + mask * (W2 @ relu(W1 @ z + b1))

@@ -176,7 +176,7 @@ class Page {
     if (this.fence) {
       if (gl.clientWaitSync(this.fence, 0, 0) === gl.TIMEOUT_EXPIRED) {
         this.atOnce = Math.max(1, this.atOnce * 0.8);
-        // The card is still busy with what it was given: give it no more.
+        // The device is still busy with what it was given: give it no more.
         if (now - this.fenced < LONGEST_FENCE) return;
         engine.finish(); // reading a pixel waits without a fence
       } else this.atOnce = Math.min(32, this.atOnce + 0.2);

@@ -25,7 +25,7 @@ const PACK = 256;
 // that does not.
 //
 // `baked`: the weights are literals in the code. A renderer in software is ten times as fast then
-// as with a table; a card needs no such help, and its compiler may take long over it.
+// as with a table; a GPU needs no such help, and its compiler may take long over it.
 function changeShader(model, inBlock, baked) {
   const { texels, inputTexels, hiddenVectors } = model;
   const perRow = 4 * texels + inputTexels;
