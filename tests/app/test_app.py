@@ -380,7 +380,7 @@ def test_rules_are_chosen_by_their_swatches(open_tab: Callable[[], Any], clip: P
     tab.keyboard.press("Tab")
     tab.keyboard.press("Enter")
     until(lambda: tab.input_value(command).endswith("--rules moss,magma,water"))
-    assert places(tab) == {"fire": None, "moss": "1", "water": "3", "magma": "2"}
+    until(lambda: places(tab) == {"fire": None, "moss": "1", "water": "3", "magma": "2"})
     for rule in ("moss", "magma", "water"):
         tab.click(f"#strip button[data-rule={rule}]")
     said(tab, "#said", "Choose at least one rule.")
@@ -434,8 +434,9 @@ def test_a_look_that_ships_is_chosen_by_name(open_tab: Callable[[], Any], clip: 
     tile.click()
     command = "#command textarea"
     until(lambda: "--rules sand,bark" in tab.input_value(command))
-    assert "--contrast 16" in tab.input_value(command)
-    assert places(tab) == {"bark": "2", "stone": None, "sand": "1", "lichen": None}
+    # On a busy machine the page takes a look over in several turns.
+    until(lambda: "--contrast 16" in tab.input_value(command))
+    until(lambda: places(tab) == {"bark": "2", "stone": None, "sand": "1", "lichen": None})
     shown = "all => all.map(image => image.naturalWidth)"
     assert tab.eval_on_selector_all("#looks img", shown) == [192] * len(looks())
 
@@ -506,7 +507,7 @@ def test_a_reload_brings_the_form_back(
     assert str(server.folder) not in kept  # nor is it readable
     tab.reload()
     said(tab, "#said", f"Drop {clip.name} again")
-    assert places(tab) == {"bark": "1", "stone": "2", "sand": None, "lichen": "3"}
+    until(lambda: places(tab) == {"bark": "1", "stone": "2", "sand": None, "lichen": "3"})
     previewed(tab, clip)
     until(lambda: tab.input_value(command) == line)
     # What no form of this version is leaves the first one.
