@@ -14,6 +14,7 @@ import gradio as gr
 from ncavideo.app import html as shown
 from ncavideo.app import preview_process
 from ncavideo.app.look_form import form_of
+from ncavideo.app.part import part
 from ncavideo.app.refusals import bad, told
 from ncavideo.app.render_form import (
     AS_ALL,
@@ -49,25 +50,27 @@ class RenderTab:
 
     def _connect(self) -> None:
         view = self.view
-        inputs = {*view.inputs.values(), view.time}
+        inputs = {*view.inputs.values(), view.time, view.turn}
         motion = (view.motion, view.motion_news, view.move, view.still)
         look = (
             view.compare, view.drivers, view.said, view.command, view.save_look, view.kept,
             *motion,
         )  # fmt: skip
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        # What is chosen while the answer to the last choice is on its way counts as well.
+        each: dict[str, Any] = {**quiet, "trigger_mode": "multiple", "concurrency_limit": None}
+        # Forms have numbers, as the network may deliver a newer one first.
+        forms: dict[str, Any] = {**each, "js": part("turn.js")}
         view.clip.change(
             self._take_clip,
             view.clip,
             [view.time, view.said, view.go, view.move, view.compare, view.drivers, view.command],
             **quiet,
-        ).then(self._look, inputs, [*look], concurrency_limit=None, **quiet)
+        ).then(self._look, inputs, [*look], **forms)
         view.sample.click(self._take_sample, None, view.clip, **quiet)
         view.mask.change(self._take_mask, view.mask, None, **quiet).then(
-            self._look, inputs, [*look], concurrency_limit=None, **quiet
+            self._look, inputs, [*look], **forms
         )
-        # What is chosen while the answer to the last choice is on its way counts as well.
-        each: dict[str, Any] = {**quiet, "trigger_mode": "multiple", "concurrency_limit": None}
         view.ruleset.input(self._show_ruleset, view.ruleset, [view.strip, view.rules], **each)
         view.strip.select(self._choose, None, view.rules, **each)
         view.rules.change(
@@ -76,18 +79,18 @@ class RenderTab:
         view.ruleset_file.upload(
             self._open_ruleset, view.ruleset_file,
             [view.ruleset, view.strip, view.rules, view.said, view.ruleset_file], **each,
-        ).success(self._look, inputs, [*look], **each)  # fmt: skip
+        ).success(self._look, inputs, [*look], **forms)  # fmt: skip
         opened = [view.ruleset, view.strip, view.said, *view.set_by_looks().values()]
         view.look_file.upload(
             self._take_look, [view.look_file, view.ruleset], [view.look_file, *opened], **each
-        ).success(self._look, inputs, [*look], **each)
+        ).success(self._look, inputs, [*look], **forms)
         view.looks.select(self._open_shipped_look, view.ruleset, opened, **each).success(
-            self._look, inputs, [*look], **each
+            self._look, inputs, [*look], **forms
         )
         gr.on(
             [component.change for name, component in view.inputs.items() if name != "ruleset"]
             + [view.time.change],
-            self._look, inputs, [*look], trigger_mode="multiple", concurrency_limit=None, **quiet,
+            self._look, inputs, [*look], **forms,
         )  # fmt: skip
         make = self._results
         view.move.click(
@@ -95,11 +98,7 @@ class RenderTab:
             trigger_mode="once", **quiet,
         )  # fmt: skip
         view.still.click(
-            make.back_to_still,
-            None,
-            [view.compare, *motion],
-            concurrency_limit=None,
-            **quiet,
+            make.back_to_still, None, [view.compare, *motion], concurrency_limit=None, **quiet
         )
         view.go.click(
             make.render, inputs, [view.news, view.result, view.download, view.go, view.stop],
@@ -331,11 +330,14 @@ class RenderTab:
         Gradio repeats what was yielded last when all is done, over what came from others meanwhile.
         """
         session = self._service.session(request)
-        session.ticket += 1
-        mine, clip = session.ticket, session.clip
+        mine, clip = int(values[self.view.turn]), session.clip
         keep = gr.skip()
         nothing = (keep,) * 10
         back: tuple[Any, ...] = (keep,) * 5
+        if mine < session.turn_of_form:  # a newer form overtook this one on its way
+            yield nothing
+            return
+        session.turn_of_form = mine
         if clip is None:
             if session.moving is not None:
                 back = self._results.back_to_still(request)
@@ -352,7 +354,7 @@ class RenderTab:
                 self._kept(values, session), *back[1:],
             )  # fmt: skip
             await asyncio.sleep(SETTLING)
-            if mine != session.ticket:
+            if mine != session.turn_of_form:
                 yield nothing
                 return
             folder = session.place("moment")
@@ -361,13 +363,13 @@ class RenderTab:
             )
         except (UserError, OSError) as error:
             # A session whose tab was closed has no folder any more.
-            if mine != session.ticket or session.closed:
+            if mine != session.turn_of_form or session.closed:
                 yield nothing
             else:
                 said = bad(session, error)
                 yield keep, keep, said, "", gr.update(interactive=False), *nothing[5:]
             return
-        if mine != session.ticket or session.closed:
+        if mine != session.turn_of_form or session.closed:
             yield nothing
             return
         session.keep_only("moment", folder)

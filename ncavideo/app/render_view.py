@@ -46,6 +46,8 @@ class RenderView:
         # The form as it was left, in the browser. (The secret hides nothing: the same at every
         # start, it lets the next server read what this one kept.)
         self.kept = gr.BrowserState(storage_key="ncavideo-form", secret="ncavideo")
+        # Made last: `turn.js` fills in the last of the values that are sent.
+        self.turn = gr.Number(0, precision=0, visible=False)
         self.own = [self.inputs[f"own-{index}"] for index in range(MOST_RULES)]
 
     def set_by_looks(self) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Session:
         self.chosen: list[str] = []  # those that the swatches choose, in that order
         self.turn = 0  # how often swatches were drawn
         self.opened: dict[str, str] = {}  # the rules' own controls that were set with the rules
-        self.ticket = 0  # of the newest request for a preview
+        self.turn_of_form = 0  # number of the newest form that was answered
         self.saved: dict[RenderOptions, Path] = {}  # the looks that could be saved so far
         self.moving: object = None  # clip, options and moment of the clip in motion
         self.begun = False  # whether the form has been brought back, so that it may be kept
