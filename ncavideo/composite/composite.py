@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ncavideo.nca.model import Edge
 
 TEXTURE_BLUR = 1.5  # cells: variations of brightness finer than this are the texture's own
-NOTHING = np.empty((0, 0), np.float32), np.empty((0, 0, 0), np.float32)
+NOT_SHADED = np.empty((0, 0, 0), np.float32)
 
 
 @dataclass(frozen=True)
@@ -103,17 +103,16 @@ class Composite:
         """
         if self.decoder is not None:
             return self._decoded_rows(self.decoder, texture, light, view, source, shade, detail)
-        from ncavideo.composite.composite_kernel import compose  # Numba takes its time to load
+        from ncavideo.composite.composite_kernel import CRISP, compose  # Numba loads slowly
 
-        planes = np.ascontiguousarray(texture.transpose(2, 0, 1), np.float32)
+        fields = np.empty((CRISP + 5, *light.shape), np.float32)
+        cv2.split(np.ascontiguousarray(texture, np.float32), list(fields[:CRISP]))
         luma = cv2.transform(np.ascontiguousarray(texture), LUMINANCE[None])
-        (crisp, limits), shading = NOTHING, NOTHING[1]
-        if is_sharp(self.look.upscale, self.cell):
-            crisp, *both = sharpened(luma)
-            limits = np.stack(both)
-        power = exponent(shade, detail)
+        sharp, power = is_sharp(self.look.upscale, self.cell), exponent(shade, detail)
+        if sharp:
+            fields[CRISP : CRISP + 3] = sharpened(luma)
         if power > 0:
-            shading = self._shading(luma, light, view, shade, detail)
+            fields[CRISP + 3 :] = self._shading(luma, light, view, shade, detail)
         linear, cubic, lanczos = (
             kind(self.cell) for kind in (phases.linear, phases.cubic, phases.lanczos)
         )
@@ -122,7 +121,7 @@ class Composite:
 
         def fill(top: int, white: np.float32, out: np.ndarray) -> None:
             compose(
-                planes, crisp, limits, shading, frame, scale, np.float32(power),
+                fields, sharp, power > 0, frame, scale, np.float32(power),
                 linear.first, linear.weights, cubic.first, cubic.weights,
                 lanczos.first, lanczos.weights, top, white, out,
             )  # fmt: skip
@@ -142,11 +141,11 @@ class Composite:
         """Return the same for a texture that a decoder draws from `state` `[h, w, C]`."""
         from ncavideo.composite.decoded_kernel import compose_decoded
 
-        cells, shading = planes(decoder, state, self.edge), NOTHING[1]
+        cells, shading = planes(decoder, state, self.edge), NOT_SHADED
         power = exponent(shade, detail)
         if power > 0:
             luma = cv2.transform(colours(decoder, cells), LUMINANCE[None])
-            shading = self._shading(luma, light, view, shade, detail)
+            shading = np.stack(self._shading(luma, light, view, shade, detail))
         weights, w2 = taps(self.cell), second_layer(decoder)
         linear = phases.linear(self.cell)
         scale = np.float32(1 / np.iinfo(source.dtype).max)
@@ -162,13 +161,13 @@ class Composite:
 
     def _shading(
         self, luma: np.ndarray, light: np.ndarray, view: View, shade: float, detail: float
-    ) -> np.ndarray:
-        """Return what the kernels shade with: see `composite_kernel.compose`."""
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the two fields that the kernels shade with: see `composite_kernel.compose`."""
         gain = self._gain(luma, light)
         if detail > 0:
             led = with_detail(gain, luma, view.luma, shade, detail, _blurred, np)
             gain = np.asarray(led, np.float32)
-        return np.stack([gain, view.luma + np.float32(FLOOR)])
+        return gain, view.luma + np.float32(FLOOR)
 
     def _alpha(self, coverage: np.ndarray | None, opacity: float | np.ndarray) -> np.ndarray | None:
         """Return how much of the texture is seen, `[H, W]` in 0..1, None for all of it."""

@@ -17,45 +17,134 @@ from ncavideo.util.machine_code import compiled
 MOST_DETAIL, FLOOR = np.float32(shading_bounds.MOST_DETAIL), np.float32(shading_bounds.FLOOR)
 RED, GREEN, BLUE = np.float32(0.2126), np.float32(0.7152), np.float32(0.0722)  # ITU-R BT.709
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
+CRISP = 3  # the first of `compose`'s fields after the texture's red, green and blue
 PAD = 4  # cells beyond the edge that interpolation may ask for: they are as the edge
 
 # Values are finite, so minimum and maximum may be one instruction each.
 fast = compiled(nogil=True, error_model="numpy", fastmath={"contract", "nnan", "ninf", "nsz"})
 
 
+# Functions without branches, and rows by their numbers rather than as views: a view's owner is
+# counted in an atomic operation, of which a row of pixels had some hundreds.
+
+
 @fast
-def across(plane: np.ndarray, row: int, first: int, weights: np.ndarray, line: np.ndarray) -> None:
-    """Fill `line` `[w + 2 PAD]` with rows of `plane` `[h, w]` from `row + first` on, weighted."""
-    height, width = plane.shape
-    middle = line[PAD : PAD + width]
-    middle[:] = ZERO
-    for tap in range(len(weights)):
-        source, weight = plane[min(max(row + first + tap, 0), height - 1)], weights[tap]
-        for x in range(width):
-            middle[x] += weight * source[x]
+def across2(
+    fields: np.ndarray, field: int, row: int, weights: np.ndarray, phase: int, lines: np.ndarray
+) -> None:
+    """Fill `lines[field]` `[w + 2 PAD]` with two rows of `fields[field]` `[h, w]`, weighted.
+
+    `row`: the first of them; `weights` `[k, 2]`: of `phase`; see `phases.Taps`.
+    """
+    width, last = fields.shape[2], fields.shape[1] - 1
+    a, b = min(max(row, 0), last), min(max(row + 1, 0), last)
+    wa, wb = weights[phase, 0], weights[phase, 1]
+    for x in range(width):
+        lines[field, PAD + x] = wa * fields[field, a, x] + wb * fields[field, b, x]
     for x in range(PAD):
-        line[x], line[PAD + width + x] = middle[0], middle[width - 1]
+        lines[field, x] = lines[field, PAD]
+        lines[field, PAD + width + x] = lines[field, PAD + width - 1]
 
 
 @fast
-def along(line: np.ndarray, first: int, weights: np.ndarray, out: np.ndarray) -> None:
-    """Fill `out` `[w]` with one phase of a line `[w + 2 PAD]`."""
-    width = len(out)
-    if len(weights) == 2:
-        a, b = line[PAD + first :], line[PAD + first + 1 :]
-        for x in range(width):
-            out[x] = weights[0] * a[x] + weights[1] * b[x]
-    elif len(weights) == 4:
-        a, b = line[PAD + first :], line[PAD + first + 1 :]
-        c, d = line[PAD + first + 2 :], line[PAD + first + 3 :]
-        for x in range(width):
-            out[x] = weights[0] * a[x] + weights[1] * b[x] + weights[2] * c[x] + weights[3] * d[x]
-    else:
-        out[:] = ZERO
-        for tap in range(len(weights)):
-            part, weight = line[PAD + first + tap :], weights[tap]
-            for x in range(width):
-                out[x] += weight * part[x]
+def _across4(
+    fields: np.ndarray, field: int, row: int, weights: np.ndarray, phase: int, lines: np.ndarray
+) -> None:
+    """As `across2` with four rows."""
+    width, last = fields.shape[2], fields.shape[1] - 1
+    a, b = min(max(row, 0), last), min(max(row + 1, 0), last)
+    c, d = min(max(row + 2, 0), last), min(max(row + 3, 0), last)
+    wa, wb, wc, wd = weights[phase, 0], weights[phase, 1], weights[phase, 2], weights[phase, 3]
+    for x in range(width):
+        upper = wa * fields[field, a, x] + wb * fields[field, b, x]
+        lines[field, PAD + x] = upper + wc * fields[field, c, x] + wd * fields[field, d, x]
+    for x in range(PAD):
+        lines[field, x] = lines[field, PAD]
+        lines[field, PAD + width + x] = lines[field, PAD + width - 1]
+
+
+@fast
+def _across8(
+    fields: np.ndarray, field: int, row: int, weights: np.ndarray, phase: int, lines: np.ndarray
+) -> None:
+    """As `across2` with eight rows."""
+    width, last = fields.shape[2], fields.shape[1] - 1
+    a, b = min(max(row, 0), last), min(max(row + 1, 0), last)
+    c, d = min(max(row + 2, 0), last), min(max(row + 3, 0), last)
+    wa, wb, wc, wd = weights[phase, 0], weights[phase, 1], weights[phase, 2], weights[phase, 3]
+    for x in range(width):
+        upper = wa * fields[field, a, x] + wb * fields[field, b, x]
+        lines[field, PAD + x] = upper + wc * fields[field, c, x] + wd * fields[field, d, x]
+    a, b = min(max(row + 4, 0), last), min(max(row + 5, 0), last)
+    c, d = min(max(row + 6, 0), last), min(max(row + 7, 0), last)
+    wa, wb, wc, wd = weights[phase, 4], weights[phase, 5], weights[phase, 6], weights[phase, 7]
+    for x in range(width):
+        upper = wa * fields[field, a, x] + wb * fields[field, b, x]
+        lines[field, PAD + x] += upper + wc * fields[field, c, x] + wd * fields[field, d, x]
+    for x in range(PAD):
+        lines[field, x] = lines[field, PAD]
+        lines[field, PAD + width + x] = lines[field, PAD + width - 1]
+
+
+@fast
+def along2(
+    lines: np.ndarray,
+    line: int,
+    first: np.ndarray,
+    weights: np.ndarray,
+    phase: int,
+    out: np.ndarray,
+    field: int,
+    place: int,
+) -> None:
+    """Fill `out[field, place]` `[w]` with one phase of `lines[line]` `[w + 2 PAD]`.
+
+    `first` `[k]`, `weights` `[k, 2]`: of `phase`; see `phases.Taps`.
+    """
+    part = lines[line, PAD + first[phase] :]
+    wa, wb = weights[phase, 0], weights[phase, 1]
+    for x in range(out.shape[2]):
+        out[field, place, x] = wa * part[x] + wb * part[x + 1]
+
+
+@fast
+def _along4(
+    lines: np.ndarray,
+    line: int,
+    first: np.ndarray,
+    weights: np.ndarray,
+    phase: int,
+    out: np.ndarray,
+    field: int,
+    place: int,
+) -> None:
+    """As `along2` with four weights."""
+    part = lines[line, PAD + first[phase] :]
+    wa, wb, wc, wd = weights[phase, 0], weights[phase, 1], weights[phase, 2], weights[phase, 3]
+    for x in range(out.shape[2]):
+        left = wa * part[x] + wb * part[x + 1]
+        out[field, place, x] = left + wc * part[x + 2] + wd * part[x + 3]
+
+
+@fast
+def _along8(
+    lines: np.ndarray,
+    line: int,
+    first: np.ndarray,
+    weights: np.ndarray,
+    phase: int,
+    out: np.ndarray,
+    field: int,
+    place: int,
+) -> None:
+    """As `along2` with eight weights."""
+    part = lines[line, PAD + first[phase] :]
+    wa, wb, wc, wd = weights[phase, 0], weights[phase, 1], weights[phase, 2], weights[phase, 3]
+    we, wf, wg, wh = weights[phase, 4], weights[phase, 5], weights[phase, 6], weights[phase, 7]
+    for x in range(out.shape[2]):
+        left = wa * part[x] + wb * part[x + 1] + wc * part[x + 2] + wd * part[x + 3]
+        right = we * part[x + 4] + wf * part[x + 5] + wg * part[x + 6] + wh * part[x + 7]
+        out[field, place, x] = left + right
 
 
 @fast
@@ -86,85 +175,126 @@ def _power(values: np.ndarray, exponent: np.float32, whole: np.ndarray, bits: np
 
 
 @fast
-def interleave(phases: np.ndarray, row: np.ndarray) -> None:
-    """Fill `row` `[w * k]` with all phases `[k, w]`, each in its places.
+def interleave(phases: np.ndarray, channel: int, pixels: np.ndarray) -> None:
+    """Fill `pixels[channel]` `[w * k]` with `phases[channel]` `[k, w]`, each in its places.
 
     With steps that the compiler knows it can use vectors: these are the usual sizes of a cell.
     """
-    k, width = phases.shape
-    a, b = phases[0], phases[min(1, k - 1)]
+    k, width = phases.shape[1:]
     if k == 1:
-        # Not `row[:] = a`: the error about shapes that do not fit takes three seconds to compile.
         for x in range(width):
-            row[x] = a[x]
+            pixels[channel, x] = phases[channel, 0, x]
     elif k == 2:
         for x in range(width):
-            row[2 * x], row[2 * x + 1] = a[x], b[x]
+            pixels[channel, 2 * x] = phases[channel, 0, x]
+            pixels[channel, 2 * x + 1] = phases[channel, 1, x]
     elif k == 3:
-        c = phases[2]
         for x in range(width):
-            row[3 * x], row[3 * x + 1], row[3 * x + 2] = a[x], b[x], c[x]
+            pixels[channel, 3 * x] = phases[channel, 0, x]
+            pixels[channel, 3 * x + 1] = phases[channel, 1, x]
+            pixels[channel, 3 * x + 2] = phases[channel, 2, x]
     else:
         for p in range(k):
-            a = phases[p]
             for x in range(width):
-                row[x * k + p] = a[x]
+                pixels[channel, x * k + p] = phases[channel, p, x]
 
 
 @fast
-def luminances(source: np.ndarray, scale: np.float32, luma: np.ndarray) -> None:
-    """Fill `luma` with the luminance of a row of pixels `[W * 3]`, and with its last beyond W."""
-    width = len(source) // 3
+def source_luminance(
+    source: np.ndarray, row: int, scale: np.float32, luma: np.ndarray, phases: np.ndarray
+) -> None:
+    """Fill `phases` `[k, w]` with the luminance of a row of pixels, and its last beyond the edge.
+
+    `source` `[H * W * 3]`, of which `row` begins at `row * W * 3`; `luma` `[W]` is room to work in.
+    """
+    width, (k, cells) = len(luma), phases.shape
     red, green, blue = RED * scale, GREEN * scale, BLUE * scale
+    seen = source[row * width * 3 :]
     for x in range(width):
-        luma[x] = red * source[3 * x] + green * source[3 * x + 1] + blue * source[3 * x + 2]
-    luma[width:] = luma[width - 1]
+        luma[x] = red * seen[3 * x] + green * seen[3 * x + 1] + blue * seen[3 * x + 2]
+    whole = width // k
+    if k == 1:
+        for x in range(whole):
+            phases[0, x] = luma[x]
+    elif k == 2:
+        for x in range(whole):
+            phases[0, x] = luma[2 * x]
+            phases[1, x] = luma[2 * x + 1]
+    elif k == 3:
+        for x in range(whole):
+            phases[0, x] = luma[3 * x]
+            phases[1, x] = luma[3 * x + 1]
+            phases[2, x] = luma[3 * x + 2]
+    else:
+        for p in range(k):
+            for x in range(whole):
+                phases[p, x] = luma[x * k + p]
+    for p in range(k):
+        for x in range(whole, cells):
+            phases[p, x] = luma[min(x * k + p, width - 1)]
 
 
 @fast
 def shade_phase(
     luma: np.ndarray,
     p: int,
-    k: int,
     shade: np.float32,
+    room: np.ndarray,
     factor: np.ndarray,
-    low: np.ndarray,
-    high: np.ndarray,
+    whole: np.ndarray,
     bits: np.ndarray,
-    r: np.ndarray,
-    g: np.ndarray,
-    b: np.ndarray,
+    phases: np.ndarray,
 ) -> None:
-    """Shade phase `p` of `k` of a row: `r`, `g` and `b` `[w]`, in place.
+    """Shade phase `p` of a row: `phases[:, p]` of `[3, k, w]`, in place.
 
-    `luma` `[w * k]`: the source's luminance; `low`, `high` `[w]`: the two of `compose`'s `shading`
-    at these pixels. `factor` `[w]` float32 and `bits` `[w]` int32 are room to work in.
+    `luma` `[k, w]`: the source's luminance; `room[1, 0]`, `room[2, 0]` `[w]`: the factor that leads
+    to the wanted light, and the source's luminance on the grid plus `FLOOR`, at these pixels.
+    `factor`, `whole` `[w]` float32 and `bits` `[w]` int32 are to work in.
     """
-    cells = len(r)
+    cells = len(factor)
     for x in range(cells):
-        factor[x] = luma[x * k + p]
-    for x in range(cells):
-        detail = (factor[x] + FLOOR) / high[x]
-        factor[x] = low[x] * min(max(detail, ONE / MOST_DETAIL), MOST_DETAIL)
+        detail = (luma[p, x] + FLOOR) / room[2, 0, x]
+        factor[x] = room[1, 0, x] * min(max(detail, ONE / MOST_DETAIL), MOST_DETAIL)
     if shade == HALF:
         for x in range(cells):
             factor[x] = np.sqrt(factor[x])
     elif shade != ONE:
-        _power(factor, shade, low, bits)
+        _power(factor, shade, whole, bits)
     for x in range(cells):
-        red, green, blue = r[x] * factor[x], g[x] * factor[x], b[x] * factor[x]
+        red, green = phases[0, p, x] * factor[x], phases[1, p, x] * factor[x]
+        blue = phases[2, p, x] * factor[x]
         # Highlights that would clip run into white, as they do on film.
         over = RED * max(red - ONE, ZERO) + GREEN * max(green - ONE, ZERO)
         over += BLUE * max(blue - ONE, ZERO)
-        r[x], g[x], b[x] = red + over, green + over, blue + over
+        phases[0, p, x] = red + over
+        phases[1, p, x] = green + over
+        phases[2, p, x] = blue + over
+
+
+@fast
+def _sharpen_phase(p: int, room: np.ndarray, change: np.ndarray, phases: np.ndarray) -> None:
+    """Lead the luminance of `phases[:, p]` `[3, k, w]` to a sharper one.
+
+    `room[:, 0]` `[3, w]`: that, and the least and the most that may be reached. `change` `[w]` is
+    to work in.
+    """
+    # In loops over few arrays each: with more of them the compiler gives up on vectors, as it
+    # would have to check at run time that no two overlap.
+    cells = len(change)
+    for x in range(cells):
+        change[x] = min(max(room[0, 0, x], room[1, 0, x]), room[2, 0, x])
+    for x in range(cells):
+        change[x] -= RED * phases[0, p, x] + GREEN * phases[1, p, x] + BLUE * phases[2, p, x]
+    for channel in range(3):
+        for x in range(cells):
+            phases[channel, p, x] += change[x]
 
 
 @fast
 def compose(
-    texture: np.ndarray,
-    crisp: np.ndarray,
-    bounds: np.ndarray,
-    shading: np.ndarray,
+    fields: np.ndarray,
+    sharp: bool,
+    shaded: bool,
     source: np.ndarray,
     scale: np.float32,
     shade: np.float32,
@@ -180,74 +310,66 @@ def compose(
 ) -> None:
     """Fill `out` `[rows, W, 3]`, the frame's rows from `top` on.
 
-    `texture` `[3, h, w]` float32, one pixel a cell. `crisp` `[h, w]`: its sharpened luminance, and
-    `bounds` `[2, h, w]`: the least and the most that may be reached; `crisp` is empty where nothing
-    is sharpened. `shading` `[2, h, w]`: the factor that leads to the wanted light, and the source's
-    luminance on the grid plus `FLOOR`; empty where nothing is shaded. `source` `[H, W, 3]` times
-    `scale` is in 0..1; `shade` is the factor's exponent. `*_first`, `*`: see `phases.Taps`.
-    `white`: what 1 becomes in whole numbers, 0 for floating-point output.
+    `fields` `[8, h, w]` float32, one pixel a cell: the texture's red, green and blue; for `sharp`
+    its sharpened luminance, and the least and the most that may be reached; for `shaded` the factor
+    that leads to the wanted light, and the source's luminance on the grid plus `FLOOR`. `source`
+    `[H, W, 3]` times `scale` is in 0..1; `shade` is the factor's exponent. `*_first`, `*`: see
+    `phases.Taps`. `white`: what 1 becomes in whole numbers, 0 for floating-point output.
     """
-    rows, cells, k = len(out), texture.shape[2], len(linear)
-    sharp, shaded = len(crisp) > 0, len(shading) > 0
+    rows, width, cells, k = len(out), out.shape[1], fields.shape[2], len(linear)
+    seen, flat = source.reshape(-1), out.reshape(-1)
     lines = np.empty((8, cells + 2 * PAD), np.float32)
     pixels = np.empty((3, cells * k), np.float32)
-    luma = np.empty(cells * k, np.float32)
-    phases = np.empty((3, k, cells), np.float32)
-    low, high = np.empty(cells, np.float32), np.empty(cells, np.float32)
-    factor, bits = np.empty(cells, np.float32), np.empty(cells, np.int32)
+    phases, luma = np.empty((3, k, cells), np.float32), np.empty((k, cells), np.float32)
+    line, room = np.empty(width, np.float32), np.empty((3, 1, cells), np.float32)
+    factor, whole = np.empty(cells, np.float32), np.empty(cells, np.float32)
+    bits = np.empty(cells, np.int32)
     for row in range(rows):
         cell, phase = (top + row) // k, (top + row) % k
         for channel in range(3):
-            across(texture[channel], cell, cubic_first[phase], cubic[phase], lines[channel])
+            _across4(fields, channel, cell + cubic_first[phase], cubic, phase, lines)
         if sharp:
-            across(crisp, cell, lanczos_first[phase], lanczos[phase], lines[3])
-            across(bounds[0], cell, linear_first[phase], linear[phase], lines[4])
-            across(bounds[1], cell, linear_first[phase], linear[phase], lines[5])
+            _across8(fields, CRISP, cell + lanczos_first[phase], lanczos, phase, lines)
+            for bound in range(CRISP + 1, CRISP + 3):
+                across2(fields, bound, cell + linear_first[phase], linear, phase, lines)
         if shaded:
-            across(shading[0], cell, linear_first[phase], linear[phase], lines[6])
-            across(shading[1], cell, linear_first[phase], linear[phase], lines[7])
-            luminances(source[top + row].reshape(-1), scale, luma)
+            for light in range(CRISP + 3, CRISP + 5):
+                across2(fields, light, cell + linear_first[phase], linear, phase, lines)
+            source_luminance(seen, top + row, scale, line, luma)
         for p in range(k):
-            r, g, b = phases[0, p], phases[1, p], phases[2, p]
-            along(lines[0], cubic_first[p], cubic[p], r)
-            along(lines[1], cubic_first[p], cubic[p], g)
-            along(lines[2], cubic_first[p], cubic[p], b)
+            for channel in range(3):
+                _along4(lines, channel, cubic_first, cubic, p, phases, channel, p)
             if sharp:
-                along(lines[3], lanczos_first[p], lanczos[p], factor)
-                along(lines[4], linear_first[p], linear[p], low)
-                along(lines[5], linear_first[p], linear[p], high)
-                # In loops over few arrays each: with more of them the compiler gives up on vectors,
-                # as it would have to check at run time that no two overlap.
-                for x in range(cells):
-                    factor[x] = min(max(factor[x], low[x]), high[x])
-                for x in range(cells):
-                    factor[x] -= RED * r[x] + GREEN * g[x] + BLUE * b[x]
-                for x in range(cells):
-                    r[x] += factor[x]
-                for x in range(cells):
-                    g[x] += factor[x]
-                for x in range(cells):
-                    b[x] += factor[x]
+                _along8(lines, CRISP, lanczos_first, lanczos, p, room, 0, 0)
+                for bound in range(1, 3):
+                    along2(lines, CRISP + bound, linear_first, linear, p, room, bound, 0)
+                _sharpen_phase(p, room, factor, phases)
             if shaded:
-                along(lines[6], linear_first[p], linear[p], low)
-                along(lines[7], linear_first[p], linear[p], high)
-                shade_phase(luma, p, k, shade, factor, low, high, bits, r, g, b)
+                for light in range(1, 3):
+                    along2(lines, CRISP + 2 + light, linear_first, linear, p, room, light, 0)
+                shade_phase(luma, p, shade, room, factor, whole, bits, phases)
         for channel in range(3):
-            interleave(phases[channel], pixels[channel])
-        store(pixels, white, out[row].reshape(-1))
+            interleave(phases, channel, pixels)
+        store(pixels, white, flat, row, width)
 
 
 @fast
-def store(pixels: np.ndarray, white: np.float32, out: np.ndarray) -> None:
-    """Clip `pixels` `[3, >= W]` to 0..1 and write them as `out` `[W * 3]`: see `compose`."""
-    red, green, blue = pixels[0], pixels[1], pixels[2]
+def store(pixels: np.ndarray, white: np.float32, out: np.ndarray, row: int, width: int) -> None:
+    """Clip `pixels` `[3, >= W]` to 0..1 and write them as a row of `out` `[rows * W * 3]`.
+
+    `white`: see `compose`.
+    """
+    pixels_out = out[row * width * 3 :]
     if white > 0:
-        for x in range(len(out) // 3):
-            out[3 * x] = np.int32(min(max(red[x], ZERO), ONE) * white + HALF)
-            out[3 * x + 1] = np.int32(min(max(green[x], ZERO), ONE) * white + HALF)
-            out[3 * x + 2] = np.int32(min(max(blue[x], ZERO), ONE) * white + HALF)
+        for x in range(width):
+            red = min(max(pixels[0, x], ZERO), ONE)
+            green = min(max(pixels[1, x], ZERO), ONE)
+            blue = min(max(pixels[2, x], ZERO), ONE)
+            pixels_out[3 * x] = np.int32(red * white + HALF)
+            pixels_out[3 * x + 1] = np.int32(green * white + HALF)
+            pixels_out[3 * x + 2] = np.int32(blue * white + HALF)
     else:
-        for x in range(len(out) // 3):
-            out[3 * x] = min(max(red[x], ZERO), ONE)
-            out[3 * x + 1] = min(max(green[x], ZERO), ONE)
-            out[3 * x + 2] = min(max(blue[x], ZERO), ONE)
+        for x in range(width):
+            pixels_out[3 * x] = min(max(pixels[0, x], ZERO), ONE)
+            pixels_out[3 * x + 1] = min(max(pixels[1, x], ZERO), ONE)
+            pixels_out[3 * x + 2] = min(max(pixels[2, x], ZERO), ONE)

@@ -9,12 +9,12 @@ import numpy as np
 
 from ncavideo.composite.composite_kernel import (
     PAD,
-    across,
-    along,
+    across2,
+    along2,
     fast,
     interleave,
-    luminances,
     shade_phase,
+    source_luminance,
     store,
 )
 from ncavideo.nca.decode_kernel import across_rows, along_row
@@ -37,33 +37,33 @@ def compose_decoded(
 ) -> None:
     """Fill `out` `[rows, W, 3]`, the frame's rows from `top` on.
 
-    `planes` `[F, h + 2, w + 2]`, `taps` `[k, 3]` and `w2` `[3, hidden]`: see `decode`; the rest as
-    in `composite_kernel.compose`.
+    `planes` `[F, h + 2, w + 2]`, `taps` `[k, 3]` and `w2` `[3, hidden]`: see `decode`; `shading`
+    `[2, h, w]`, the last two of `composite_kernel.compose`'s fields, or empty where nothing is
+    shaded; the rest as there.
     """
-    rows, cells, k = len(out), planes.shape[2] - 2, len(taps)
-    shaded = len(shading) > 0
+    rows, width, cells, k = len(out), out.shape[1], planes.shape[2] - 2, len(taps)
+    seen, flat, shaded = source.reshape(-1), out.reshape(-1), len(shading) > 0
     lines = np.empty((planes.shape[0], cells + 2), np.float32)
     lights = np.empty((2, cells + 2 * PAD), np.float32)
     units = np.empty((4, k, cells), np.float32)
     pixels = np.empty((3, cells * k), np.float32)
-    luma = np.empty(cells * k, np.float32)
-    phases = np.empty((3, k, cells), np.float32)
-    low, high = np.empty(cells, np.float32), np.empty(cells, np.float32)
-    factor, bits = np.empty(cells, np.float32), np.empty(cells, np.int32)
+    phases, luma = np.empty((3, k, cells), np.float32), np.empty((k, cells), np.float32)
+    line, room = np.empty(width, np.float32), np.empty((3, 1, cells), np.float32)
+    factor, whole = np.empty(cells, np.float32), np.empty(cells, np.float32)
+    bits = np.empty(cells, np.int32)
     for row in range(rows):
         cell, phase = (top + row) // k, (top + row) % k
         across_rows(planes, cell, taps[phase], lines)
         if shaded:
-            across(shading[0], cell, linear_first[phase], linear[phase], lights[0])
-            across(shading[1], cell, linear_first[phase], linear[phase], lights[1])
-            luminances(source[top + row].reshape(-1), scale, luma)
+            for light in range(2):
+                across2(shading, light, cell + linear_first[phase], linear, phase, lights)
+            source_luminance(seen, top + row, scale, line, luma)
         along_row(lines, taps, w2, units, phases)
         if shaded:
             for p in range(k):
-                r, g, b = phases[0, p], phases[1, p], phases[2, p]
-                along(lights[0], linear_first[p], linear[p], low)
-                along(lights[1], linear_first[p], linear[p], high)
-                shade_phase(luma, p, k, shade, factor, low, high, bits, r, g, b)
+                for light in range(2):
+                    along2(lights, light, linear_first, linear, p, room, 1 + light, 0)
+                shade_phase(luma, p, shade, room, factor, whole, bits, phases)
         for channel in range(3):
-            interleave(phases[channel], pixels[channel])
-        store(pixels, white, out[row].reshape(-1))
+            interleave(phases, channel, pixels)
+        store(pixels, white, flat, row, width)
