@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 REACH = 1.5  # deviations at which the window ends, as in OpenCV
@@ -17,15 +19,20 @@ def bilateral(picture: np.ndarray, range_deviation: float, deviation: float) -> 
     from ncavideo.control.bilateral_kernel import smooth  # Numba takes its time to load
 
     radius = max(1, round(REACH * deviation))
-    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    squares = x * x + y * y
-    inside = squares <= radius * radius
-    weights = np.exp(-squares[inside] / (2 * deviation**2)).astype(np.float32)
     # A picture narrower than the window has too little to mirror.
     fits = min(picture.shape) > radius
     padded = np.pad(np.asarray(picture, np.float32), radius, "reflect" if fits else "edge")
-    steepness = np.float32(1 / (2 * range_deviation**2))
     smoothed = np.empty(picture.shape, np.float32)
-    rows, columns = y[inside] + radius, x[inside] + radius
-    smooth(padded, rows, columns, radius, weights, steepness, smoothed)
+    smooth(
+        padded, *_window(radius, deviation), np.float32(0.5 / range_deviation**2), radius, smoothed
+    )
     return smoothed
+
+
+@lru_cache(4)
+def _window(radius: int, deviation: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the rows, the columns and the weights of half a window: see `bilateral_kernel`."""
+    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    squares = y * y + x * x
+    half = (squares <= radius * radius) & ((y > 0) | (y == 0) & (x > 0))
+    return y[half], x[half], np.exp(-squares[half] / (2 * deviation**2)).astype(np.float32)

@@ -64,7 +64,7 @@ def axis(length: int, tiles: int) -> Axis:
 
 
 def _tone_curves(counts: np.ndarray, clip_limit: float) -> np.ndarray:
-    """Return the clipped cumulative histograms `[..., BINS, 2]` float32, from 0 to 1.
+    """Return the clipped cumulative histograms `[..., 2, BINS]` float32, from 0 to 1.
 
     First where the curve is at each bin's beginning, then how much it rises within the bin.
     """
@@ -73,4 +73,4 @@ def _tone_curves(counts: np.ndarray, clip_limit: float) -> np.ndarray:
     # What is cut off above the limit is spread over all bins, so that the curve still ends at 1.
     rise += (1 - rise.sum(-1, keepdims=True)) / BINS
     start = np.cumsum(rise, -1) - rise
-    return np.stack([start, rise], -1).astype(np.float32)
+    return np.stack([start, rise], -2).astype(np.float32)

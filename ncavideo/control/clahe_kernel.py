@@ -40,22 +40,31 @@ def map_tones(
 ) -> None:
     """Fill `out` `[h, w]` with the blend of the four curves around each pixel of `luma`.
 
-    `curves` `[down, across, bins, 2]`: a curve's height where a bin begins, and its rise within.
+    `curves` `[down, across, 2, bins]`: a curve's height where a bin begins, and its rise within.
     `above`, `below`, `downwards` `[h]` and `left`, `right`, `rightwards` `[w]`: the tiles around,
     and how much the second of each two counts.
     """
-    bins = curves.shape[2]
+    across, bins = curves.shape[1], curves.shape[3]
+    start, rise = np.empty(across * bins, np.float32), np.empty(across * bins, np.float32)
+    # Without a sign: for an index that may be negative each look-up would ask.
+    before = (left * bins).astype(np.uint32)
+    after = (right * bins).astype(np.uint32)
     for y in range(luma.shape[0]):
-        upper, lower, down = curves[above[y]], curves[below[y]], downwards[y]
+        # The curves between two rows of tiles are the same for all pixels of a row.
+        upper, lower, down = above[y], below[y], downwards[y]
+        for tile in range(across):
+            own_start, own_rise = start[tile * bins :], rise[tile * bins :]
+            for n in range(bins):
+                a, b = curves[upper, tile, 0, n], curves[lower, tile, 0, n]
+                own_start[n] = a + down * (b - a)
+            for n in range(bins):
+                a, b = curves[upper, tile, 1, n], curves[lower, tile, 1, n]
+                own_rise[n] = a + down * (b - a)
         for x in range(luma.shape[1]):
             scaled = min(max(luma[y, x], ZERO), ONE) * np.float32(bins)
-            place = min(int(scaled), bins - 1)
+            place = min(np.int32(scaled), np.int32(bins - 1))
             within = scaled - np.float32(place)
-            a, b, across = left[x], right[x], rightwards[x]
-            first = upper[a, place, 0] + within * upper[a, place, 1]
-            second = upper[b, place, 0] + within * upper[b, place, 1]
-            third = lower[a, place, 0] + within * lower[a, place, 1]
-            fourth = lower[b, place, 0] + within * lower[b, place, 1]
-            first += across * (second - first)
-            third += across * (fourth - third)
-            out[y, x] = first + down * (third - first)
+            one, other = before[x] + np.uint32(place), after[x] + np.uint32(place)
+            first = start[one] + within * rise[one]
+            second = start[other] + within * rise[other]
+            out[y, x] = first + rightwards[x] * (second - first)

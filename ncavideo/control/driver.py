@@ -60,14 +60,15 @@ class Driver(Stateful):
         `strengths`: numbers that rules' weights are multiplied by; what they leave over stays
         uncovered.
         """
-        weights = np.zeros((len(self._rules), *view.luma.shape), np.float32)
-        left: np.ndarray | float = 1.0
         if self._own:
+            weights = np.zeros((len(self._rules), *view.luma.shape), np.float32)
             wanted = self._fields.weights(view)
             weights[self._own] = wanted
-            left = np.maximum(1 - wanted.sum(0), 0)
-        if self._rest:
-            weights[self._rest] = self._sharing.weights(view, contrast) * left
+            if self._rest:
+                left = np.maximum(1 - wanted.sum(0), 0)
+                weights[self._rest] = self._sharing.weights(view, contrast) * left
+        else:
+            weights = self._sharing.weights(view, contrast)
         for rule, strength in (strengths or {}).items():
             weights[self._rules.index(rule)] *= np.float32(strength)
         weights = fitted(weights) if strengths else weights

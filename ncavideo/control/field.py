@@ -212,12 +212,14 @@ def shared_out(
     `position` `[h, w]` gives `[len(thresholds) + 1, h, w]` float32, which sum to 1; `slope`: how
     fast a weight changes at a threshold, a unit of position.
     """
-    # Each border splits what is brighter from what is darker; the weights are the differences.
-    # The thresholds ascend, so the shares above them descend and no difference is negative.
-    above = [np.clip(0.5 + slope * (position - t), 0, 1) for t in thresholds.astype(np.float32)]
-    levels = [np.ones_like(above[0]), *above, np.zeros_like(above[0])]
-    bands = [levels[i] - levels[i + 1] for i in range(len(levels) - 1)]
-    return np.asarray(np.stack(bands[::-1]), np.float32)
+    from ncavideo.control.sharing_kernel import share_out  # Numba takes its time to load
+
+    weights = np.empty((len(thresholds) + 1, *position.shape), np.float32)
+    share_out(
+        np.ascontiguousarray(position, np.float32), thresholds.astype(np.float32),
+        np.float32(slope), weights,
+    )  # fmt: skip
+    return weights
 
 
 def even_thresholds(count: int) -> np.ndarray:

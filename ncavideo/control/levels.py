@@ -102,8 +102,11 @@ class Thresholds(Stateful):
 
     def update(self, luma: np.ndarray, time: float) -> np.ndarray:
         """Return the thresholds `[bands - 1]`, ascending in 0..1, for a frame at `time` seconds."""
-        bins = np.minimum((luma * np.float32(self.BINS)).astype(np.intp), self.BINS - 1)
-        return self.follow(np.bincount(bins.ravel(), minlength=self.BINS) / luma.size, time)
+        from ncavideo.control.sharing_kernel import count  # Numba takes its time to load
+
+        counts = np.zeros((4, self.BINS), np.int64)
+        count(np.ascontiguousarray(luma, np.float32), counts)
+        return self.follow(counts.sum(0) / luma.size, time)
 
     def follow(self, histogram: np.ndarray, time: float) -> np.ndarray:
         """Return what `update` does, for a frame's histogram `[BINS]`, which sums to 1."""
