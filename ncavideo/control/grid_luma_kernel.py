@@ -39,7 +39,7 @@ def mean_luminance(rgb: np.ndarray, scale: np.float32, luma: np.ndarray) -> None
                 line[x] += (
                     red * pixels[3 * x] + green * pixels[3 * x + 1] + blue * pixels[3 * x + 2]
                 )
-        # With steps that the compiler knows it can use vectors: these are the usual sizes of a cell.
+        # With steps that the compiler knows it can use vectors: usual sizes of a cell.
         if across == 1:
             for column in range(columns):
                 total[column] = line[column]
