@@ -34,6 +34,7 @@ from ncavideo.video.clip import Clip, file_identity
 from ncavideo.video.packets import DIGEST, is_whole
 
 SEGMENT = 250  # frames: x264's longest distance between two key frames
+PASSES = 2  # of control, steps and composite: raised where their bits change
 SUFFIX = ".work"
 JOB, LOCK = "job.json", "lock"
 ARRAY = "$array"
@@ -316,7 +317,7 @@ def fingerprint(clip: Path | Clip, ruleset: RuleSet, options: RenderOptions) -> 
     identity = (clip if isinstance(clip, Clip) else Clip(clip)).identity
     parts = [
         identity, weights.hexdigest(), list(ruleset.inputs), ruleset.fire_rate,
-        ruleset.provenance.get("light_scale"), asked, texts, files, SEGMENT,
+        ruleset.provenance.get("light_scale"), asked, texts, files, SEGMENT, PASSES,
         __version__, av.__version__, av.library_versions,
     ]  # fmt: skip
     if options.flow:

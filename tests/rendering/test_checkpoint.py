@@ -35,7 +35,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(tmp_path_factory.mktemp("clips") / "in.mp4")
 
 
-def test_another_way_to_warp_is_no_way_to_resume(
+def test_other_passes_over_a_frame_are_no_way_to_resume(
     clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ruleset, options = open_ruleset("elements"), RenderOptions(("fire",))
@@ -44,6 +44,8 @@ def test_another_way_to_warp_is_no_way_to_resume(
     monkeypatch.setattr(checkpoint, "REVISION", checkpoint.REVISION + 1)
     assert fingerprint(clip, ruleset, options) == before[0]
     assert fingerprint(clip, ruleset, warped) != before[1]
+    monkeypatch.setattr(checkpoint, "PASSES", checkpoint.PASSES + 1)
+    assert fingerprint(clip, ruleset, options) != before[0]
 
 
 def test_what_decides_the_bits_decides_the_folder(clip: Path, tmp_path: Path) -> None:
