@@ -11,7 +11,7 @@ import numpy as np
 
 from ncavideo.composite import phases
 from ncavideo.composite.blend import Look, blended, mix
-from ncavideo.composite.shading import FLOOR, MOST_GAIN, exponent, with_detail
+from ncavideo.composite.shading import AROUND, FLOOR, FORM, GRAIN, detail_parts, exponent
 from ncavideo.composite.upscale import is_sharp, sharpened
 from ncavideo.control.field import View
 from ncavideo.nca.decode import colours, planes, second_layer, taps
@@ -163,11 +163,25 @@ class Composite:
         self, luma: np.ndarray, light: np.ndarray, view: View, shade: float, detail: float
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the two fields that the kernels shade with: see `composite_kernel.compose`."""
-        gain = self._gain(luma, light)
+        from ncavideo.composite.shading_kernel import lead
+
+        own, seen = _blurred(luma, TEXTURE_BLUR), view.luma + np.float32(FLOOR)
+        part, added = detail_parts(shade, detail), 1.0
+        finer: np.ndarray = np.empty((0, 0), np.float32)
+        energy = finer
         if detail > 0:
-            led = with_detail(gain, luma, view.luma, shade, detail, _blurred, np)
-            gain = np.asarray(led, np.float32)
-        return gain, view.luma + np.float32(FLOOR)
+            finer, added = _fine(seen), part.added
+            energy = _blurred(cv2.multiply(finer, finer), AROUND)
+        if part.removed:
+            grain = _fine(_blurred(luma, GRAIN) + np.float32(FLOOR))
+            finer, added = part.added * finer - part.removed * grain, 1.0
+        gain = np.empty(own.shape, np.float32)
+        numbers = (np.float32(n) for n in (added, shade, part.led, part.power))
+        lead(
+            own, np.ascontiguousarray(light), np.float32(self.dark), np.float32(self.bright),
+            np.asarray(finer, np.float32), energy, *numbers, gain,
+        )  # fmt: skip
+        return gain, seen
 
     def _alpha(self, coverage: np.ndarray | None, opacity: float | np.ndarray) -> np.ndarray | None:
         """Return how much of the texture is seen, `[H, W]` in 0..1, None for all of it."""
@@ -183,19 +197,15 @@ class Composite:
         enlarged = self._enlarge_linearly(coverage.astype(np.float32, copy=False))
         return np.asarray(np.clip(enlarged, 0, 1))
 
-    def _gain(self, luma: np.ndarray, light: np.ndarray) -> np.ndarray:
-        """Return the factor `[h, w]` that leads the texture's blurred luminance to the wanted one.
-
-        Hue and fine grain are left as they are.
-        """
-        own = _blurred(luma, TEXTURE_BLUR)
-        wanted = self.dark + (self.bright - self.dark) * light
-        gain = np.clip((wanted + FLOOR) / (own + FLOOR), 1 / MOST_GAIN, MOST_GAIN)
-        return np.asarray(gain, np.float32)
-
     def _enlarge_linearly(self, field: np.ndarray) -> np.ndarray:
         return np.asarray(cv2.resize(field, self.size, interpolation=cv2.INTER_LINEAR))
 
 
 def _blurred(field: np.ndarray, deviation: float) -> np.ndarray:
     return np.asarray(cv2.GaussianBlur(field, (0, 0), deviation))
+
+
+def _fine(luma: np.ndarray) -> np.ndarray:
+    """Return how far the log of a luminance, which is above 0, is from what is around it."""
+    log = np.log(luma)
+    return np.asarray(cv2.subtract(log, _blurred(log, FORM), dst=log))

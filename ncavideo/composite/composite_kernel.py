@@ -148,11 +148,17 @@ def _along8(
 
 
 @fast
-def _power(values: np.ndarray, exponent: np.float32, whole: np.ndarray, bits: np.ndarray) -> None:
-    """Raise positive values `[w]` to a power; to 1e-6, for results between 2^-126 and 2^127.
+def power_of(
+    values: np.ndarray,
+    exponents: np.ndarray,
+    shifts: np.ndarray,
+    whole: np.ndarray,
+    bits: np.ndarray,
+) -> None:
+    """Raise positive values to powers, times 2^`shifts`; all `[w]`, in place.
 
-    By the binary logarithm: the number's own exponent and a series for its mantissa. `whole` `[w]`
-    float32 and `bits` `[w]` int32 are room to work in.
+    To 1e-6, for results between 2^-126 and 2^127. By the binary logarithm: the number's own
+    exponent and a series for its mantissa. `whole` float32 and `bits` int32 are to work in.
     """
     own, mantissa = values.view(np.int32), bits.view(np.float32)
     for x in range(len(values)):
@@ -164,7 +170,7 @@ def _power(values: np.ndarray, exponent: np.float32, whole: np.ndarray, bits: np
         z = (mantissa[x] - ONE) / (mantissa[x] + ONE)
         s = z * z
         series = ONE + s * (np.float32(1 / 3) + s * (np.float32(1 / 5) + s * np.float32(1 / 7)))
-        log = exponent * (whole[x] + np.float32(2.8853900817779268) * z * series)
+        log = exponents[x] * (whole[x] + np.float32(2.8853900817779268) * z * series) + shifts[x]
         nearest = np.floor(log + HALF)
         r = (log - nearest) * np.float32(0.6931471805599453)
         part = np.float32(1 / 24) + r * (np.float32(1 / 120) + r * np.float32(1 / 720))
@@ -241,6 +247,8 @@ def shade_phase(
     shade: np.float32,
     room: np.ndarray,
     factor: np.ndarray,
+    exponents: np.ndarray,
+    shifts: np.ndarray,
     whole: np.ndarray,
     bits: np.ndarray,
     phases: np.ndarray,
@@ -249,7 +257,8 @@ def shade_phase(
 
     `luma` `[k, w]`: the source's luminance; `room[1, 0]`, `room[2, 0]` `[w]`: the factor that leads
     to the wanted light, and the source's luminance on the grid plus `FLOOR`, at these pixels.
-    `factor`, `whole` `[w]` float32 and `bits` `[w]` int32 are to work in.
+    `exponents`, `shifts` `[w]`: `shade` and 0. `factor`, `whole` `[w]` float32 and `bits` `[w]`
+    int32 are to work in.
     """
     cells = len(factor)
     for x in range(cells):
@@ -259,7 +268,7 @@ def shade_phase(
         for x in range(cells):
             factor[x] = np.sqrt(factor[x])
     elif shade != ONE:
-        _power(factor, shade, whole, bits)
+        power_of(factor, exponents, shifts, whole, bits)
     for x in range(cells):
         red, green = phases[0, p, x] * factor[x], phases[1, p, x] * factor[x]
         blue = phases[2, p, x] * factor[x]
@@ -323,6 +332,7 @@ def compose(
     phases, luma = np.empty((3, k, cells), np.float32), np.empty((k, cells), np.float32)
     line, room = np.empty(width, np.float32), np.empty((3, 1, cells), np.float32)
     factor, whole = np.empty(cells, np.float32), np.empty(cells, np.float32)
+    exponents, shifts = np.full(cells, shade), np.zeros(cells, np.float32)
     bits = np.empty(cells, np.int32)
     for row in range(rows):
         cell, phase = (top + row) // k, (top + row) % k
@@ -347,7 +357,7 @@ def compose(
             if shaded:
                 for light in range(1, 3):
                     along2(lines, CRISP + 2 + light, linear_first, linear, p, room, light, 0)
-                shade_phase(luma, p, shade, room, factor, whole, bits, phases)
+                shade_phase(luma, p, shade, room, factor, exponents, shifts, whole, bits, phases)
         for channel in range(3):
             interleave(phases, channel, pixels)
         store(pixels, white, flat, row, width)

@@ -50,6 +50,7 @@ def compose_decoded(
     phases, luma = np.empty((3, k, cells), np.float32), np.empty((k, cells), np.float32)
     line, room = np.empty(width, np.float32), np.empty((3, 1, cells), np.float32)
     factor, whole = np.empty(cells, np.float32), np.empty(cells, np.float32)
+    exponents, shifts = np.full(cells, shade), np.zeros(cells, np.float32)
     bits = np.empty(cells, np.int32)
     for row in range(rows):
         cell, phase = (top + row) // k, (top + row) % k
@@ -63,7 +64,7 @@ def compose_decoded(
             for p in range(k):
                 for light in range(2):
                     along2(lights, light, linear_first, linear, p, room, 1 + light, 0)
-                shade_phase(luma, p, shade, room, factor, whole, bits, phases)
+                shade_phase(luma, p, shade, room, factor, exponents, shifts, whole, bits, phases)
         for channel in range(3):
             interleave(phases, channel, pixels)
         store(pixels, white, flat, row, width)

@@ -17,11 +17,15 @@ from ncavideo.composite.composite import TEXTURE_BLUR, Composite
 from ncavideo.composite.device_blend import blended, mix
 from ncavideo.composite.device_enlarge import enlarged, sharpened
 from ncavideo.composite.shading import (
+    AROUND,
     FLOOR,
+    FORM,
+    GRAIN,
+    IMPORTANT,
     MOST_DETAIL,
     MOST_GAIN,
+    detail_parts,
     exponent,
-    with_detail,
 )
 from ncavideo.composite.upscale import is_sharp
 from ncavideo.util.device_filters import (
@@ -108,7 +112,7 @@ class DeviceComposite:
         wanted = plan.dark + (plan.bright - plan.dark) * light
         gain = ((wanted + FLOOR) / (own + FLOOR)).clamp(1 / MOST_GAIN, MOST_GAIN)
         if detail > 0:
-            gain = with_detail(gain, cells, luma, shade, detail, gaussian_blur, torch)
+            gain = _with_detail(gain, cells, luma, shade, detail)
         fields = torch.stack([gain, luma + FLOOR])
         factor, coarse = enlarged(fields, phases.linear, plan.cell, *under.shape[1:])
         finer = ((luminance_of(under) + FLOOR) / coarse).clamp(1 / MOST_DETAIL, MOST_DETAIL)
@@ -128,3 +132,24 @@ class DeviceComposite:
                 return torch.full_like(out[0], opacity)
             coverage = coverage * opacity
         return None if coverage is None else resized(coverage, self.plan.size).clamp(0, 1)
+
+
+def _with_detail(gain: Tensor, cells: Tensor, luma: Tensor, shade: float, detail: float) -> Tensor:
+    """Return shading's `gain` `[h, w]` with the source's detail; see `shading.Detail`.
+
+    `cells`, `luma` `[h, w]`: luminances of the texture and of the source.
+    """
+    part, fine = detail_parts(shade, detail), _fine(luma)
+    energy = gaussian_blur(fine * fine, AROUND)
+    there = energy / (energy + IMPORTANT**2)
+    finer = part.added * fine
+    if part.removed:
+        finer = finer - part.removed * _fine(gaussian_blur(cells, GRAIN))
+    log = ((shade + there * part.led) * gain.log() + there * finer) / part.power
+    return log.exp().clamp(MOST_GAIN**-2, MOST_GAIN**2)
+
+
+def _fine(luma: Tensor) -> Tensor:
+    """Return how far the log of a luminance is from what is around it."""
+    log = (luma + FLOOR).log()
+    return log - gaussian_blur(log, FORM)

@@ -1,13 +1,8 @@
-"""Shading's bounds, and how much of the texture's finest contrast gives way to the source's.
-
-The expressions are the same on the processor and on a torch device: `ops` is NumPy or torch, `blur`
-a Gaussian blur of a grid `[h, w]` by a deviation in cells.
-"""
+"""Shading's bounds, and how much of the texture's finest contrast gives way to the source's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 MOST_GAIN = 3.0  # bound on how much shading may brighten or darken
 MOST_DETAIL = 2.0  # bound on how much of that may come from detail finer than a cell
@@ -21,37 +16,31 @@ AUTOMATIC = 0.4  # detail beyond this costs more likeness to the style than it i
 REMOVED = 0.5  # share of the texture's own that is taken away there: all of it would flatten it
 
 
-def with_detail(
-    gain: Any,
-    luma: Any,
-    source: Any,
-    shade: float,
-    detail: float,
-    blur: Callable[[Any, float], Any],
-    ops: Any,
-) -> Any:
-    """Return shading's `gain` `[h, w]` with `detail` 0..1 of the source's, for `exponent`.
+class Detail(NamedTuple):
+    """How much of the source's detail goes into shading's gain.
 
-    `luma`, `source` `[h, w]`: luminances of the texture and of the source, 0..1. Where the source
-    has detail, shading is twice as strong first; then its detail is added; then the texture's own
-    gives way, which costs most of its likeness. Where the source has none, the gain is as it was.
+    With `fine`, how far the log of the source's luminance is from what is around it, and `there`,
+    0..1, where that is part of a form, the gain becomes
+    exp(((shade + there * led) * log(gain) + there * (added * fine - removed * own)) / power),
+    where `own` is as `fine` of the texture itself.
     """
-    wanted = _fine(source, blur, ops)
-    energy = blur(wanted * wanted, AROUND)
-    there = energy / (energy + IMPORTANT**2)
-    led = shade + there * min(shade, 1 - shade) * (1 - (1 - detail) ** 4)
-    finer = ADDED * detail**2 * wanted
-    if detail > AUTOMATIC:
-        removed = REMOVED * (detail - AUTOMATIC) / (1 - AUTOMATIC)
-        finer = finer - removed * _fine(blur(luma, GRAIN), blur, ops)
-    whole = ops.exp((led * ops.log(gain) + there * finer) / exponent(shade, detail))
-    return ops.clip(whole, MOST_GAIN**-2, MOST_GAIN**2)
+
+    led: float
+    added: float
+    removed: float
+    power: float
 
 
-def _fine(luma: Any, blur: Callable[[Any, float], Any], ops: Any) -> Any:
-    """Return how far the log of a luminance is from what is around it."""
-    log = ops.log(luma + FLOOR)
-    return log - blur(log, FORM)
+def detail_parts(shade: float, detail: float) -> Detail:
+    """Return what `detail` 0..1 adds to `shade` 0..1.
+
+    Where the source has detail, shading is twice as strong first; then its detail is added; then
+    the texture's own gives way, which costs most of its likeness. Where the source has none, the
+    gain is as it was.
+    """
+    beyond = max(0.0, detail - AUTOMATIC) / (1 - AUTOMATIC)
+    led = min(shade, 1 - shade) * (1 - (1 - detail) ** 4)
+    return Detail(led, ADDED * detail**2, REMOVED * beyond, exponent(shade, detail))
 
 
 def detail_of(shade: float) -> float:
