@@ -33,9 +33,9 @@ def grow(tab: Page | Frame, steps: int) -> None:
     tab.wait_for_timeout(500)
 
 
-def save(tab: Page, name: str) -> None:
+def save(tab: Page, name: str, quality: int = 85) -> None:
     """Write what is seen."""
-    tab.screenshot(path=str(PICTURES / f"{name}.jpg"), type="jpeg", quality=85)
+    tab.screenshot(path=str(PICTURES / f"{name}.jpg"), type="jpeg", quality=quality)
     tab.close()
 
 
@@ -54,7 +54,7 @@ def main() -> None:
         export(open_ruleset("elements"), here / "elements.html")
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
 
-        tab = opened(browser, here / "elements.html", 1280, 880)
+        tab = opened(browser, here / "elements.html", 1280, 980)
         tab.locator("#brushes span", has_text="moss").click()
         drag(tab, (150, 150), (500, 500))
         grow(tab, GROWN)
@@ -68,16 +68,16 @@ def main() -> None:
         save(tab, "web-page-phone")
 
         index = gallery([open_ruleset(name) for name in sorted(presets())], here / "site")[0]
-        tab = browser.new_page(viewport={"width": 1440, "height": 1125}, device_scale_factor=2 / 3)
+        tab = browser.new_page(viewport={"width": 1440, "height": 1410}, device_scale_factor=2 / 3)
         tab.goto(index.as_uri())
-        tab.locator("button[data-page]").nth(2).click()
+        tab.locator("button[data-page='elements.html']").click()
         tab.wait_for_timeout(3000)
         frame = next(frame for frame in tab.frames if frame.url.endswith("#embed"))
         frame.evaluate("() => ncavideo.pause()")
         grow(frame, GROWN)
         tab.mouse.wheel(0, -5000)
         tab.wait_for_timeout(500)
-        save(tab, "gallery-page")
+        save(tab, "gallery-page", 70)
         browser.close()
 
 
