@@ -74,15 +74,16 @@ CODECS = {
     # Macroblock-tree rate control is off: with AVX-512 its propagation gives other bits from run to
     # run, even on one thread, and one seed must give one file. One reference frame: a living
     # texture does not return to what it was, so that looking further back finds nothing and costs
-    # a sixth of the time (docs/research/pipeline.md).
+    # a sixth of the time. A coarser search for motion saves another third, and the rate factor
+    # gives its loss back, but for 0.1 dB (docs/research/pipeline.md).
     "h264": Codec(
         "libx264",
         "yuv420p",
         "yuv420p",
         "yuv444p",
         "yuv444p",
-        18,
-        {"x264-params": "mbtree=0:ref=1"},
+        17.7,
+        {"x264-params": "mbtree=0:ref=1:subme=4"},
         most_threads=16,
     ),
     # Apple's players take H.265 only under this tag.
