@@ -56,12 +56,10 @@ class RenderTab:
             *motion,
         )  # fmt: skip
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        view.clip.change(
-            self._take_clip,
-            view.clip,
-            [view.time, view.said, view.go, view.move, view.compare, view.drivers, view.command],
-            **quiet,
-        ).then(self._look, inputs, [*look], concurrency_limit=None, **quiet)
+        taken = [view.time, view.said, view.queue.go, view.move, view.compare, view.drivers]
+        view.clip.change(self._take_clip, view.clip, [*taken, view.command], **quiet).then(
+            self._look, inputs, [*look], concurrency_limit=None, **quiet
+        )
         view.sample.click(self._take_sample, None, view.clip, **quiet)
         view.mask.change(self._take_mask, view.mask, None, **quiet).then(
             self._look, inputs, [*look], concurrency_limit=None, **quiet
@@ -101,11 +99,7 @@ class RenderTab:
             concurrency_limit=None,
             **quiet,
         )
-        view.go.click(
-            make.render, inputs, [view.news, view.result, view.download, view.go, view.stop],
-            concurrency_limit=None, trigger_mode="once", **quiet,
-        )  # fmt: skip
-        view.stop.click(make.cancel, None, None, concurrency_limit=None, **quiet)
+        view.queue.connect(self._service, inputs, make.asked)
 
     def on_load(self, page: gr.Blocks) -> None:
         """Bring back the form when the page is opened."""
@@ -187,10 +181,8 @@ class RenderTab:
             found = await self._service.moments.run(preview_process.facts, clip)
         except UserError as error:
             return gr.update(visible=False), bad(session, error), *nothing
-        # A render may still read the previous clip, and its result is shown beside that clip.
-        if not session.busy("render") and session.last_render is None:
-            session.keep_only("clip", clip.parent)
         session.clip = clip
+        session.tidy()
         # The very end of a clip has no frame any more.
         last = max(found.seconds - 1 / found.rate, 0.01)
         facts = (

@@ -8,6 +8,7 @@ import gradio as gr
 
 from ncavideo.app import html as shown
 from ncavideo.app.part import part
+from ncavideo.app.queue_panel import QueuePanel
 from ncavideo.app.render_form import (
     AS_ALL,
     CONTROLS,
@@ -199,12 +200,7 @@ class RenderView:
                 columns=4, height="auto", show_label=False, interactive=False, elem_id="drivers",
                 buttons=[],
             )  # fmt: skip
-        with gr.Row(elem_id="render-row"):
-            self.go = gr.Button("Render", variant="primary", elem_id="render", interactive=False)
-            self.stop = gr.Button("Cancel", interactive=False, elem_id="cancel")
-        self.news = gr.HTML(elem_id="news")
-        self.result = gr.HTML(elem_id="result")
-        self.download = gr.DownloadButton("Download", visible=False, elem_id="download")
+        self.queue = QueuePanel()
         self.command = gr.Textbox(
             label="Copy as command line",
             lines=2,
