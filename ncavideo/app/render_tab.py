@@ -99,6 +99,7 @@ class RenderTab:
             concurrency_limit=None,
             **quiet,
         )
+        view.picture.connect(self._service, view.clip, view.time, inputs, make.asked)
         view.queue.connect(self._service, inputs, make.asked)
 
     def on_load(self, page: gr.Blocks) -> None:

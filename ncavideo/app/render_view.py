@@ -8,6 +8,7 @@ import gradio as gr
 
 from ncavideo.app import html as shown
 from ncavideo.app.part import part
+from ncavideo.app.picture_panel import PicturePanel
 from ncavideo.app.queue_panel import QueuePanel
 from ncavideo.app.render_form import (
     AS_ALL,
@@ -192,8 +193,10 @@ class RenderView:
             self.move = gr.Button(
                 "Two seconds in motion", interactive=False, size="md", elem_id="move"
             )
+            self.picture = PicturePanel()
             self.still = gr.Button(visible=False, size="md", elem_id="still")
         self.motion_news = gr.HTML(elem_id="motion-news")
+        self.picture.make_result()
         self.said = gr.HTML(shown.line("Drop a clip to begin."), elem_id="said")
         with gr.Accordion("Controls at this moment", open=False, elem_id="at-moment"):
             self.drivers = gr.Gallery(

@@ -1,20 +1,24 @@
-"""The queue of renders: one at a time, listed, cancelled alone, shown again."""
+"""What the stage makes: a queue of renders, listed, cancelled and shown again, and pictures."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import patience
 import pytest
+from click.testing import CliRunner
+from PIL import Image
 
 from ncavideo.app import render_queue
 from ncavideo.app.render_job import Render
 from ncavideo.app.render_queue import Entry, RenderQueue
 from ncavideo.app.sessions import Sessions
 from ncavideo.app.turn_queue import TurnQueue
+from ncavideo.cli.main import main
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 
@@ -178,3 +182,34 @@ def test_several_renders_are_listed_cancelled_and_shown(
     tab.click("#render")
     said(tab, "#news", "must come after")
     assert tab.locator("#news li").count() == 4
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
+def test_a_moment_is_a_picture_of_full_size(
+    open_tab: Callable[[], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = tmp_path / "large clip.mp4"
+    make_clip(large, 6, "1280x720")  # more than a preview's pixels across
+    tab = open_tab()
+    previewed(tab, large)
+    tab.click("#strip button[data-rule=magma]")
+    until(lambda: "--rules fire,moss,magma" in tab.input_value(COMMAND))
+    tab.click("#picture")
+    said(tab, "#picture-news", "(1280x720)")
+    line = tab.input_value("#picture-command textarea")
+    with tab.expect_download() as download:
+        tab.click("#picture-news a")
+    assert download.value.suggested_filename == "large clip.0.21s.png"
+    download.value.save_as(tmp_path / "saved.png")
+    with Image.open(tmp_path / "saved.png") as image:
+        assert (image.mode, image.size) == ("RGB", (1280, 720))
+    # What can be copied gives the very same file.
+    assert line == "ncavideo preview 'large clip.mp4' --at 0.21 --rules fire,moss,magma"
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(main, shlex.split(line)[1:]).exit_code == 0
+    made = tmp_path / "large clip.0.21s.png"
+    assert made.read_bytes() == (tmp_path / "saved.png").read_bytes()
+    tab.click("#clip button[aria-label=Clear]")
+    until(lambda: not tab.is_visible("#picture-news") and tab.is_disabled("#picture"))
+    assert not tab.is_visible("#picture-command")
