@@ -99,6 +99,13 @@ def _jpeg(picture: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def download(path: Path, text: str) -> str:
+    """Return a link that saves a file of the session."""
+    address = html.escape(FILES + quote(str(path)), quote=True)
+    name = html.escape(path.name, quote=True)
+    return f'<a class="nca-save" href="{address}" download="{name}">{html.escape(text)}</a>'
+
+
 def in_motion(clip: Path) -> str:
     """Return a looped clip, source on the left and result on the right, as `split.js` shows it."""
     address = html.escape(FILES + quote(str(clip)), quote=True)

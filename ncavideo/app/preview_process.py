@@ -150,6 +150,16 @@ def moment(clip: Path, options: RenderOptions, time: float, folder: Path) -> dic
     }
 
 
+def picture(clip: Path, options: RenderOptions, time: float, output: Path) -> list[str]:
+    """Write the finished frame of a moment as a PNG of the clip's size; return what is to be told.
+
+    The same file, bit for bit, as `ncavideo preview --at`.
+    """
+    from ncavideo.rendering.preview import finished_frame
+
+    return finished_frame(clip, output, options, time)
+
+
 # The newest previews' grids by clip, options and moment, and the clips in motion that are being
 # made, by their folders: in the process of the previews.
 _grids: dict[tuple[str, str, float], Snapshot] = {}

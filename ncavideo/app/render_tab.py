@@ -61,12 +61,10 @@ class RenderTab:
         each: dict[str, Any] = {**quiet, "trigger_mode": "multiple", "concurrency_limit": None}
         # Forms have numbers, as the network may deliver a newer one first.
         forms: dict[str, Any] = {**each, "js": part("turn.js")}
-        view.clip.change(
-            self._take_clip,
-            view.clip,
-            [view.time, view.said, view.go, view.move, view.compare, view.drivers, view.command],
-            **quiet,
-        ).then(self._look, inputs, [*look], **forms)
+        taken = [view.time, view.said, view.queue.go, view.move, view.compare, view.drivers]
+        view.clip.change(self._take_clip, view.clip, [*taken, view.command], **quiet).then(
+            self._look, inputs, [*look], **forms
+        )
         view.sample.click(self._take_sample, None, view.clip, **quiet)
         view.mask.change(self._take_mask, view.mask, None, **quiet).then(
             self._look, inputs, [*look], **forms
@@ -100,11 +98,8 @@ class RenderTab:
         view.still.click(
             make.back_to_still, None, [view.compare, *motion], concurrency_limit=None, **quiet
         )
-        view.go.click(
-            make.render, inputs, [view.news, view.result, view.download, view.go, view.stop],
-            concurrency_limit=None, trigger_mode="once", **quiet,
-        )  # fmt: skip
-        view.stop.click(make.cancel, None, None, concurrency_limit=None, **quiet)
+        view.picture.connect(self._service, view.clip, view.time, inputs, make.asked)
+        view.queue.connect(self._service, inputs, make.asked)
 
     def on_load(self, page: gr.Blocks) -> None:
         """Bring back the form when the page is opened."""
@@ -186,10 +181,8 @@ class RenderTab:
             found = await self._service.moments.run(preview_process.facts, clip)
         except UserError as error:
             return gr.update(visible=False), bad(session, error), *nothing
-        # A render may still read the previous clip, and its result is shown beside that clip.
-        if not session.busy("render") and session.last_render is None:
-            session.keep_only("clip", clip.parent)
         session.clip = clip
+        session.tidy()
         # The very end of a clip has no frame any more.
         last = max(found.seconds - 1 / found.rate, 0.01)
         facts = (

@@ -8,6 +8,8 @@ import gradio as gr
 
 from ncavideo.app import html as shown
 from ncavideo.app.part import part
+from ncavideo.app.picture_panel import PicturePanel
+from ncavideo.app.queue_panel import QueuePanel
 from ncavideo.app.render_form import (
     AS_ALL,
     CONTROLS,
@@ -193,20 +195,17 @@ class RenderView:
             self.move = gr.Button(
                 "Two seconds in motion", interactive=False, size="md", elem_id="move"
             )
+            self.picture = PicturePanel()
             self.still = gr.Button(visible=False, size="md", elem_id="still")
         self.motion_news = gr.HTML(elem_id="motion-news")
+        self.picture.make_result()
         self.said = gr.HTML(shown.line("Drop a clip to begin."), elem_id="said")
         with gr.Accordion("Controls at this moment", open=False, elem_id="at-moment"):
             self.drivers = gr.Gallery(
                 columns=4, height="auto", show_label=False, interactive=False, elem_id="drivers",
                 buttons=[],
             )  # fmt: skip
-        with gr.Row(elem_id="render-row"):
-            self.go = gr.Button("Render", variant="primary", elem_id="render", interactive=False)
-            self.stop = gr.Button("Cancel", interactive=False, elem_id="cancel")
-        self.news = gr.HTML(elem_id="news")
-        self.result = gr.HTML(elem_id="result")
-        self.download = gr.DownloadButton("Download", visible=False, elem_id="download")
+        self.queue = QueuePanel()
         self.command = gr.Textbox(
             label="Copy as command line",
             lines=2,

@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Protocol
 
+from ncavideo.app.render_queue import RenderQueue
 from ncavideo.nca.catalog import presets
 from ncavideo.nca.ruleset import RuleSet, open_ruleset
 from ncavideo.rendering.options import RenderOptions
@@ -38,7 +39,7 @@ class Session:
         self.mask: Path | None = None
         self.own: dict[str, Path] = {}
         self.last_training: Path | None = None
-        self.last_render: Path | None = None  # the folder of what can be downloaded
+        self.renders = RenderQueue()
         self.shown = ""  # the rule set whose swatches the form shows
         self.rules: tuple[str, ...] = ()  # its rules
         self.chosen: list[str] = []  # those that the swatches choose, in that order
@@ -53,6 +54,7 @@ class Session:
         self._running: dict[str, Stoppable] = {}
         self._uploads: list[Path] = []
         self._count = 0
+        self._newest: dict[str, Path] = {}  # the newest folder of each kind
 
     def show(self, ruleset: str, rules: tuple[str, ...]) -> None:
         """Note which rule set's swatches the form shows."""
@@ -74,11 +76,6 @@ class Session:
         """Return the names of all that there are: one's own first."""
         return [*self.own, *(name for name in presets() if name not in self.own)]
 
-    def busy(self, what: str) -> bool:
-        """Return whether something of that kind is going on."""
-        with self._lock:
-            return what in self._running
-
     def plain(self, text: str) -> str:
         """Return an error's text with the names of files instead of where they lie."""
         return re.sub(rf"{re.escape(str(self.folder))}/(?:[^/\s]+/)*", "", text)
@@ -87,7 +84,7 @@ class Session:
         """Return a new empty folder for one piece of work."""
         with self._lock:
             self._count += 1
-            folder = self.folder / f"{what}-{self._count}"
+            self._newest[what] = folder = self.folder / f"{what}-{self._count}"
         folder.mkdir()
         return folder
 
@@ -105,14 +102,35 @@ class Session:
             os.link(source, target)
         except OSError:
             shutil.copy2(source, target)
-        self._uploads.append(source)
+        with self._lock:
+            self._uploads.append(source)
         return target
 
-    def keep_only(self, what: str, kept: Path | None) -> None:
+    def keep_only(self, what: str, *kept: Path) -> None:
         """Remove the folders of all other work of that kind."""
         for folder in self.folder.glob(f"{what}-*"):
-            if folder != kept:
+            if folder not in kept:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def tidy(self) -> None:
+        """Remove the clips and masks that neither the form nor a listed render has any more."""
+        folders = [*self.folder.glob("clip-*"), *self.folder.glob("mask-*")]
+        used = {path.parent for path in (self.clip, self.mask, *self.renders.files()) if path}
+        # What was taken last may not be the form's yet.
+        for folder in set(folders) - used - set(self._newest.values()):
+            shutil.rmtree(folder, ignore_errors=True)
+        self._free_uploads()
+
+    def _free_uploads(self) -> None:
+        with self._lock:
+            kept = []
+            for upload in self._uploads:
+                # Still linked to from here or from another session: the last link removes it.
+                if upload.exists() and upload.stat().st_nlink == 1:
+                    shutil.rmtree(upload.parent, ignore_errors=True)
+                else:
+                    kept.append(upload)
+            self._uploads = kept
 
     def run(self, what: str, work: Stoppable | None) -> None:
         """Register a running task, so that it ends with the session; None when it has ended."""
@@ -134,13 +152,11 @@ class Session:
     def close(self) -> None:
         """Stop everything and remove the session's files."""
         self.closed = True
+        self.renders.stop()
         for what in list(self._running):
             self.stop(what)
         shutil.rmtree(self.folder, ignore_errors=True)
-        for upload in self._uploads:
-            # Still linked to from another session: that one's last link removes it.
-            if upload.exists() and upload.stat().st_nlink == 1:
-                shutil.rmtree(upload.parent, ignore_errors=True)
+        self._free_uploads()
 
 
 class Sessions:

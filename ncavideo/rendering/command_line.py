@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import shlex
 
-from ncavideo.rendering.option_table import table
+from ncavideo.rendering.option_table import Belongs, table
 from ncavideo.rendering.options import RenderOptions
+
+# The options that a preview takes.
+PREVIEW_BELONGS: tuple[Belongs, ...] = ("look", "machine")
+PREVIEW_ALSO = ("levels", "start", "duration", "fields", "fps", "overwrite")
 
 
 def render_command(clip: str, options: RenderOptions, output: str | None = None) -> str:
@@ -17,6 +21,17 @@ def render_command(clip: str, options: RenderOptions, output: str | None = None)
     if output is not None:
         words += ["-o", _path(output)]
     return shlex.join(words + option_words(options))
+
+
+def frame_command(clip: str, options: RenderOptions, time: float) -> str:
+    """Return the `ncavideo preview` that writes the finished frame of `clip` at `time` seconds."""
+    kept = {
+        name: getattr(options, name)
+        for name, option in table(RenderOptions).items()
+        if option.belongs in PREVIEW_BELONGS or name in PREVIEW_ALSO
+    }
+    words = ["ncavideo", "preview", _path(clip), "--at", f"{time:g}"]
+    return shlex.join(words + option_words(RenderOptions(**kept)))
 
 
 def option_words(options: RenderOptions) -> list[str]:

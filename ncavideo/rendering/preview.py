@@ -31,7 +31,7 @@ HEAD, SIDE = 26, 56  # pixels: the row of names above, the column of times at th
 # Seconds before a moment that controls see, so that what they remember is there; more where no
 # frame begins in them.
 LEADS = (0.3, 3.0, 30.0)
-MOST_MOMENTS = 12
+MOMENTS, MOST_MOMENTS = 3, 12
 PAPER, INK, FAINT_INK = (18, 18, 20), (235, 235, 235), (150, 150, 155)
 
 
@@ -47,7 +47,7 @@ class Moment:
     notes: list[str]
 
 
-def preview(clip: Path, output: Path, options: RenderOptions, moments: int = 3) -> list[str]:
+def preview(clip: Path, output: Path, options: RenderOptions, moments: int = MOMENTS) -> list[str]:
     """Draw the sheet of `moments` moments spread over the clip; return what the user should read.
 
     Raises `UserError` for unusable input or options.
@@ -72,6 +72,32 @@ def preview(clip: Path, output: Path, options: RenderOptions, moments: int = 3) 
     return list(dict.fromkeys(of_clip + (notes if len(rows) == 1 else [])))
 
 
+def finished_frame(clip: Path, output: Path, options: RenderOptions, time: float) -> list[str]:
+    """Write the finished frame at `time` seconds as a PNG of the clip's size.
+
+    With 8 bits a channel, and alpha for a matte. Returns what the user should read. Raises
+    `UserError` for unusable input or options.
+    """
+    check_picture_output(output, options.overwrite)
+    if output.suffix.lower() != ".png":
+        raise UserError(f"{output} must end in .png")
+    clip = with_rate(clip, options.fps)
+    ruleset = find_ruleset(options.rules, options.ruleset)
+    options = in_order(options, ruleset)
+    source = Clip(clip)
+    if not 0 <= time <= source.length:
+        raise UserError(f"--at must lie between 0 and {source.length:.2f}, not {time:g}")
+    seen = _see(clip, ruleset, file_levels(source, options), options, time)
+    result = seen.result if seen.result.dtype == np.uint8 else to_bytes(as_float(seen.result))
+    save_png(Image.fromarray(result), output, options.overwrite)
+    return list(dict.fromkeys(seen.notes + seen.said))
+
+
+def frame_output(name: str, time: float) -> str:
+    """Return the default output of `finished_frame` for a clip's name without its suffix."""
+    return f"{name}.{time:g}s.png"
+
+
 def preview_frame(
     clip: Path,
     ruleset: RuleSet,
@@ -87,6 +113,46 @@ def preview_frame(
     The grid is warmed up on that moment alone, so that it takes as long at a clip's end as at its
     beginning; in a render it has lived through all that came before.
     """
+    seen = _see(clip, ruleset, levels, options, time, grown)
+    frame, conditions = seen.frame, seen.conditions
+    height, width = frame.rgb.shape[:2]
+    size = (across, max(1, round(across * height / width)))
+    pictures = {"source": _small(frame.rgb, size)}
+    for rule, weight in zip(options.rules, conditions.weights, strict=True):
+        pictures[rule] = _small(np.repeat(weight[..., None], 3, 2), size)
+    for rule in segmented(options.control, options.rules):
+        index = options.rules.index(rule)
+        over = mask_picture(pictures["source"], conditions.weights[index], index)
+        pictures[f"{rule} over the clip"] = over
+    pictures["expression"] = _small(expression_picture(conditions.weights), size)
+    if ruleset.has_light:
+        pictures["light"] = _small(np.repeat(conditions.light[..., None], 3, 2), size)
+    pictures["result"] = _small(seen.result, size)
+    return Moment(frame.time, pictures, seen.notes), seen.said
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A moment at full size: its frame, what drives it there and its result.
+
+    `notes`: sentences about the clip; `said`: those about the render.
+    """
+
+    frame: SourceFrame
+    conditions: FrameConditions
+    result: np.ndarray
+    notes: list[str]
+    said: list[str]
+
+
+def _see(
+    clip: Path,
+    ruleset: RuleSet,
+    levels: ClipRange,
+    options: RenderOptions,
+    time: float,
+    grown: Callable[[Snapshot], None] = lambda grid: None,
+) -> _Seen:
     with _before(clip, time, options.fields) as reader:
         info = reader.info
         options = replace(options, start=options.start or 0.0)
@@ -103,22 +169,9 @@ def preview_frame(
             texture = renderer.step(conditions)
             result = renderer.composite(texture, conditions, frame.rgb)
             grown(renderer.grid())
-            said = renderer.notes()
+            return _Seen(frame, conditions, result, reader.notes, renderer.notes())
         finally:
             renderer.close()
-    size = (across, max(1, round(across * info.height / info.width)))
-    pictures = {"source": _small(frame.rgb, size)}
-    for rule, weight in zip(options.rules, conditions.weights, strict=True):
-        pictures[rule] = _small(np.repeat(weight[..., None], 3, 2), size)
-    for rule in segmented(options.control, options.rules):
-        index = options.rules.index(rule)
-        over = mask_picture(pictures["source"], conditions.weights[index], index)
-        pictures[f"{rule} over the clip"] = over
-    pictures["expression"] = _small(expression_picture(conditions.weights), size)
-    if ruleset.has_light:
-        pictures["light"] = _small(np.repeat(conditions.light[..., None], 3, 2), size)
-    pictures["result"] = _small(result, size)
-    return Moment(frame.time, pictures, reader.notes), said
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -301,6 +302,43 @@ def test_previews_that_cannot_be(clip: Path, tmp_path: Path, moments: int) -> No
                  "--moments", moments)  # fmt: skip
     assert result.exit_code == 2
     assert run("preview", clip, "-o", tmp_path / "o.mp4", "--rules", "fire,moss").exit_code == 2
+
+
+def test_the_finished_frame_of_a_moment(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "frame.png"
+    asked = ("--rules", "fire,moss", "--warmup", 8, "--seed", 3)
+    assert run("preview", clip, "-o", out, *asked, "--at", 0.5).exit_code == 0
+    rendered = tmp_path / "from-there.mkv"
+    lossless = ("--codec", "ffv1", "--start", 0.5, "--duration", 0.1)
+    assert run("render", clip, "-o", rendered, *asked, *lossless).exit_code == 0
+    with Image.open(out) as image:
+        picture = np.asarray(image).astype(float)
+    first = frames_of(rendered)[0].astype(float)
+    assert picture.shape == first.shape
+    # The clip has half the colours of the picture.
+    assert np.corrcoef(picture.ravel(), first.ravel())[0, 1] > 0.95
+    matte = tmp_path / "matte.png"
+    assert run("preview", clip, "-o", matte, *asked, "--at", 0.5, "--matte").exit_code == 0
+    with Image.open(matte) as image:
+        assert (image.mode, image.size) == ("RGBA", first.shape[1::-1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--at", 99), "must lie between 0 and"),
+        (("--at", -1), "must lie between 0 and"),
+        (("--at", 0.5, "--moments", 2), "either --at or --moments"),
+        (("--at", 0.5, "-o", "o.jpg"), "must end in .png"),
+    ],
+)
+def test_moments_that_cannot_be(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: Any, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused = run("preview", clip, "--rules", "fire,moss", *arguments)
+    assert refused.exit_code == 2 and says in refused.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_control_itself_can_be_rendered(clip: Path, tmp_path: Path) -> None:
