@@ -43,7 +43,8 @@ from ncavideo.training.recipe import (
     RuleRecipe,
     TrainingRecipe,
 )
-from ncavideo.training.run import make_trainer, to_ruleset
+from ncavideo.training.make_trainer import make_trainer
+from ncavideo.training.run import to_ruleset
 from ncavideo.training.sheet import rule_inputs
 from ncavideo.training.text import resize
 

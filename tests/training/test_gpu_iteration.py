@@ -22,6 +22,7 @@ from ncavideo.training.recipe import (
     TrainingRecipe,
 )
 from ncavideo.training.seen import Rollout
+from ncavideo.training.share import Share
 from ncavideo.training.style import StyleLoss
 from ncavideo.training.text import TextGuide
 from ncavideo.training.trainer import Trainer
@@ -175,8 +176,9 @@ def test_a_guide_and_another_metric_sit_between_the_kernels(
         name = "a test's"
 
         def __call__(
-            self, rgb: Tensor, rule: Tensor, edge: Edge, generator: torch.Generator | None = None
-        ) -> Tensor:
+            self, rgb: Tensor, rule: Tensor, edge: Edge, generator: torch.Generator | None = None,
+            share: Share | None = None,
+        ) -> Tensor:  # fmt: skip
             assert rule.tolist() == [0]
             return rgb.flatten(1).mean(1)
 
