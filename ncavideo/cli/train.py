@@ -239,7 +239,7 @@ def _no_single_run(
         raise UserError("--overwrite is for one run: --fresh trains a sweep's runs again")
     if gpus != 1:
         raise UserError(
-            "--gpus is for one run: a sweep trains a run on each GPU at once (--jobs), none on several"
+            "--gpus is for one run: a sweep trains as many runs at once as there are GPUs (--jobs)"
         )
     given = [name for name, value in options.items() if value not in (None, ())]
     if given:

@@ -80,8 +80,7 @@ class ProcessGroup:
         if self.size == 1:
             return own
         shares = [Share.of_rank(rank, self.size, whole) for rank in range(self.size)]
-        most = max(share.count for share in shares)
-        padded = own.new_zeros(most, *own.shape[1:])
+        padded = own.new_zeros(Share.most(self.size, whole), *own.shape[1:])
         padded[: len(own)] = own.detach()
         parts = self._all(padded)
         return torch.cat([part[: s.count] for part, s in zip(parts, shares, strict=True)])
@@ -133,6 +132,13 @@ def _peers() -> Iterator[None]:
         if ran_out(error):
             raise
         raise PeerLostError(str(error)) from error
+
+
+def agree(group: ProcessGroup, able: bool, device: torch.device) -> bool:
+    """Return whether all processes are able to."""
+    if group.size == 1:
+        return able
+    return float(group.sum(torch.tensor([float(able)], device=device))) == group.size
 
 
 def sum_gradients(

@@ -32,6 +32,11 @@ class Share:
         first = rank * whole // processes
         return cls(first, (rank + 1) * whole // processes - first, whole)
 
+    @classmethod
+    def most(cls, processes: int, whole: int) -> int:
+        """Return the number of samples of the largest share."""
+        return -(-whole // processes)
+
     @property
     def fraction(self) -> float:
         """The weight of a mean over this share in the mean over the batch."""

@@ -180,14 +180,15 @@ class Trainer:
             self._has_chosen = True
             self._fused = fused_iteration(
                 self.nca, self.optimiser, self.curriculum, self.style, self.guide, self.dtype,
-                self.note,
+                self.note, self.group,
             )  # fmt: skip
         if self._fused is None:
             return None
         try:
             taken = self._fused.take(self.pool, stage, ripe, self.steps_taken, self.rate())
         except Exception as error:
-            if ran_out(error):
+            # Of several processes none can take another way by itself.
+            if ran_out(error) or self.group.size > 1:
                 raise
             self._fused = None
             self.note(SLOWLY.format(failed(error)))

@@ -265,7 +265,7 @@ def test_a_long_run_is_as_many_steps(gpu: torch.device, style: StyleLoss) -> Non
 
     recipe = small(batch=3, steps=(2, 2))
     trainer = fused(recipe, style)
-    b = Buffers(trainer.nca, 2, recipe.training, 3, torch.float32, gpu)
+    b = Buffers(trainer.nca, 2, recipe.training, Share.all_of(3), torch.float32, gpu)
     b.states[0].normal_(0, 0.3)
     b.given.uniform_()
     b.given[..., 3], b.states[0, 2, 3, 3, 0] = 1, 9.0  # the bias; a state that is broken
