@@ -50,7 +50,7 @@ class Guide(TextGuide):
         share: Share | None = None,
     ) -> Tensor:  # fmt: skip
         parts = cut_outs(rgb, 2, 16, edge, generator, share=share)
-        return (parts - 0.3).square().view(len(rgb), -1).mean(1)
+        return (parts - 0.3).square().mean((1, 2, 3)).view(-1, 2).mean(1)
 
 
 def vgg() -> VGGFeatures:

@@ -214,7 +214,8 @@ def test_a_killed_parent_leaves_no_process(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from test_data_parallel import small\n"
         "from ncavideo.training.several import train_on_several\n"
-        "train_on_several(small(), Path('out.safetensors'), Path('run'), processes=2, device='cpu')\n"
+        "out, run = Path('out.safetensors'), Path('run')\n"
+        "train_on_several(small(), out, run, processes=2, device='cpu')\n"
     )
     words = [sys.executable, "-c", script, str(PROGRAM.parent)]
     paths = os.pathsep.join([str(PROGRAM.parents[1]), os.environ.get("PYTHONPATH", "")])
