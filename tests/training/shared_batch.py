@@ -37,7 +37,7 @@ from ncavideo.training.trainer import Trainer
 from ncavideo.training.vgg import BLOCKS, USED_CONVOLUTIONS, VGGFeatures
 
 CPU = torch.device("cpu")
-STEPS = 3  # iterations of each training
+STEPS = 2  # iterations of each training
 
 
 class Guide(TextGuide):
