@@ -2,7 +2,7 @@
 
     python benchmarks/gpu_training.py [--sizes s m l] [--iterations 400] [--record]
 
-Prints four tables.
+Prints four tables, and with several GPUs a fifth.
 
     checks     the fused kernels against plain torch, in float32 and as training runs them; machine
                code that reads what nothing wrote; a run that stops and goes on against one that
@@ -13,6 +13,7 @@ Prints four tables.
                of commit 66c537e, in a process of its own
     warm-up    seconds until all that a run repeats is compiled and recorded
     curves     the same recipe trained both ways: seconds, and the mean style distance of quarters
+    gpus       samples a second of batches of 8 that one GPU, or all of them, share
 
 Exits with code 1 if a check fails. Without a GPU that has bfloat16 and without Triton it prints one
 sentence and exits with code 2.
@@ -26,8 +27,10 @@ import io
 import math
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import older_trainer
@@ -39,6 +42,7 @@ from ncavideo.training.gpu.choose import OPERAND, obstacle
 from ncavideo.training.precision import matmul_dtype
 from ncavideo.training.recipe import Recipe
 from ncavideo.training.recipe_file import load_recipe
+from ncavideo.training.several import train_on_several
 from ncavideo.training.style import StyleLoss
 from ncavideo.training.style_picture import load_style
 from ncavideo.training.trainer import Trainer
@@ -213,6 +217,33 @@ def train_both(
     return table
 
 
+def sharing(
+    recipe: Recipe, size: str, counts: list[int], device: str, iterations: int
+) -> results.Table:
+    """Train with as many processes as each of `counts`; return the table `gpus`."""
+    recipe = sized(recipe, size)
+    training = dataclasses.replace(recipe.training, iterations=iterations)
+    recipe = dataclasses.replace(recipe, training=training)
+    batch, side, steps, *_ = SIZES[size]
+    table = results.Table("gpus", {"size": "", "GPUs": "", "samples/s": ".1f", "x one": ".2f"})
+    rates: list[float] = []
+    for count in counts:
+        times: list[float] = []
+
+        def report(news: object, times: list[float] = times) -> None:
+            times.append(time.perf_counter())
+
+        with tempfile.TemporaryDirectory() as folder:
+            train_on_several(
+                recipe, Path(folder, "out.safetensors"), Path(folder, "run"), processes=count,
+                device=device, sheet_every=iterations, report=report,
+            )  # fmt: skip
+        half = len(times) // 2  # the first ones compile and record
+        rates.append(batch * (len(times) - 1 - half) / (times[-1] - times[half]))
+        table.add(f"{batch}x{side}, {steps} steps", count, rates[-1], rates[-1] / rates[0])
+    return table
+
+
 def refusal(recipe: Recipe) -> str:
     """Return why there is nothing to measure here, empty if there is."""
     if not torch.cuda.is_available():
@@ -241,6 +272,12 @@ def main() -> None:
     tables: list[Any] = [checks(recipe, vgg, device)]
     tables += measure(recipe, asked.sizes, exact, vgg, device)
     tables.append(train_both(recipe, asked.iterations, vgg, device))
+    gpus = torch.cuda.device_count()
+    if gpus > 1:
+        counts = [1, min(gpus, SIZES["m"][0])]
+        tables.append(sharing(recipe, "m", counts, "cuda", asked.iterations))
+    else:
+        print("there is one GPU: batches that several share are not measured")
     results.record(asked, "gpu_training", *tables)
     if any(row[-1] == "no" for row in tables[0].rows):
         print("a check failed: the figures are those of wrong results", file=sys.stderr)

@@ -35,6 +35,7 @@ from ncavideo.nca import engines
 from ncavideo.nca.ruleset import RuleSet, open_ruleset
 from ncavideo.training.imagenet import load_efficientnet, logits
 from ncavideo.training.imagenet_names import class_of
+from ncavideo.training.make_trainer import make_trainer
 from ncavideo.training.recipe import (
     GuideRecipe,
     LossRecipe,
@@ -43,7 +44,7 @@ from ncavideo.training.recipe import (
     RuleRecipe,
     TrainingRecipe,
 )
-from ncavideo.training.run import make_trainer, to_ruleset
+from ncavideo.training.run import to_ruleset
 from ncavideo.training.sheet import rule_inputs
 from ncavideo.training.text import resize
 

@@ -128,6 +128,14 @@ def _help(key: Key) -> str:
     show_default=True,
     help="Device to train on: auto, cpu, cuda (a GPU) or mps.",
 )
+@click.option(
+    "--gpus",
+    type=int,
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Processes that share each batch, one a GPU; with --device cpu, on the processor.",
+)
 @sweep_options
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
@@ -141,6 +149,7 @@ def train_command(
     loggers: tuple[str, ...],
     fresh: bool,
     device: str,
+    gpus: int,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
@@ -156,7 +165,7 @@ def train_command(
     """  # noqa: D301
     with one_sentence_errors(), progress_bar("train", "it", quiet) as bar:
         from ncavideo.training.recipe_file import load_recipe, with_iterations, with_loggers
-        from ncavideo.training.run import train
+        from ncavideo.training.several import train_on_several
 
         of_sweep = SweepOptions.taken(options)
 
@@ -168,7 +177,7 @@ def train_command(
         if sheet_every < 1:
             raise UserError(f"--sheet-every must be at least 1, not {sheet_every}")
         if of_sweep.sweep is not None:
-            _no_single_run(recipe, output, overwrite, options)
+            _no_single_run(recipe, output, overwrite, gpus, options)
             train_sweep(
                 of_sweep, folder, changed, bar, device=device, sheet_every=sheet_every,
                 fresh=fresh, iterations=iterations, as_json=as_json, quiet=quiet,
@@ -189,10 +198,11 @@ def train_command(
         target = output or Path(f"{parsed.name}.safetensors")
         check_output(target, (SUFFIX,), overwrite)
         where = folder or Path("runs") / parsed.name
-        ruleset = train(
+        ruleset = train_on_several(
             parsed,
             target,
             where,
+            processes=gpus,
             device=device,
             sheet_every=sheet_every,
             resume=not fresh,
@@ -213,7 +223,7 @@ def train_command(
 
 
 def _no_single_run(
-    recipe: Path | None, output: Path | None, overwrite: bool, options: dict[str, Any]
+    recipe: Path | None, output: Path | None, overwrite: bool, gpus: int, options: dict[str, Any]
 ) -> None:
     """Raise `UserError` for what says something about one run, which a sweep says for many."""
     if recipe is not None:
@@ -227,6 +237,10 @@ def _no_single_run(
         )
     if overwrite:
         raise UserError("--overwrite is for one run: --fresh trains a sweep's runs again")
+    if gpus != 1:
+        raise UserError(
+            "--gpus is for one run: a sweep trains as many runs at once as there are GPUs (--jobs)"
+        )
     given = [name for name, value in options.items() if value not in (None, ())]
     if given:
         raise UserError(

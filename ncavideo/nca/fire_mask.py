@@ -73,7 +73,14 @@ def fire_mask(
 
 
 def fire_mask_torch(
-    seed: int, step: int, height: int, width: int, fire_rate: float, device: torch.device | str
+    seed: int,
+    step: int,
+    height: int,
+    width: int,
+    fire_rate: float,
+    device: torch.device | str,
+    *,
+    row: int = 0,
 ) -> torch.Tensor:
     """Return the same mask as `fire_mask`, made on `device` without a copy from the host.
 
@@ -89,7 +96,7 @@ def fire_mask_torch(
     def xorshift(v: torch.Tensor) -> torch.Tensor:
         return v ^ ((v >> 16) & 0xFFFF)
 
-    rows = torch.arange(height, dtype=torch.int32, device=device)[:, None]
+    rows = torch.arange(row, row + height, dtype=torch.int32, device=device)[:, None]
     columns = torch.arange(width, dtype=torch.int32, device=device)[None, :]
     x, y = word(seed), word(step)
     z = rows * LCG_MULTIPLIER + LCG_INCREMENT

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ncavideo.nca.model import Edge
 from ncavideo.training.imagenet_names import INSTALL, class_of, first_name, names, plain
+from ncavideo.training.share import Share
 from ncavideo.training.text import Prompts, TextGuide, cut_outs
 from ncavideo.util.errors import UserError
 
@@ -71,11 +72,18 @@ class ImageNetGuide(TextGuide):
             return logits(self.network, rgb)
 
     def __call__(
-        self, rgb: Tensor, rule: Tensor, edge: Edge, generator: torch.Generator | None = None
+        self,
+        rgb: Tensor,
+        rule: Tensor,
+        edge: Edge,
+        generator: torch.Generator | None = None,
+        share: Share | None = None,
     ) -> Tensor:
         """Return the loss of each sample against its rule's classes, `[B]`."""
         which = int(torch.randint(len(SIDES), (), generator=generator))
-        parts = cut_outs(rgb, self._cutouts, SIDES[which], edge, generator, SMALLEST_CUT)
+        parts = cut_outs(rgb, self._cutouts, SIDES[which], edge, generator, SMALLEST_CUT, share)
+        if not len(rgb):
+            return rgb.new_zeros(0)
         with _Statistics(self._layers[:PRIOR_LAYERS], len(rgb)) as statistics:
             scores = self.scores(parts)
         chances = scores.log_softmax(-1).view(len(rgb), self._cutouts, -1)

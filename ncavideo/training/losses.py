@@ -11,6 +11,7 @@ from ncavideo.nca.model import Edge
 from ncavideo.training.motion import velocity, warped
 from ncavideo.training.recipe import LossRecipe, Recipe
 from ncavideo.training.seen import Patches, Rollout, Seen, roughness, whole
+from ncavideo.training.share import Share
 from ncavideo.training.style import StyleLoss, blur, luminance
 from ncavideo.training.text import TextGuide
 
@@ -35,7 +36,7 @@ class Losses:
         device: torch.device,
         guide: TextGuide | None,
         patches: Patches | None = None,
-        distances: Callable[[Tensor, Tensor, Tensor | None, Edge], Tensor] | None = None,
+        distances: Callable[..., Tensor] | None = None,
     ) -> None:
         self.patches = patches
         self.distances = distances or style
@@ -52,28 +53,47 @@ class Losses:
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Return each loss by its name in `LossRecipe`, unweighted, and style distances `[B]`.
 
+        Of a share of a batch, losses are what it adds to the batch's: their sum over all shares,
+        and that of their gradients, is the whole batch's.
+
         `ripe`: how far the run is, 0 to 1; see `held`. `patch`: the side of what is judged, in
         pixels, where a decoder draws.
         """
         seen = whole(rollout) if self.patches is None else self.patches(rollout, patch)
         state, rgb = rollout.after, seen.after
         weights, light, edge = seen.weights, seen.light, seen.edge
-        styles = self.distances(rgb, weights, light, edge)
+        share = rollout.share or Share.all_of(len(state))
+        styles = self.distances(rgb, weights, light, edge, share=share)
         overflow = (state - state.clamp(-STATE_LIMIT, STATE_LIMIT)).abs().mean()
-        terms = {"style": styles.mean(), "overflow": overflow}
+        part = share.fraction
+        terms = {"style": part * styles.mean(), "overflow": part * overflow}
         if self.guide is not None and loss.text:
-            terms["text"] = self.text(self.guide, rgb, rollout.rules, edge)
+            terms["text"] = self.text(self.guide, rgb, rollout.rules, edge, share)
         if light is not None and loss.brightness:
             wanted = self.style.target_luminance(light)
             error = blur(luminance(rgb) - wanted, BRIGHTNESS_BLUR, edge)
-            terms["brightness"] = error.square().mean()
+            terms["brightness"] = part * error.square().mean()
         if loss.corner:
-            terms["corner"] = self.style.corner_excess(rgb, weights, edge).mean()
+            terms["corner"] = part * self.style.corner_excess(rgb, weights, edge).mean()
         if self.patches is not None and loss.smooth:
-            terms["smooth"] = roughness(state, rollout.edge)
+            terms["smooth"] = self._smooth(rollout, share)
         rest = rollout.calm[:, None, None]
-        terms |= self.held(loss, seen, rollout.steps, rest, ripe)
+        held = self.held(loss, seen, rollout.steps, rest, ripe)
+        terms |= {name: part * term for name, term in held.items()}
         return terms, styles
+
+    def _smooth(self, rollout: Rollout, share: Share) -> Tensor:
+        """Return the share's part of the roughness, a ratio of sums over all samples.
+
+        Its gradient is that of the whole batch's roughness by the share's own samples, undivided.
+        """
+        batch = rollout.after
+        if rollout.everyone is not None and share.count < share.whole:
+            others = rollout.everyone.detach()
+            end = share.first + share.count
+            batch = torch.cat([others[: share.first], batch, others[end:]])
+        rough = roughness(batch, rollout.edge)
+        return rough - (1 - share.fraction) * rough.detach()
 
     def held(
         self, loss: LossRecipe, seen: Seen, steps: int, calm: Tensor, ripe: float
@@ -99,10 +119,18 @@ class Losses:
             terms["motion"] = (errors / still).mean()
         return terms
 
-    def text(self, guide: TextGuide, rgb: Tensor, rules: list[int | None], edge: Edge) -> Tensor:
-        """Return the guide's mean distance of the samples that show one rule with a prompt."""
-        judged = [(place, r) for place, r in enumerate(rules) if r is not None and self.prompted[r]]
+    def text(
+        self, guide: TextGuide, rgb: Tensor, rules: list[int | None], edge: Edge, share: Share
+    ) -> Tensor:
+        """Return the guide's mean distance of the samples that show one rule with a prompt.
+
+        `rules`: of the whole batch, over whose judged samples the mean goes; `rgb`: the share's.
+        """
+        judged = {at: r for at, r in enumerate(rules) if r is not None and self.prompted[r]}
         if not judged:
             return rgb.new_zeros(())
-        places, shown = torch.tensor(judged).unbind(1)
-        return guide(rgb[places], shown, edge).mean()
+        own, of_judged = share.within(list(judged))
+        shown = torch.tensor([judged[share.first + place] for place in own], dtype=torch.int64)
+        # A share without such samples asks, too: the batch's draws are to be made.
+        found = guide(rgb[own], shown, edge, share=of_judged)
+        return of_judged.fraction * found.mean() if own else rgb.new_zeros(())

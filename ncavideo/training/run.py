@@ -15,26 +15,21 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from torch import Tensor
 
 from ncavideo.nca.catalog import SUFFIX
 from ncavideo.nca.ruleset import RuleSet, open_ruleset
 from ncavideo.training import checkpoint_file
 from ncavideo.training.animation import save_animation
-from ncavideo.training.imagenet import ImageNetGuide
 from ncavideo.training.loggers import folder as log
 from ncavideo.training.loggers import open_logger
 from ncavideo.training.loggers.base import Logger, RunGroup
-from ncavideo.training.precision import fast_bfloat16
+from ncavideo.training.make_trainer import make_trainer
+from ncavideo.training.process_group import ALONE, Order, ProcessGroup
 from ncavideo.training.progress import Progress
-from ncavideo.training.recipe import Recipe, StylePicture
+from ncavideo.training.recipe import Recipe
 from ncavideo.training.sheet import sample_sheet
 from ncavideo.training.smaller import smaller
-from ncavideo.training.style import Exemplar, StyleLoss
-from ncavideo.training.style_picture import recipe_style
-from ncavideo.training.text import OpenClipGuide, Prompts, TextGuide
 from ncavideo.training.trainer import Trainer
-from ncavideo.training.vgg import load_vgg, no_vgg
 from ncavideo.util.atomic_write import check_output, is_file, replacing
 from ncavideo.util.device import choose_device
 from ncavideo.util.errors import OutputError, UserError, ran_out
@@ -74,6 +69,7 @@ def train(
     resume: bool = True,
     overwrite: bool = True,
     group: RunGroup | None = None,
+    peers: ProcessGroup = ALONE,
     report: Callable[[Progress], None] = lambda progress: None,
     note: Callable[[str], None] = lambda text: None,
 ) -> RuleSet:
@@ -83,7 +79,8 @@ def train(
     the run is saved before `TrainingInterruptedError`, a `KeyboardInterrupt`, leaves. A loss that
     is not finite takes the run back to its last checkpoint with a smaller rate. Without
     `overwrite` an output that is there, even one that appeared meanwhile, is left alone. `group`
-    is the sweep that the run is part of. `note` gets sentences that the user should read.
+    is the sweep that the run is part of. `peers`: the processes that share each batch, of which
+    this is the first. `note` gets sentences that the user should read.
     Raises `UserError` for unusable pictures or a checkpoint of another recipe, `OutputError` when
     the disk is full, memory runs out or the loss overflows again and again.
     """
@@ -92,7 +89,7 @@ def train(
         raise UserError(f"{folder} cannot be the run's folder: it is something else")
     where = torch.device(choose_device(device))
     try:
-        trainer = make_trainer(recipe, where, note)
+        trainer = make_trainer(recipe, where, note, peers)
         resume = resume and (folder / CHECKPOINT).exists()
         if recipe.start and not resume:
             file = recipe.folder / recipe.start
@@ -132,7 +129,12 @@ def _begin(trainer: Trainer, folder: Path, resume: bool) -> None:
     if resume:
         checkpoint_file.restore(trainer, folder / CHECKPOINT)
         log.cut(folder, trainer.iteration)
-        return
+    else:
+        _begin_anew(trainer, folder)
+    trainer.group.tell(Order.RESTORE, trainer.slowed)
+
+
+def _begin_anew(trainer: Trainer, folder: Path) -> None:
     if (folder / log.LOG).exists():
         for leftover in (folder / log.LOG, *folder.glob(SHEET.format("[0-9]" * 6))):
             leftover.unlink()
@@ -175,31 +177,21 @@ def save_so_far(recipe: Recipe, output: Path, folder: Path, *, device: str = "au
     return trainer.iteration
 
 
-def make_trainer(
-    recipe: Recipe, device: torch.device, note: Callable[[str], None] = lambda text: None
-) -> Trainer:
-    """Load what the recipe names, pictures and networks, and return its trainer."""
-    phase("loading the style pictures")
-    pictures: dict[StylePicture, Tensor] = {}  # rules may share one
-    for rule in recipe.rules:
-        for picture in rule.style:
-            if picture not in pictures:
-                pictures[picture] = recipe_style(recipe, picture, note).to(device)
-    exemplars = [
-        [Exemplar(pictures[picture], picture.weight) for picture in rule.style]
-        for rule in recipe.rules
-    ]
-    precise = torch.bfloat16 if fast_bfloat16(device) else torch.float32
-    guide = _guide(recipe, device, precise)
-    for text in guide.notes if guide else ():
-        note(text)
-    vgg = no_vgg(device)
-    if pictures:
-        phase("loading VGG")
-        weights = recipe.folder / recipe.training.vgg
-        vgg = load_vgg(str(weights) if is_file(weights) else recipe.training.vgg, device, precise)
-    style = StyleLoss(vgg, exemplars, recipe.loss.metric)
-    return Trainer(recipe, style, device, guide, note)
+def follow(recipe: Recipe, folder: Path, device: torch.device, peers: ProcessGroup) -> None:
+    """Compute this process's share of a run that rank 0 of `peers` trains in `folder`.
+
+    Begins from each checkpoint that rank 0 begins from, and takes each iteration that it takes.
+    Raises `PeerLostError` when rank 0 is gone.
+    """
+    trainer: Trainer | None = None
+    for order, value in peers.orders():
+        if trainer is None:
+            trainer = make_trainer(recipe, device, group=peers)
+        if order == Order.RESTORE:
+            checkpoint_file.restore(trainer, folder / CHECKPOINT)
+            trainer.slowed = value
+        else:
+            trainer.begin()
 
 
 @dataclass
@@ -219,7 +211,7 @@ class _Run:
     def finish(self) -> None:
         """Take the remaining iterations. Raises `TrainingInterruptedError` after Ctrl-C."""
         most = self.trainer.recipe.iterations
-        with _interrupts() as interrupted:
+        with interrupts() as interrupted:
             coming: Callable[[], Progress] | None = None
             while coming or self.trainer.iteration < most:
                 current, coming = coming or self.trainer.begin(), None
@@ -260,6 +252,7 @@ class _Run:
             )
         checkpoint_file.restore(self.trainer, self.folder / CHECKPOINT)
         self.trainer.slowed *= SLOWER**self.retries
+        self.trainer.group.tell(Order.RESTORE, self.trainer.slowed)
         self.recent.clear()
         log.cut(self.folder, self.trainer.iteration)
         happened = (
@@ -309,7 +302,7 @@ class _Run:
 
 
 @contextmanager
-def _interrupts() -> Iterator[list[int]]:
+def interrupts() -> Iterator[list[int]]:
     """Give a list that holds something once Ctrl-C or SIGTERM came.
 
     The iteration in hand is finished first, so that the checkpoint is a whole one. Off the main
@@ -328,27 +321,6 @@ def _interrupts() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _guide(recipe: Recipe, device: torch.device, dtype: torch.dtype) -> TextGuide | None:
-    asked = recipe.guide
-    if asked.kind == "none":
-        return None
-    prompts = [Prompts(rule.prompt, rule.negative) for rule in recipe.rules]
-    if asked.kind == "imagenet":
-        phase("loading EfficientNet")
-        return ImageNetGuide(
-            prompts, cutouts=asked.cutouts, prior=asked.prior, device=device, dtype=dtype
-        )
-    files = [recipe.folder / asked.model, recipe.folder / asked.pretrained]
-    model, pretrained = (
-        str(file) if is_file(file) else name
-        for file, name in zip(files, (asked.model, asked.pretrained), strict=True)
-    )
-    phase("loading CLIP")
-    return OpenClipGuide(
-        prompts, model, pretrained, cutouts=asked.cutouts, device=device, dtype=dtype
-    )
 
 
 def to_ruleset(trainer: Trainer) -> RuleSet:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ncavideo.nca.decoder import Decoder
 from ncavideo.nca.model import Edge, pad_edge, to_rgb
+from ncavideo.training.share import Share
 
 LEAST_VARIANCE = 1e-2  # of a channel below which its changes count for less
 
@@ -26,6 +27,9 @@ class Rollout:
     `weights` `[B, R, H, W]`: expression; `light` `[B, H, W]` in 0..1, None for rule sets without;
     `rules`: each sample's rule, None where it has several; `calm` `[B]`: 1 for samples with the
     same request as before, unhurt, and 0 for others; `edge`: what lies beyond the grid.
+
+    Where several processes share a batch, B is the number of samples of this one's `share`.
+    `rules` are all the batch's then, and `everyone` is `after` of all samples, without gradient.
     """
 
     before: Tensor
@@ -36,6 +40,8 @@ class Rollout:
     rules: list[int | None]
     calm: Tensor
     edge: Edge
+    share: Share | None = None
+    everyone: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ncavideo.nca.model import Edge
 from ncavideo.training.metrics import METRICS
+from ncavideo.training.share import Share
 from ncavideo.training.vgg import VGGFeatures
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. ITU-R BT.709
@@ -265,11 +266,13 @@ class StyleLoss:
         light: Tensor | None,
         edge: Edge,
         generator: torch.Generator | None = None,
+        share: Share | None = None,
     ) -> Tensor:
         """Return the distance of each sample, `[B]`.
 
         `rgb` `[B, 3, H, W]`; `weights` `[B, R, H, W]`: each position belongs to the rule that
-        weighs most there; `light` `[B, H, W]` in 0..1, or None to accept any light.
+        weighs most there; `light` `[B, H, W]` in 0..1, or None to accept any light. `share`: which
+        samples of a batch these are, by default all.
         """
         total = rgb.new_zeros(len(rgb))
         if not self._layers:
@@ -280,7 +283,7 @@ class StyleLoss:
             height, width = sample.shape[2:]
             if (height, width) not in requests:
                 requests[height, width] = request(weights, light, height, width)
-            distance = self._compare(index, sample, *requests[height, width], generator)
+            distance = self._compare(index, sample, *requests[height, width], generator, share)
             if index >= DEEP:
                 distance = distance * within
             total = total + distance
@@ -302,6 +305,7 @@ class StyleLoss:
         asked: Tensor,
         lights: Tensor | None,
         generator: torch.Generator | None,
+        share: Share | None = None,
     ) -> Tensor:
         """Return one map's distances `[B]`; `asked` and `lights` are those of `request`."""
         batch, channels, height, width = sample.shape
@@ -311,7 +315,7 @@ class StyleLoss:
             chosen = some_positions(count, sample.device, generator)
             ours, asked = ours.index_select(1, chosen), asked[:, chosen]
             lights = None if lights is None else lights[:, chosen]
-        clouds = self.counterparts(index, ours, asked, lights, generator)
+        clouds = self.counterparts(index, ours, asked, lights, generator, share)
         return self.metric(*clouds, generator)
 
     def counterparts(
@@ -321,6 +325,7 @@ class StyleLoss:
         asked: Tensor,
         lights: Tensor | None,
         generator: torch.Generator | None,
+        share: Share | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return a map's features `[B, N, F]` scaled, exemplars' features for them, and conditions.
 
@@ -330,8 +335,9 @@ class StyleLoss:
         layer, device = self._layers[index], ours.device
         available = layer.light.shape[1]
         ours = ours / self.scales[index]
-        noise = torch.randn(asked.shape, generator=generator, device=device)
-        uniform = torch.rand(asked.shape, generator=generator, device=device)
+        share, positions = share or Share.all_of(len(asked)), asked.shape[1]
+        noise = share.drawn(torch.randn, positions, generator=generator, device=device)
+        uniform = share.drawn(torch.rand, positions, generator=generator, device=device)
         conditions = [RULE_WEIGHT * F.one_hot(asked, self.rules).float()]
         if lights is None:
             rank = uniform * available

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ncavideo.nca.model import Edge
+from ncavideo.training.share import Share
 from ncavideo.util.atomic_write import is_file
 from ncavideo.util.downloaded import check_downloaded
 from ncavideo.util.errors import UserError, ran_out
@@ -49,12 +50,18 @@ class TextGuide(ABC):
 
     @abstractmethod
     def __call__(
-        self, rgb: Tensor, rule: Tensor, edge: Edge, generator: torch.Generator | None = None
+        self,
+        rgb: Tensor,
+        rule: Tensor,
+        edge: Edge,
+        generator: torch.Generator | None = None,
+        share: Share | None = None,
     ) -> Tensor:
         """Return the distance of each sample to its rule's prompts, `[B]`, differentiable.
 
         `rgb` `[B, 3, H, W]`, 0..1 where in range; `rule` `[B]` the index of the rule that each
-        sample shows, on the CPU wherever the pictures are.
+        sample shows, on the CPU wherever the pictures are; `share`: which samples of those that are
+        judged in a batch these are, by default all. There may be none: then the draws are made.
         """
 
 
@@ -65,47 +72,52 @@ def cut_outs(
     edge: Edge,
     generator: torch.Generator | None = None,
     smallest: float = SMALLEST_CUT,
+    share: Share | None = None,
 ) -> Tensor:
     """Return `count` random square parts of each picture, `[B * count, 3, side, side]`.
 
     The parts of one picture stand together. Each is between `smallest` of the picture's shorter
     side and all of it, crosses the edges where these wrap, is mirrored half of the time, and is
     changed a little in colour and, every other one, by noise, so that no guide can be pleased by
-    one trick. Pictures are cut to 0..1 first, see `shown`.
+    one trick. Pictures are cut to 0..1 first, see `shown`. `share`: which of a batch's pictures
+    these are, by default all.
     """
-    rgb = shown(rgb)
+    rgb, share = shown(rgb), share or Share.all_of(len(rgb))
     height, width = rgb.shape[2:]
     short = min(height, width)
 
     def draw(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator)
 
-    parts = []
-    for picture in rgb:
+    parts = [rgb.new_zeros(0, 3, side, side)]
+    for place in range(-share.first, share.whole - share.first):
         for _ in range(count):
             size = max(1, round(short * (smallest + (1 - smallest) * float(draw(1)))))
             room = (height, width) if edge == "wrap" else (height - size + 1, width - size + 1)
             top, left = (int(float(draw(1)) * space) for space in room)
+            mirrored = bool(draw(1) < 0.5)
+            if not 0 <= place < len(rgb):  # another process's
+                continue
+            picture = rgb[place]
             part = (
                 picture.roll((-top, -left), (1, 2)) if edge == "wrap" else picture[:, top:, left:]
             )
             part = part[:, :size, :size]
-            if draw(1) < 0.5:
-                part = part.flip(2)
-            parts.append(resize(part[None], side))
+            parts.append(resize((part.flip(2) if mirrored else part)[None], side))
     cut = torch.cat(parts)
+    cuts = Share(share.first * count, len(cut), share.whole * count)
     brightness, contrast, saturation = (
-        1 + JITTER * (2 * draw(len(cut), 1, 1, 1).to(cut.device) - 1) for _ in range(3)
+        1 + JITTER * (2 * cuts.drawn(draw, 1, 1, 1).to(cut.device) - 1) for _ in range(3)
     )
     mean = cut.mean((2, 3), keepdim=True)
     cut = mean + (cut - mean) * contrast
     grey = cut.mean(1, keepdim=True)
     cut = (grey + (cut - grey) * saturation) * brightness
     # Noise on all of them would teach pictures that are right only with noise on them.
-    strength = NOISE * (2 * draw(len(cut), 1, 1, 1) - 1).clamp_min(0).to(cut.device)
+    strength = NOISE * (2 * cuts.drawn(draw, 1, 1, 1) - 1).clamp_min(0).to(cut.device)
     where = generator.device if generator else cut.device
-    noise = torch.randn(cut.shape, generator=generator, device=where).to(cut.device)
-    return cut + strength * noise
+    noise = cuts.drawn(torch.randn, 3, side, side, generator=generator, device=where)
+    return cut + strength * noise.to(cut.device)
 
 
 def shown(rgb: Tensor) -> Tensor:
@@ -189,10 +201,17 @@ class OpenClipGuide(TextGuide):
         return F.normalize(embedded.float(), dim=-1)
 
     def __call__(
-        self, rgb: Tensor, rule: Tensor, edge: Edge, generator: torch.Generator | None = None
+        self,
+        rgb: Tensor,
+        rule: Tensor,
+        edge: Edge,
+        generator: torch.Generator | None = None,
+        share: Share | None = None,
     ) -> Tensor:
         """Return the distance of each sample to its rule's prompts, `[B]`."""
-        parts = cut_outs(rgb, self._cutouts, self.side, edge, generator)
+        parts = cut_outs(rgb, self._cutouts, self.side, edge, generator, share=share)
+        if not len(rgb):
+            return rgb.new_zeros(0)
         embedded = self.embed_pictures(parts).view(len(rgb), self._cutouts, -1)
         distances = []
         for sample, index in zip(embedded, rule.tolist(), strict=True):

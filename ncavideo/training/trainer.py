@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import time
@@ -16,7 +15,7 @@ from torch import Tensor
 from ncavideo.nca import engines
 from ncavideo.nca.decoder import Decoder
 from ncavideo.nca.engines.base import Snapshot
-from ncavideo.nca.model import FILTERS, NCA, Edge
+from ncavideo.nca.model import NCA, Edge
 from ncavideo.nca.network import LIGHT
 from ncavideo.nca.ruleset import Rule, RuleSet
 from ncavideo.training.curriculum import CALM, LONG_FROM, STILL_STEPS, Curriculum
@@ -25,10 +24,13 @@ from ncavideo.training.losses import Losses
 from ncavideo.training.optimiser import OPTIMISERS, portable
 from ncavideo.training.pool import Pool, without_broken
 from ncavideo.training.precision import matmul_dtype
+from ncavideo.training.process_group import ALONE, Order, ProcessGroup, counted, sum_gradients
 from ncavideo.training.progress import Progress, Taken
 from ncavideo.training.recipe import Recipe, Stage, TrainingRecipe
 from ncavideo.training.recipe_difference import difference
 from ncavideo.training.seen import Patches, Rollout
+from ncavideo.training.share import Share
+from ncavideo.training.start import take_over
 from ncavideo.training.style import StyleLoss
 from ncavideo.training.text import TextGuide
 from ncavideo.training.unroll import Firing, unroll
@@ -47,7 +49,7 @@ class Trainer:
 
     A run that stops after any iteration and goes on from its checkpoint ends, on the same device,
     with the same weights bit for bit as one that did not stop. `note` gets sentences that the user
-    should read.
+    should read. `group`: the processes that share each batch.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Trainer:
         device: torch.device,
         guide: TextGuide | None = None,
         note: Callable[[str], None] = lambda text: None,
+        group: ProcessGroup = ALONE,
     ) -> None:
         if len(recipe.rules) != style.rules:
             raise ValueError("the style loss must know the recipe's rules")
@@ -81,7 +84,7 @@ class Trainer:
         self.kept: list[Tensor] = []  # the weights that the stage began with, where they are kept
         self.started_from: dict[str, str] = {}  # the rule set that the run began with
         self.dtype = matmul_dtype(training.precision, device)
-        self.note = note
+        self.note, self.group = note, group
         self._fused: FusedIteration | None = None
         self._has_chosen = False  # whether there are fused kernels is looked up when they are due
         self._read_at = 0.0  # when the last iteration's numbers had come
@@ -115,35 +118,7 @@ class Trainer:
 
         Raises `UserError` for a network of another shape.
         """
-        model = self.recipe.model
-        if (ruleset.channels, ruleset.hidden) != (model.channels, model.hidden):
-            raise UserError(
-                f"`start`: {ruleset.name} has {ruleset.channels} channels and {ruleset.hidden}"
-                f" hidden units, and the recipe {model.channels} and {model.hidden}: set"
-                " `model.channels` and `model.hidden` (--channels, --hidden) to the same"
-            )
-        theirs = ruleset.decoder.hidden if ruleset.decoder else 0
-        if theirs not in (0, model.decoder):
-            raise UserError(
-                f"`start`: {ruleset.name} has a decoder of {theirs} hidden units, and the recipe"
-                f" {model.decoder}: set `model.decoder` to the same"
-            )
-        seen, update = FILTERS * model.channels, self.nca.update
-        names = [rule.name for rule in self.recipe.rules] + [LIGHT] * model.light
-        with torch.no_grad():
-            w1 = torch.from_numpy(ruleset.w1)
-            update.w1[:, :seen] = w1[:, :seen]
-            for column, name in enumerate(names):
-                if name in ruleset.inputs:
-                    update.w1[:, seen + column] = w1[:, seen + ruleset.inputs.index(name)]
-            update.b1.copy_(torch.from_numpy(ruleset.b1))
-            update.w2.copy_(torch.from_numpy(ruleset.w2))
-        arrays = [ruleset.w1, ruleset.b1, ruleset.w2]
-        if self.decoder is not None and ruleset.decoder is not None:
-            self.decoder.load_state_dict(Decoder.of(ruleset.decoder).state_dict())
-            arrays += ruleset.decoder.arrays.values()
-        digest = hashlib.sha256(b"".join(a.tobytes() for a in arrays))
-        self.started_from = {"name": ruleset.name, "weights_sha256": digest.hexdigest()}
+        self.started_from = take_over(self.recipe, self.nca, self.decoder, ruleset)
 
     def rate(self) -> float:
         """Return the learning rate of the coming iteration: a short rise, then the schedule.
@@ -178,10 +153,11 @@ class Trainer:
 
         A checkpoint is of all iterations that have begun.
         """
+        self.group.tell(Order.BEGIN)
         started = time.perf_counter()
-        stage, share, ripe = self.progress
+        stage, done, ripe = self.progress
         r = stage.training
-        if not share:
+        if not done:
             self.kept = [p.detach().clone() for p in self._parameters] if r.weight_average else []
         if self.pool.states.shape[::3] != (r.pool, r.size):
             self.pool = self._new_pool(r)
@@ -204,14 +180,15 @@ class Trainer:
             self._has_chosen = True
             self._fused = fused_iteration(
                 self.nca, self.optimiser, self.curriculum, self.style, self.guide, self.dtype,
-                self.note,
+                self.note, self.group,
             )  # fmt: skip
         if self._fused is None:
             return None
         try:
             taken = self._fused.take(self.pool, stage, ripe, self.steps_taken, self.rate())
         except Exception as error:
-            if ran_out(error):
+            # Of several processes none can take another way by itself.
+            if ran_out(error) or self.group.size > 1:
                 raise
             self._fused = None
             self.note(SLOWLY.format(failed(error)))
@@ -227,46 +204,57 @@ class Trainer:
         histories = [
             self.curriculum.prepare(self.pool, index, r, ripe) for index in chosen.tolist()
         ]
-        calm = torch.tensor([float(h == CALM) for h in histories], device=self.device)
-        weights, light = self.pool.weights[chosen], self.pool.light[chosen]
+        share = self.group.share(len(chosen))
+        own = chosen[share.rows]
+        calm = torch.tensor([float(h == CALM) for h in histories[share.rows]], device=self.device)
+        weights, light = self.pool.weights[own], self.pool.light[own]
         inputs = self._inputs(weights, light)
-        state = self.pool.states[chosen]
+        state = self.pool.states[own]
         state = state.contiguous(memory_format=torch.channels_last)
         edge: Edge = "reflect" if self.curriculum.chance(r.reflect) else "wrap"
         if ripe > LONG_FROM:
-            for index in range(len(chosen)):
+            for place in range(-share.first, len(chosen) - share.first):
                 if self.curriculum.chance(r.long_rollout_probability):
-                    state[index] = self._grow_old(state[index], inputs[index], edge)
-                    histories[index] = "grown old"
+                    older = self.curriculum.long_steps(r.long_rollout_steps)
+                    if 0 <= place < share.count:
+                        state[place] = self._grow_old(state[place], inputs[place], edge, older)
+                    self.steps_taken += older
+                    histories[share.first + place] = "grown old"
         steps = self.curriculum.steps(r, ripe)
         last = min(steps, STILL_STEPS)
-        before = self._live(state, inputs, steps - last, edge)
-        state = self._live(before, inputs, last, edge)
+        before = self._live(state, inputs, steps - last, edge, share)
+        state = self._live(before, inputs, last, edge, share)
+        everyone = self.group.gather(state.detach(), share.whole)
 
         rules = [self.pool.rules[index] for index in chosen.tolist()]
         asked = light if self.recipe.model.light else None
-        rollout = Rollout(before, state, last, weights, asked, rules, calm, edge)
+        rollout = Rollout(
+            before, state, last, weights, asked, rules, calm, edge, share, everyone
+        )  # fmt: skip
         terms, styles = self.losses.terms(loss, rollout, ripe, r.patch)
         total = torch.stack([getattr(loss, name) * term for name, term in terms.items()]).sum()
         self.optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
+        distances = styles.new_zeros(share.whole)
+        distances[share.rows] = styles.detach()
+        numbers = torch.cat([torch.stack([*terms.values(), total]).detach(), distances])
+        numbers = sum_gradients(self.group, self._parameters, numbers)
         for parameter in self._parameters:
             if parameter.grad is not None:
                 # Through fifty steps a gradient's size says little; its direction is kept.
                 norm = parameter.grad.norm()
                 parameter.grad /= norm + 1e-8
                 # A gradient that is not finite spoils the weights as a loss that is not does.
-                total = total + 0 * norm
+                numbers[len(terms)] += 0 * norm
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
         self.optimiser.step()
 
-        self.pool.states[chosen] = without_broken(state.detach())
+        self.pool.states[chosen] = without_broken(everyone)
         self.pool.ages[chosen] += steps
-        # Everything that the log wants crosses from the device at once.
-        numbers = torch.stack([*terms.values(), total, *styles]).detach()
         kinds = [self.pool.kinds[index] for index in chosen.tolist()]
         steps = self.steps_taken - steps_before
+        # Everything that the log wants crosses from the device at once.
         return Taken([*terms, "total"], kinds, histories, steps, lambda: self._read(numbers))
 
     def _read(self, numbers: Tensor) -> list[float]:
@@ -293,19 +281,19 @@ class Trainer:
             parts.append(2 * light[:, None] - 1)
         return torch.cat(parts, 1).contiguous(memory_format=torch.channels_last)
 
-    def _live(self, state: Tensor, inputs: Tensor, steps: int, edge: Edge) -> Tensor:
-        firing = Firing(self.recipe.seed, self.steps_taken, self.recipe.model.fire_rate)
+    def _live(self, state: Tensor, inputs: Tensor, steps: int, edge: Edge, share: Share) -> Tensor:
+        rate = self.recipe.model.fire_rate
+        firing = Firing(self.recipe.seed, self.steps_taken, rate, share.first)
         self.steps_taken += steps
         way = unroll if self.device.type == "cpu" else unroll_on_device
         return way(self.nca, state, inputs, steps, firing, edge, self.dtype)
 
-    def _grow_old(self, state: Tensor, inputs: Tensor, edge: Edge) -> Tensor:
-        """Let one sample `[C, H, W]` live on, unjudged, for up to `long_rollout_steps` steps.
+    def _grow_old(self, state: Tensor, inputs: Tensor, edge: Edge, steps: int) -> Tensor:
+        """Let one sample `[C, H, W]` live on, unjudged, for so many steps.
 
         What drifts, drifts slowly: only a sample that is hundreds or thousands of steps old shows
         it. The fastest engine makes that cheap.
         """
-        steps = self.curriculum.long_steps(self.progress[0].training.long_rollout_steps)
         engine = engines.start(
             "auto",
             self.ruleset(),
@@ -316,7 +304,6 @@ class Trainer:
         )
         engine.restore(Snapshot(state.cpu().contiguous().numpy(), self.steps_taken))
         engine.step(inputs.cpu().contiguous().numpy(), steps)
-        self.steps_taken += steps
         old = torch.from_numpy(engine.snapshot().state).to(self.device)
         return without_broken(old[None])[0]
 
@@ -349,6 +336,7 @@ class Trainer:
             "iteration": self.iteration,
             "steps_taken": self.steps_taken,
             "device": self.device.type,
+            "processes": self.group.size,
             "weights": self.nca.state_dict(),
             "optimiser": portable(self.optimiser.state_dict()),
             "pool": self.pool.state_dict(),
@@ -389,4 +377,11 @@ class Trainer:
             self.note(
                 f"the checkpoint was made on {before} and goes on on {now}: the rule set will not"
                 " be bit for bit what one device makes"
+            )
+        shared = state.get("processes", 1)
+        if shared != self.group.size:
+            self.note(
+                f"the checkpoint was made by {counted(shared)} and goes on by"
+                f" {counted(self.group.size)}: the rule set will be the same but for rounding, not"
+                " bit for bit"
             )

@@ -27,11 +27,15 @@ from ncavideo.training import unroll_kernel as kernel
 
 @dataclass(frozen=True)
 class Firing:
-    """Which cells fire: see `fire_mask`. Samples stand one above the other in one tall mask."""
+    """Which cells fire: see `fire_mask`. Samples stand one above the other in one tall mask.
+
+    `first_sample`: how many samples of the batch stand above these.
+    """
 
     seed: int
     first_step: int
     rate: float
+    first_sample: int = 0
 
 
 def unroll(
@@ -157,7 +161,7 @@ class _Unrolled(torch.autograd.Function):
                 n = kernel.firing_cells(
                     plan.firing.seed % UINT32,
                     (plan.firing.first_step + step) % UINT32,
-                    sample * sizes.height,
+                    (plan.firing.first_sample + sample) * sizes.height,
                     sizes.height,
                     width,
                     limit,

@@ -51,8 +51,9 @@ def unroll_on_device(
     def piece(state: Tensor, first: int, count: int) -> Tensor:
         for step in range(first, first + count):
             mask = fire_mask_torch(
-                firing.seed, step, batch * height, width, firing.rate, state.device
-            )
+                firing.seed, step, batch * height, width, firing.rate, state.device,
+                row=firing.first_sample * height,
+            )  # fmt: skip
             state = nca(state, inputs, mask.view(batch, 1, height, width), edge, dtype)
         return state
 

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, NoReturn
@@ -100,6 +101,11 @@ class WorkerProcess:
             process.terminate()
             self._wait(process)
 
+    def kill(self) -> None:
+        """End the process at once; does not wait."""
+        if self._process is not None:
+            self._process.kill()
+
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
         try:
             process.wait(self._patience)
@@ -108,15 +114,16 @@ class WorkerProcess:
             process.wait()
 
 
-def read_job() -> dict[str, Any]:
+def read_job(patience: float | None = None) -> dict[str, Any]:
     """Return the job of this worker, which from here on ends with its parent.
 
     To be called once, from the main thread. When the input closes, and on SIGTERM, the main thread
-    gets a `KeyboardInterrupt`.
+    gets a `KeyboardInterrupt`. `patience`: seconds after the input closed in which it has to end,
+    for a worker whose main thread may hang where no signal reaches it.
     """
     job: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
     signal.signal(signal.SIGTERM, _interrupt)
-    threading.Thread(target=_wait_for_parent, daemon=True).start()
+    threading.Thread(target=_wait_for_parent, args=(patience,), daemon=True).start()
     return job
 
 
@@ -130,8 +137,11 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _wait_for_parent() -> None:
+def _wait_for_parent(patience: float | None) -> None:
     # Not through `sys.stdin`: its lock, held here, would keep the interpreter from ending in peace.
     while os.read(sys.stdin.fileno(), 4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
+    if patience is not None:
+        time.sleep(patience)
+        os._exit(1)

@@ -152,7 +152,8 @@ def test_a_run_trains_a_decoder_and_goes_on_as_if_it_had_not_stopped(tmp_path: P
 
 @pytest.mark.train
 def test_a_run_begins_with_another_s_decoder_of_the_same_shape(tmp_path: Path) -> None:
-    from ncavideo.training.run import make_trainer, train
+    from ncavideo.training.make_trainer import make_trainer
+    from ncavideo.training.run import train
 
     train(recipe(tmp_path, 2, decoder=8), tmp_path / "a.safetensors", tmp_path / "a", device="cpu")
     first = RuleSet.load(tmp_path / "a.safetensors")

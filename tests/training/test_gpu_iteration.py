@@ -22,6 +22,7 @@ from ncavideo.training.recipe import (
     TrainingRecipe,
 )
 from ncavideo.training.seen import Rollout
+from ncavideo.training.share import Share
 from ncavideo.training.style import StyleLoss
 from ncavideo.training.text import TextGuide
 from ncavideo.training.trainer import Trainer
@@ -175,8 +176,9 @@ def test_a_guide_and_another_metric_sit_between_the_kernels(
         name = "a test's"
 
         def __call__(
-            self, rgb: Tensor, rule: Tensor, edge: Edge, generator: torch.Generator | None = None
-        ) -> Tensor:
+            self, rgb: Tensor, rule: Tensor, edge: Edge, generator: torch.Generator | None = None,
+            share: Share | None = None,
+        ) -> Tensor:  # fmt: skip
             assert rule.tolist() == [0]
             return rgb.flatten(1).mean(1)
 
@@ -263,7 +265,7 @@ def test_a_long_run_is_as_many_steps(gpu: torch.device, style: StyleLoss) -> Non
 
     recipe = small(batch=3, steps=(2, 2))
     trainer = fused(recipe, style)
-    b = Buffers(trainer.nca, 2, recipe.training, 3, torch.float32, gpu)
+    b = Buffers(trainer.nca, 2, recipe.training, Share.all_of(3), torch.float32, gpu)
     b.states[0].normal_(0, 0.3)
     b.given.uniform_()
     b.given[..., 3], b.states[0, 2, 3, 3, 0] = 1, 9.0  # the bias; a state that is broken

@@ -11,8 +11,9 @@ from click.testing import CliRunner
 
 from ncavideo.cli.main import main
 from ncavideo.training.imagenet_names import class_of, names
+from ncavideo.training.make_trainer import make_trainer
 from ncavideo.training.recipe_file import recipe_from_options
-from ncavideo.training.run import make_trainer, to_ruleset
+from ncavideo.training.run import to_ruleset
 from ncavideo.training.text import Prompts, TextGuide
 from ncavideo.util.errors import UserError
 

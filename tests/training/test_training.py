@@ -45,6 +45,7 @@ from ncavideo.training.recipe import (
 from ncavideo.training.recipe_difference import difference
 from ncavideo.training.recipe_file import load_recipe
 from ncavideo.training.run import CHECKPOINT, to_ruleset, train
+from ncavideo.training.share import Share
 from ncavideo.training.sheet import sample_sheet
 from ncavideo.training.style import (
     Exemplar,
@@ -369,8 +370,9 @@ def test_an_iteration_does_not_wait_for_the_device(
         name = "a test's"
 
         def __call__(
-            self, rgb: Tensor, rule: Tensor, edge: Edge, generator: torch.Generator | None = None
-        ) -> Tensor:
+            self, rgb: Tensor, rule: Tensor, edge: Edge, generator: torch.Generator | None = None,
+            share: Share | None = None,
+        ) -> Tensor:  # fmt: skip
             assert rgb.device == device and len(rule.tolist()) == len(rgb)
             parts = cut_outs(rgb, 2, 16, edge, generator)
             return parts.view(len(rgb), -1).mean(1)
@@ -429,12 +431,13 @@ def test_a_rule_may_have_only_what_to_stay_away_from(folder: Path) -> None:
         name = "a test's"
 
         def __call__(
-            self, rgb: Tensor, rule: Tensor, edge: Edge, generator: torch.Generator | None = None
-        ) -> Tensor:
+            self, rgb: Tensor, rule: Tensor, edge: Edge, generator: torch.Generator | None = None,
+            share: Share | None = None,
+        ) -> Tensor:  # fmt: skip
             seen.append(rule.tolist())
             return rgb.mean((1, 2, 3))
 
-    trainer.losses.text(Guide(), torch.rand(3, 3, 32, 32), [0, 1, None], "wrap")
+    trainer.losses.text(Guide(), torch.rand(3, 3, 32, 32), [0, 1, None], "wrap", Share.all_of(3))
     assert seen == [[0]]
 
 

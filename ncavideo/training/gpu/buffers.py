@@ -12,24 +12,26 @@ from ncavideo.training.gpu.plan import Plan
 from ncavideo.training.gpu.unroll import plan_of
 from ncavideo.training.gpu.upload import Download, Upload
 from ncavideo.training.recipe import TrainingRecipe
+from ncavideo.training.share import Share
 
 CHUNK = 32  # steps that a long run takes at a time
 
 
 class Buffers:
-    """Those of a stage's grids, for `batch` samples.
+    """Those of a stage's grids, for the B samples of this process's `share` of a batch.
 
     `states` `[T + 2, B, S, S, C]`, T the most steps; `given` as `pack_inputs` makes it; `weights`
     `[B, R, S, S]`, `light` `[B, S, S]`; `ends`, `gradients`: the judged states, earlier and last,
-    and their gradients, `[B, S, S, C]`; `numbers`: the log's.
+    and their gradients, `[B, S, S, C]`; `gradient`, `numbers`: the weights' gradients, flat, and
+    the log's. `upload` and `download` are of all samples of the batch.
     """
 
     def __init__(
-        self, nca: NCA, rules: int, r: TrainingRecipe, batch: int, operand: torch.dtype,
+        self, nca: NCA, rules: int, r: TrainingRecipe, share: Share, operand: torch.dtype,
         device: torch.device,
     ) -> None:  # fmt: skip
-        size, channels = r.size, nca.channels
-        self.batch, self.size, self.most, self.operand = batch, size, r.steps[1], operand
+        size, channels, batch, whole = r.size, nca.channels, share.count, share.whole
+        self.share, self.size, self.most, self.operand = share, size, r.steps[1], operand
         self.chunk = _chunk(r)
         self.old_given: dict[int, Tensor] = {}  # `given` of long runs, by the number of samples
         self.plans = {edge: self.plan(nca, batch, edge) for edge in ("wrap", "reflect")}
@@ -40,20 +42,27 @@ class Buffers:
         self.weights = torch.zeros(batch, rules, size, size, device=device)
         self.light = torch.zeros(*grid, device=device)
         self.ends = [torch.zeros(*grid, channels, device=device) for _ in range(2)]
+        # The last states of this share, and of the batch: one tensor where the two are the same.
+        self.last = torch.zeros(*grid, channels, device=device)
+        alone = batch == whole
+        self.everyone = self.last if alone else self.last.new_zeros(whole, size, size, channels)
         self.gradients = [torch.zeros_like(end) for end in self.ends]
         self.back = BackBuffers(plan, self.most, device)
-        self.numbers = torch.zeros(16 + batch, device=device)
-        self.upload, self.download = Upload(batch, device), Download(16 + batch, device)
+        weights = sum(parameter.numel() for parameter in nca.parameters())
+        # Side by side, since processes that share a batch add both up at once.
+        self.sums = torch.zeros(weights + 16 + whole, device=device)
+        self.gradient, self.numbers = self.sums[:weights], self.sums[weights:]
+        self.upload, self.download = Upload(whole, device), Download(16 + whole, device)
         self.maps = Maps(size, rules, device)
 
     def plan(self, nca: NCA, samples: int, edge: Edge) -> Plan:
         """Return the plan for as many samples."""
         return plan_of(nca, (samples, self.size, self.size), edge, self.operand)
 
-    def fits(self, r: TrainingRecipe, batch: int) -> bool:
-        """Return whether these are the buffers for such a stage and as many samples."""
-        wanted = (batch, r.size, r.steps[1], _chunk(r))
-        return (self.batch, self.size, self.most, self.chunk) == wanted
+    def fits(self, r: TrainingRecipe, share: Share) -> bool:
+        """Return whether these are the buffers for such a stage and share of its batches."""
+        wanted = (share, r.size, r.steps[1], _chunk(r))
+        return (self.share, self.size, self.most, self.chunk) == wanted
 
     def old_states(self, count: int) -> Tensor:
         """Return memory for a chunk of `count` samples, `[chunk + 1, count, S, S, C]`.

@@ -11,7 +11,9 @@ import torch
 from ncavideo.training.curriculum import Curriculum
 from ncavideo.training.gpu import plan
 from ncavideo.training.gpu.memory import needed_bytes
+from ncavideo.training.process_group import ALONE, ProcessGroup, agree
 from ncavideo.training.recipe import Recipe
+from ncavideo.training.share import Share
 from ncavideo.training.style import StyleLoss
 from ncavideo.training.text import TextGuide
 from ncavideo.util.errors import ran_out
@@ -25,14 +27,17 @@ SLOWLY = "training runs without the fused kernels for GPUs, many times slower: {
 OPERAND = torch.float16  # more exact than bfloat16 for states, which stay within its range
 
 
-def obstacle(recipe: Recipe, device: torch.device, dtype: torch.dtype | None) -> str:
+def obstacle(
+    recipe: Recipe, device: torch.device, dtype: torch.dtype | None, processes: int = 1
+) -> str:
     """Return why a GPU cannot train the recipe with fused kernels, empty if it can.
 
-    `dtype`: the precision of matrix products there, None for float32.
+    `dtype`: the precision of matrix products there, None for float32; `processes`: among which each
+    batch is shared.
     """
     model, stages = recipe.model, [recipe.training, *(s.training for s in recipe.stages)]
     inputs = len(recipe.rules) + model.light
-    largest = max(min(r.batch, r.pool) * r.size**2 for r in stages)
+    largest = max(Share.most(processes, min(r.batch, r.pool)) * r.size**2 for r in stages)
     if model.decoder:
         return "they know no decoder (`model.decoder`)"
     if recipe.training.precision == "float32":
@@ -50,7 +55,7 @@ def obstacle(recipe: Recipe, device: torch.device, dtype: torch.dtype | None) ->
         )
     if not plan.addressable(model.channels, largest, 1):
         return "a batch has too many cells (lower `training.size` or `training.batch`)"
-    needed, free = needed_bytes(recipe), torch.cuda.mem_get_info(device)[0]
+    needed, free = needed_bytes(recipe, processes), torch.cuda.mem_get_info(device)[0]
     if needed > free:
         gigabytes = f"{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free on the GPU"
         return (
@@ -67,15 +72,18 @@ def fused_iteration(
     guide: TextGuide | None,
     dtype: torch.dtype | None,
     note: Callable[[str], None],
+    group: ProcessGroup = ALONE,
 ) -> FusedIteration | None:
     """Return what takes iterations with fused kernels, None where plain torch has to do.
 
     On a GPU `note` is then told why. The kernels are compiled and compared with plain torch first.
+    All processes of `group` take the same way.
     """
     recipe, device = curriculum.recipe, curriculum.device
     if device.type != "cuda":
         return None
-    reason = obstacle(recipe, device, dtype)
+    reason = obstacle(recipe, device, dtype, group.size)
+    found = None
     if not reason:
         try:
             from ncavideo.training.gpu import check
@@ -86,13 +94,16 @@ def fused_iteration(
                 check.difference(*shape, edge, OPERAND, device) for edge in ("wrap", "reflect")
             )
             if error < check.TOLERANCE:
-                return FusedIteration(nca, optimiser, curriculum, style, guide, OPERAND)
-            reason = f"their results are off by {error:.0%} on this GPU (try another Triton)"
+                found = FusedIteration(nca, optimiser, curriculum, style, guide, OPERAND, group)
+            else:
+                reason = f"their results are off by {error:.0%} on this GPU (try another Triton)"
         except Exception as problem:
             if ran_out(problem):
                 raise
             reason = failed(problem)
-    note(SLOWLY.format(reason))
+    if agree(group, found is not None, device):
+        return found
+    note(SLOWLY.format(reason or "they do not run on another of the GPUs"))
     return None
 
 

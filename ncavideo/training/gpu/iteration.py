@@ -26,9 +26,11 @@ from ncavideo.training.gpu.style import style_distances
 from ncavideo.training.gpu.weights import pack, pack_inputs, unpack
 from ncavideo.training.losses import Losses
 from ncavideo.training.pool import Pool, without_broken
+from ncavideo.training.process_group import ALONE, ProcessGroup
 from ncavideo.training.progress import Taken
 from ncavideo.training.recipe import LossRecipe, Stage, TrainingRecipe
 from ncavideo.training.seen import Rollout
+from ncavideo.training.share import Share
 from ncavideo.training.style import StyleLoss
 from ncavideo.training.text import TextGuide
 from ncavideo.training.unroll import Firing
@@ -57,7 +59,7 @@ class FusedIteration:
     """Takes iterations with the trainer's network, optimiser and curriculum.
 
     `operand`: the precision of products forwards. Without a GPU it runs in Triton's interpreter
-    (float32 only), for tests.
+    (float32 only), for tests. `group`: the processes that share each batch.
     """
 
     def __init__(
@@ -68,10 +70,11 @@ class FusedIteration:
         style: StyleLoss,
         guide: TextGuide | None,
         operand: torch.dtype,
+        group: ProcessGroup = ALONE,
     ) -> None:
         self.nca, self.optimiser, self.curriculum = nca, optimiser, curriculum
         self.recipe, self.device = curriculum.recipe, curriculum.device
-        self.operand, self.guide = operand, guide
+        self.operand, self.guide, self.group = operand, guide, group
         self._sorts = self.recipe.loss.metric == SORTED_METRIC
         distances = functools.partial(style_distances, style) if self._sorts else style
         self.losses = Losses(self.recipe, style, self.device, guide, distances=distances)
@@ -87,9 +90,9 @@ class FusedIteration:
 
     def take(self, pool: Pool, stage: Stage, ripe: float, first_step: int, rate: float) -> Taken:
         """Take an iteration. `first_step`: the clock of the fire mask; `rate`: of learning."""
-        r, batch = stage.training, min(stage.training.batch, len(pool))
-        buffers = self._ready(pool, r, batch)
-        chosen = pool.draw(batch, self.curriculum.generator).tolist()
+        r, share = stage.training, self.group.share(min(stage.training.batch, len(pool)))
+        buffers = self._ready(pool, r, share)
+        chosen = pool.draw(share.whole, self.curriculum.generator).tolist()
         rows, histories = decide(self.curriculum, pool, chosen, r, ripe)
         calm = [float(history == CALM) for history in histories]
         draw = self._draw(buffers, stage, ripe, [pool.rules[index] for index in chosen])
@@ -97,32 +100,34 @@ class FusedIteration:
             histories[place] = "grown old"
         seed, fires = self.recipe.seed, self.recipe.model.fire_rate
         old_steps = draw.long.most * buffers.chunk
-        words = words_of(Firing(seed, first_step + old_steps, fires))
-        old_words = words_of(Firing(seed, first_step, fires))
+        long, of_long = draw.long.of(share)
+        words = words_of(Firing(seed, first_step + old_steps, fires, share.first))
+        old_words = words_of(Firing(seed, first_step, fires, of_long.first))
         buffers.upload.send(rows, calm, rate, chosen, words, old_words)
         self._set_rate(rate)
         self._replay("prepare", None, lambda: self._prepare(buffers, pool))
-        if draw.long.places:
-            live_on(buffers, self.nca, draw.long, draw.edge, self._replay)
+        if long.places:
+            live_on(buffers, self.nca, long, draw.edge, self._replay)
         self._forward(buffers, draw)
         names = self._judge(buffers, draw)
-        self._backward(buffers, pool, draw)
+        self._backward(buffers, draw)
+        self._optimise(buffers, pool)
         pool.ages[torch.tensor(chosen)] += draw.steps
         kinds = [pool.kinds[index] for index in chosen]
-        numbers = buffers.download.fetch(buffers.numbers[: len(names) + batch])
+        numbers = buffers.download.fetch(buffers.numbers[: len(names) + share.whole])
         return Taken(
             [*names[1:], "total"], kinds, histories, old_steps + draw.steps,
             lambda: _total_last(numbers.read(), len(names)),
         )  # fmt: skip
 
-    def _ready(self, pool: Pool, r: TrainingRecipe, batch: int) -> Buffers:
+    def _ready(self, pool: Pool, r: TrainingRecipe, share: Share) -> Buffers:
         """Return the buffers, new ones if the pool or the sizes are new."""
         now = self._buffers
-        if now is not None and self._pool is pool and now.fits(r, batch):
+        if now is not None and self._pool is pool and now.fits(r, share):
             return now
         del now  # its memory goes before more is asked for
         self.forget()
-        made = Buffers(self.nca, self.curriculum.rules, r, batch, self.operand, self.device)
+        made = Buffers(self.nca, self.curriculum.rules, r, share, self.operand, self.device)
         self._pool, self._buffers = pool, made
         for parameter in self.nca.parameters():
             parameter.grad = torch.zeros_like(parameter)
@@ -163,12 +168,15 @@ class FusedIteration:
         drawn = b.maps(upload.rows)
         changed = upload.rows[:, Column.CHANGED, None, None] > 0
         kept = pool.weights.index_select(0, upload.index), pool.light.index_select(0, upload.index)
-        b.weights.copy_(torch.where(changed[:, None], drawn.weights, kept[0]))
-        b.light.copy_(torch.where(changed, drawn.light, kept[1]))
-        pool.weights.index_copy_(0, upload.index, b.weights)
-        pool.light.index_copy_(0, upload.index, b.light)
-        state = pool.states.index_select(0, upload.index).permute(0, 2, 3, 1)
-        b.states[0].copy_(state.masked_fill(drawn.gone[..., None], 0))
+        weights = torch.where(changed[:, None], drawn.weights, kept[0])
+        light = torch.where(changed, drawn.light, kept[1])
+        pool.weights.index_copy_(0, upload.index, weights)
+        pool.light.index_copy_(0, upload.index, light)
+        own = b.share.rows
+        b.weights.copy_(weights[own])
+        b.light.copy_(light[own])
+        state = pool.states.index_select(0, upload.index[own]).permute(0, 2, 3, 1)
+        b.states[0].copy_(state.masked_fill(drawn.gone[own, ..., None], 0))
         inputs = [b.weights]
         if self.recipe.model.light:
             inputs.append(2 * b.light[:, None] - 1)
@@ -206,8 +214,9 @@ class FusedIteration:
         before, after = (end.permute(0, 3, 1, 2) for end in ends)
         light = b.light if self.recipe.model.light else None
         rollout = Rollout(
-            before, after, draw.last, b.weights, light, draw.rules, b.upload.calm, draw.edge
-        )
+            before, after, draw.last, b.weights, light, draw.rules, b.upload.calm[b.share.rows],
+            draw.edge, b.share,
+        )  # fmt: skip
         # Some of the convolutions' algorithms add up in any order.
         with torch.backends.cudnn.flags(enabled=True, deterministic=True):
             terms, styles = self.losses.terms(loss, rollout, draw.ripe)
@@ -218,14 +227,17 @@ class FusedIteration:
                 gradient.zero_()
             else:
                 gradient.copy_(of_end)
-        news = torch.stack([total, *terms.values(), *styles]).detach()
+        news = torch.stack([total, *terms.values()]).detach()
+        distances = b.numbers[len(news) : len(news) + b.share.whole]
         b.numbers[: len(news)].copy_(news)
+        distances.zero_()
+        distances[b.share.rows].copy_(styles.detach())
         return ["total", *terms]
 
-    def _backward(self, b: Buffers, pool: Pool, draw: Draw) -> None:
-        """Take the gradient back to the weights, optimise, and return the states to the pool."""
+    def _backward(self, b: Buffers, draw: Draw) -> None:
+        """Take the gradient back to the weights."""
         edge, steps, last = draw.edge, draw.steps, draw.last
-        plan, index = b.plans[edge], b.upload.index
+        plan = b.plans[edge]
 
         def work() -> None:
             into = b.gradients[1].clone()
@@ -236,18 +248,36 @@ class FusedIteration:
                 plan, weights, b.states, b.given, b.upload.words, steps, into, b.back, between
             )
             found = unpack(plan, b.back.partial)
-            for parameter, gradient in zip(self.nca.parameters(), found, strict=True):
+            b.gradient.copy_(torch.cat([gradient.flatten() for gradient in found]))
+            b.last.copy_(b.states[steps])
+
+        self._replay(("backward", edge), (steps, last), work)
+
+    def _optimise(self, b: Buffers, pool: Pool) -> None:
+        """Take the optimiser's step, and return the states to the pool.
+
+        The exchange with other processes is never recorded: it waits for them.
+        """
+        if self.group.size > 1:
+            b.sums.copy_(self.group.sum(b.sums))
+            b.everyone.copy_(self.group.gather(b.last, b.share.whole))
+
+        def work() -> None:
+            parameters = list(self.nca.parameters())
+            sizes = [parameter.numel() for parameter in parameters]
+            for parameter, flat in zip(parameters, torch.split(b.gradient, sizes), strict=True):
                 # Through fifty steps a gradient's size says little; its direction is kept.
+                gradient = flat.view_as(parameter)
                 norm = gradient.norm()
                 assert parameter.grad is not None
                 parameter.grad.copy_(gradient / (norm + 1e-8))
                 # A gradient that is not finite spoils the weights as a loss that is not does.
                 b.numbers[0].add_(0 * norm)
             self.optimiser.step()
-            state = without_broken(b.states[steps].permute(0, 3, 1, 2))
-            pool.states.index_copy_(0, index, state.contiguous())
+            state = without_broken(b.everyone.permute(0, 3, 1, 2))
+            pool.states.index_copy_(0, b.upload.index, state.contiguous())
 
-        self._replay(("backward", edge), (steps, last), work)
+        self._replay("optimise", None, work)
 
 
 def _total_last(numbers: list[float], names: int) -> list[float]:

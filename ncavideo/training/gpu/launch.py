@@ -16,8 +16,9 @@ from ncavideo.training.unroll import Firing
 
 
 def words_of(firing: Firing) -> list[int]:
-    """Return seed, first step and threshold as the kernels' hash takes them."""
-    return [firing.seed % UINT32, firing.first_step % UINT32, threshold(firing.rate)]
+    """Return seed, first step, threshold and first sample as the kernels take them."""
+    rate = threshold(firing.rate)
+    return [firing.seed % UINT32, firing.first_step % UINT32, rate, firing.first_sample]
 
 
 def run_forward(
@@ -25,7 +26,7 @@ def run_forward(
 ) -> None:
     """Fill `states[1 : steps + 1]` from `states[0]`; `states` `[>= steps + 1, B, H, W, C]` float32.
 
-    `given` is that of `pack_inputs`, `words` `[3]` int64 that of `words_of`, on the device.
+    `given` is that of `pack_inputs`, `words` `[4]` int64 that of `words_of`, on the device.
     """
     launch = forward_kernel[(plan.programs(plan.forward, _multiprocessors(states)),)]
     for step in range(steps):

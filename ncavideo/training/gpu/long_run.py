@@ -13,6 +13,7 @@ from ncavideo.training.gpu.launch import run_forward
 from ncavideo.training.gpu.recorder import Recorder
 from ncavideo.training.gpu.weights import pack
 from ncavideo.training.pool import without_broken
+from ncavideo.training.share import Share
 
 
 class LongRun(NamedTuple):
@@ -20,6 +21,11 @@ class LongRun(NamedTuple):
 
     places: list[int]
     chunks: list[int]
+
+    def of(self, share: Share) -> tuple[LongRun, Share]:
+        """Return the part of a share of the batch, its places there, and its share of the run."""
+        places, own = share.within(self.places)
+        return LongRun(places, self.chunks[own.rows]), own
 
     @property
     def most(self) -> int:

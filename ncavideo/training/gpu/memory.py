@@ -5,6 +5,7 @@ from __future__ import annotations
 from ncavideo.nca.model import FILTERS
 from ncavideo.training.metrics import PROJECTIONS
 from ncavideo.training.recipe import Recipe, TrainingRecipe
+from ncavideo.training.share import Share
 from ncavideo.training.style import POSITIONS
 from ncavideo.training.vgg import BLOCKS
 
@@ -14,15 +15,18 @@ COPIES = 4
 SORTED = 7 * 2 * 3  # maps, ours and theirs, each with its order and gradient
 
 
-def needed_bytes(recipe: Recipe) -> int:
-    """Return about how many bytes of the GPU the largest stage takes, beside its pool."""
+def needed_bytes(recipe: Recipe, processes: int = 1) -> int:
+    """Return about how many bytes of the GPU the largest stage takes, beside its pool.
+
+    `processes`: among which each batch is shared, on a GPU each.
+    """
     stages = [recipe.training, *(stage.training for stage in recipe.stages)]
-    return max(_of_stage(recipe, r) for r in stages)
+    return max(_of_stage(recipe, r, processes) for r in stages)
 
 
-def _of_stage(recipe: Recipe, r: TrainingRecipe) -> int:
+def _of_stage(recipe: Recipe, r: TrainingRecipe, processes: int) -> int:
     channels, rules = recipe.model.channels, len(recipe.rules)
-    cells, batch = r.size**2, min(r.batch, r.pool)
+    cells, batch = r.size**2, Share.most(processes, min(r.batch, r.pool))
     steps = (r.steps[1] + 2) * channels * (FLOAT + HALF) + 2 * FILTERS * channels * HALF
     maps = (rules + 8 + 4 * channels) * FLOAT
     features = sum(count * width / (1 << 2 * level) for level, (count, width) in enumerate(BLOCKS))

@@ -13,6 +13,7 @@ from ncavideo.nca.model import Edge
 from ncavideo.training.gpu.clouds import plain_map
 from ncavideo.training.gpu.features import vgg_maps
 from ncavideo.training.metrics import ordered, projected
+from ncavideo.training.share import Share
 from ncavideo.training.style import (
     DEEP,
     POSITIONS,
@@ -30,8 +31,9 @@ def style_distances(
     light: Tensor | None,
     edge: Edge,
     generator: torch.Generator | None = None,
+    share: Share | None = None,
 ) -> Tensor:
-    """Return what `style(rgb, weights, light, edge, generator)` does, `[B]`.
+    """Return what `style(rgb, weights, light, edge, generator, share)` does, `[B]`.
 
     For the sliced Wasserstein distance. Nothing in it waits for the device.
     """
@@ -52,7 +54,7 @@ def style_distances(
             chosen = some_positions(found.height * found.width, rgb.device, generator)
             asked = asked[:, chosen]
             lights = None if lights is None else lights[:, chosen]
-        clouds = style.counterparts(index, found.at(chosen), asked, lights, generator)
+        clouds = style.counterparts(index, found.at(chosen), asked, lights, generator, share)
         a, b = projected(*clouds, generator)
         positions = a.shape[-1]
         ours.setdefault(positions, []).append(a)

@@ -16,7 +16,7 @@ class Upload:
     """Numbers on the device that every iteration overwrites; recorded graphs read them there.
 
     `rows` `[B, COLUMNS]`, `calm` `[B]` and `rate` `[]` float32; `index` `[B]` (places in the pool),
-    `words` and `old_words` `[3]` int64, those of `words_of`.
+    `words` and `old_words` `[4]` int64, those of `words_of`.
     """
 
     def __init__(self, batch: int, device: torch.device) -> None:
@@ -35,7 +35,7 @@ class Upload:
         self._arrived = numbers, integers
         self.rows = numbers[: batch * COLUMNS].view(batch, COLUMNS)
         self.calm, self.rate = numbers[batch * COLUMNS : -1], numbers[-1]
-        self.words, self.old_words = integers[:3], integers[OLD_WORDS : OLD_WORDS + 3]
+        self.words, self.old_words = integers[:OLD_WORDS], integers[OLD_WORDS:INDEX]
         self.index = integers[INDEX:]
 
     def send(
@@ -53,7 +53,7 @@ class Upload:
             self._sent[self._turn].synchronize()
         numbers, integers = self._sets[self._turn]
         torch.cat([rows.flatten(), torch.tensor([*calm, rate])], out=numbers)
-        integers.copy_(torch.tensor([*words, 0, *old_words, 0, *index]))
+        integers.copy_(torch.tensor([*words, *old_words, *index]))
         for arrived, sent in zip(self._arrived, (numbers, integers), strict=True):
             arrived.copy_(sent, non_blocking=True)
         if self._sent:

@@ -64,6 +64,7 @@ def back_kernel(
         second = tl.load(w2_transposed + tl.arange(0, CB)[:, None] * HIDDEN + unit[None, :])
         back = tl.load(w1_back + unit[:, None] * (4 * CB) + f)
         held = held + ((first_layer(w1, w1_inputs, j, HIDDEN, HB, CB, IB), second, back),)
+    above = tl.load(words + 3).to(tl.int32)
     plane = height * width
     old = states + offset.to(tl.int64) * batch * plane * CS
     to = fired + offset.to(tl.int64) * batch * plane * CS
@@ -76,7 +77,7 @@ def back_kernel(
         g = tl.load(into + cell * CS + k, k < CS, 0.0)
         g += gathered(dz_from, base, row, column, height, width, CS, CB, WRAP)
         tl.store(into + cell * CS + k, g, kept)
-        fire = fires(words, offset, sample * height + row, column)[:, None]
+        fire = fires(words, offset, (above + sample) * height + row, column)[:, None]
         d = tl.where(fire, g, 0.0).to(gradient)
         tl.store(to + cell * CS + k, d, kept)
         _, z = perceive(old + base * CS, row, column, height, width, CS, CB, WRAP)

@@ -34,7 +34,8 @@ def forward_kernel(
     """Take the step from `states[offset]` to `states[offset + 1]`, each `[B, H, W, CS]` float32.
 
     `inputs` `[B, H, W, IS]`; `w1` `[4 CB, HB * BLOCKS]`, `w1_inputs` `[IB, HB * BLOCKS]`, `w2`
-    `[HB * BLOCKS, CB]`; `words` as in `fires`, where samples stand one above the other.
+    `[HB * BLOCKS, CB]`; `words` as in `fires`, where samples stand one above the
+    other, and then the number of samples of the batch that stand above these.
     """
     M: tl.constexpr = TILE_ROWS * TILE_COLUMNS
     HIDDEN: tl.constexpr = HB * BLOCKS
@@ -46,6 +47,7 @@ def forward_kernel(
         unit = j * HB + tl.arange(0, HB)
         second = tl.load(w2 + unit[:, None] * CB + k)
         held = held + ((first_layer(w1, w1_inputs, j, HIDDEN, HB, CB, IB), second),)
+    above = tl.load(words + 3).to(tl.int32)
     plane = height * width
     old = states + offset.to(tl.int64) * batch * plane * CS
     new = old + batch * plane * CS
@@ -62,5 +64,5 @@ def forward_kernel(
             # tl.maximum of bfloat16 numbers gives float32.
             h = tl.maximum(h, tl.full([], 0.0, operand)).to(operand)
             change = tl.dot(h, held[j][1], change, input_precision="ieee")
-        fire = fires(words, offset, sample * height + row, column)[:, None]
+        fire = fires(words, offset, (above + sample) * height + row, column)[:, None]
         tl.store(new + cell * CS + k, tl.where(fire, own + change, own), inside[:, None] & (k < CS))
