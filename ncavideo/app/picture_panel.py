@@ -27,7 +27,9 @@ class PicturePanel:
     """The button, where it is created; `make_result` makes the place of what it gives."""
 
     def __init__(self) -> None:
-        self.go = gr.Button("This moment as a PNG", interactive=False, size="md", elem_id="picture")
+        self.go = gr.Button(
+            "This moment as a PNG", interactive=False, size="md", elem_id="picture", min_width=120
+        )
 
     def make_result(self) -> None:
         """Make the link to the picture, and its command line."""

@@ -193,8 +193,9 @@ class RenderView:
         )
         with gr.Row(elem_id="motion-row"):
             self.move = gr.Button(
-                "Two seconds in motion", interactive=False, size="md", elem_id="move"
-            )
+                "Two seconds in motion", interactive=False, size="md", elem_id="move",
+                min_width=120,
+            )  # fmt: skip
             self.picture = PicturePanel()
             self.still = gr.Button(visible=False, size="md", elem_id="still")
         self.motion_news = gr.HTML(elem_id="motion-news")
