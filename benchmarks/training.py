@@ -1,13 +1,14 @@
-"""Iterations a second of training, beside the plain loop.
+"""Iterations a second of training, beside the plain loop and an earlier commit's trainer.
 
-    python benchmarks/training.py [--iterations 12] [--size 96] [--batch 2] [--steps 40]
+    python benchmarks/training.py [--iterations 12] [--size 96] [--batch 2] [--steps 40] [--turns 3]
 
 The plain loop is that of the PyTorch notebook of "Self-Organising Textures" (Niklasson et al.,
 Distill 2021), written down again: depthwise convolutions for perception, 1x1 convolutions for the
 update, a mask from `torch.rand`, every step kept by autograd, VGG16 features of the whole sample
 in float32, sliced Wasserstein distance on all positions, an overflow loss, gradients divided by
 their norm. It is given the same sizes and the same number of steps, and does less: it knows no
-conditions, lights, detail bands, brightness or checkerboards. The iterations of the two alternate.
+conditions, lights, detail bands, brightness or checkerboards. The iterations of the two alternate;
+after each turn the trainer of commit 66c537e takes as many, in a process of its own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import older_trainer
 import results
 import torch
 import torch.nn.functional as F
@@ -123,7 +125,8 @@ def timed(iteration: Callable, device: torch.device) -> float:
 def main() -> None:
     """Time the two loops in turns and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--iterations", type=int, default=12)
+    parser.add_argument("--iterations", type=int, default=12, help="of a turn")
+    parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--steps", type=int, default=40)
@@ -148,11 +151,19 @@ def main() -> None:
         "ncavideo": ours(recipe, load_vgg("auto", device, precise), device),
     }
     times: dict[str, list[float]] = {name: [] for name in loops}
-    for number in range(args.iterations + 2):
-        for name, iteration in loops.items():
-            seconds = timed(iteration, device)
-            if number >= 2:
-                times[name].append(seconds)
+    older: list[float] = []
+    size = (args.batch, args.size, args.steps, recipe.model.channels, recipe.model.hidden)
+    for _ in range(args.turns):
+        for number in range(args.iterations + 2):
+            for name, iteration in loops.items():
+                seconds = timed(iteration, device)
+                if number >= 2:
+                    times[name].append(seconds)
+        before = older_trainer.seconds(size, args.iterations, str(device))
+        if before is not None:
+            older.append(before)
+    if older:
+        times[older_trainer.COMMIT] = older
     print(
         f"{args.batch} samples of {args.size}x{args.size}, {args.steps} steps, {device},"
         f" {torch.get_num_threads()} threads, style features in {precise}"
