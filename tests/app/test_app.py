@@ -411,6 +411,10 @@ def test_the_stage_stays_in_view(open_tab: Callable[[], Any], clip: Path) -> Non
     assert tab.evaluate("scrollY") > 300
     for where in ("#compare", "#render"):
         assert 0 <= tab.evaluate(top, where) < 860, where
+    # What has no room in the window is below, not in a second column.
+    tab.set_viewport_size({"width": 1440, "height": 500})
+    assert tab.evaluate("(s => s.scrollWidth <= s.clientWidth)(document.querySelector('#stage'))")
+    assert tab.evaluate(top, "#render") > tab.evaluate(top, "#compare") + 200
     # On a phone it comes before the form, leaves room for it, and the picture stays.
     tab.set_viewport_size({"width": 390, "height": 844})
     tab.evaluate("scrollTo(0, 0)")
