@@ -43,7 +43,7 @@ class RenderOptions:
 
     rules: tuple[str, ...] = option(
         MISSING,
-        "Rules, from the brightest parts to the darkest; auto:A,B puts them in that order.",
+        "Rules, from the brightest parts to the darkest. auto:A,B: the brighter rule comes first.",
         RULES,
         metavar="A,B,...",
     )
@@ -185,7 +185,7 @@ class RenderOptions:
         GRID,
         bounds=(1, 256),
         metavar="PIXELS",
-        automatic="by --quality: about 360 rows of cells, 120 with a decoder",
+        automatic="by --quality: about 360 rows of cells, 120 for a set with a learned decoder",
     )
     seed: int = option(0, "Random seed; each gives another texture.", GRID, bounds=(0, 2**32 - 1))
     edge: Edge = option(
