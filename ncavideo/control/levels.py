@@ -105,7 +105,7 @@ class Thresholds(Stateful):
         from ncavideo.control.sharing_kernel import count  # Numba takes its time to load
 
         counts = np.zeros((4, self.BINS), np.int64)
-        count(np.ascontiguousarray(luma, np.float32), counts)
+        count(np.ascontiguousarray(luma, np.float32).ravel(), counts)
         return self.follow(counts.sum(0) / luma.size, time)
 
     def follow(self, histogram: np.ndarray, time: float) -> np.ndarray:

@@ -12,15 +12,14 @@ fast = compiled(nogil=True, error_model="numpy", fastmath={"contract", "nnan", "
 
 @fast
 def count(values: np.ndarray, counts: np.ndarray) -> None:
-    """Add `values` `[h, w]` float32, 0..1, to the histograms `counts` `[4, bins]` int64.
+    """Add `values` `[n]` float32, 0..1, to the histograms `counts` `[4, bins]` int64.
 
     Neighbours are counted apart: they are often alike, and each would wait for the last.
     """
     bins = counts.shape[1]
-    for y in range(values.shape[0]):
-        for x in range(values.shape[1]):
-            place = np.int32(values[y, x] * np.float32(bins))
-            counts[x & 3, np.uint32(min(max(place, np.int32(0)), np.int32(bins - 1)))] += 1
+    for x in range(len(values)):
+        place = np.int32(values[x] * np.float32(bins))
+        counts[x & 3, np.uint32(min(max(place, np.int32(0)), np.int32(bins - 1)))] += 1
 
 
 @fast

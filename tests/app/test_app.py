@@ -212,7 +212,17 @@ def own_control(tab: Any, index: int, option: str) -> None:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    patience.until(condition, inspect.getsource(condition).strip(), every=0.1)
+    """Wait until a condition on a tab holds; if it never does, tell what the tab shows instead."""
+    what = inspect.getsource(condition).strip()
+    tabs = [cell.cell_contents for cell in condition.__closure__ or ()]
+    tab = next((tab for tab in tabs if hasattr(tab, "input_value")), None)
+
+    def shown() -> object:
+        if tab is None:
+            return None
+        return tab.input_value("#command textarea"), tab.inner_text("#said")
+
+    patience.until(condition, what, shown, every=0.1)
 
 
 def test_drop_preview_render_and_download(
