@@ -29,7 +29,7 @@ from ncavideo.app.sessions import Session
 from ncavideo.nca.catalog import presets
 from ncavideo.nca.ruleset import RuleSet, find_ruleset
 from ncavideo.rendering.command_line import render_command
-from ncavideo.rendering.look_file import load_look, save_look
+from ncavideo.rendering.look_file import load_look
 from ncavideo.rendering.looks import looks
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
@@ -43,8 +43,7 @@ class RenderTab:
     """Connects the tab's components to their handlers."""
 
     def __init__(self, service: Service) -> None:
-        self._service = service
-        self.view = RenderView()
+        self._service, self.view = service, RenderView()
         self._results = RenderResults(service, self.view)
         self._connect()
 
@@ -89,7 +88,7 @@ class RenderTab:
             [component.change for name, component in view.inputs.items() if name != "ruleset"]
             + [view.time.change],
             self._look, inputs, [*look], **forms,
-        )  # fmt: skip
+        ).then(self._look_again, inputs, [*look], **forms)  # fmt: skip
         make = self._results
         view.move.click(
             make.move, inputs, [view.compare, *motion], concurrency_limit=None,
@@ -330,7 +329,7 @@ class RenderTab:
         if mine < session.turn_of_form:  # a newer form overtook this one on its way
             yield nothing
             return
-        session.turn_of_form = mine
+        session.turn_of_form, session.answered = mine, self._form(values, session)
         if clip is None:
             if session.moving is not None:
                 back = self._results.back_to_still(request)
@@ -342,8 +341,9 @@ class RenderTab:
             time = float(values[self.view.time] or 0)
             if session.moving not in (None, (clip, options, time)):
                 back = self._results.back_to_still(request)
+            save = gr.update(value=str(session.saved_look(shared)), interactive=True)
             yield (
-                back[0], keep, keep, self._command(clip, shared, name), _saved(session, shared),
+                back[0], keep, keep, self._command(clip, shared, name), save,
                 self._kept(values, session), *back[1:],
             )  # fmt: skip
             await asyncio.sleep(SETTLING)
@@ -372,19 +372,28 @@ class RenderTab:
         pair = (str(found["source"]), str(found["result"]))
         yield pair, drivers, "", *nothing[3:]
 
+    async def _look_again(
+        self, values: dict[Any, Any], request: gr.Request
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """Answer the form that an answer has left, if it is another one.
+
+        The page reads a form's fields some time before it sends them: of two forms the later one
+        may have the older values.
+        """
+        session = self._service.session(request)
+        if self._form(values, session) == session.answered:
+            yield (gr.skip(),) * 10
+            return
+        async for updates in self._look(values, request):
+            yield updates
+
+    def _form(self, values: dict[Any, Any], session: Session) -> object:
+        """Return all that an answer depends on."""
+        fields = [values[component] for component in (*self.view.inputs.values(), self.view.time)]
+        return session.clip, session.mask, fields
+
     def _command(self, clip: Path, options: RenderOptions, output: str) -> str:
         from ncavideo.rendering.render import default_output
 
         plain = default_output(clip, options).name == output
         return render_command(clip.name, options, None if plain else output)
-
-
-def _saved(session: Session, options: RenderOptions) -> Any:
-    """Return the update of the button that saves a look."""
-    # All that the form asked for are kept: one may just be on its way to the browser.
-    path = session.saved.get(options)
-    if path is None:
-        path = session.place("saved") / f"{'-'.join(options.rules)}.toml"
-        save_look(path, options)
-        session.saved[options] = path
-    return gr.update(value=str(path), interactive=True)

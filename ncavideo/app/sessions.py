@@ -15,6 +15,7 @@ from typing import Protocol
 from ncavideo.app.render_queue import RenderQueue
 from ncavideo.nca.catalog import presets
 from ncavideo.nca.ruleset import RuleSet, open_ruleset
+from ncavideo.rendering.look_file import save_look
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 
@@ -46,6 +47,7 @@ class Session:
         self.turn = 0  # how often swatches were drawn
         self.opened: dict[str, str] = {}  # the rules' own controls that were set with the rules
         self.turn_of_form = 0  # number of the newest form that was answered
+        self.answered: object = None  # that form
         self.saved: dict[RenderOptions, Path] = {}  # the looks that could be saved so far
         self.moving: object = None  # clip, options and moment of the clip in motion
         self.begun = False  # whether the form has been brought back, so that it may be kept
@@ -79,6 +81,15 @@ class Session:
     def plain(self, text: str) -> str:
         """Return an error's text with the names of files instead of where they lie."""
         return re.sub(rf"{re.escape(str(self.folder))}/(?:[^/\s]+/)*", "", text)
+
+    def saved_look(self, options: RenderOptions) -> Path:
+        """Return the look's file. All that were asked for stay: one may be on its way."""
+        path = self.saved.get(options)
+        if path is None:
+            path = self.place("saved") / f"{'-'.join(options.rules)}.toml"
+            save_look(path, options)
+            self.saved[options] = path
+        return path
 
     def place(self, what: str) -> Path:
         """Return a new empty folder for one piece of work."""
