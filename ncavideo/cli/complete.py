@@ -15,7 +15,7 @@ from ncavideo.nca.catalog import preset_rules
 from ncavideo.rendering.looks import looks
 
 AUTO = "auto:"  # before rules that are to be ordered by their brightness
-OPTIONS_OF_CONTROLS = ("invert", "smooth=", "blur=", "weight=", "every=")
+OPTIONS_OF_CONTROLS = ("invert", "smooth=", "blur=", "rise=", "weight=", "every=")
 
 
 def rules(incomplete: str) -> list[CompletionItem]:

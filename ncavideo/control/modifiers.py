@@ -1,4 +1,4 @@
-"""A field with the user's wishes for it: inverted, weighted, smooth in time and in space."""
+"""A field with the user's wishes for it: inverted, weighted, smooth in time and space, rising."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ncavideo.control import make_field
 from ncavideo.control.field import Context, DeviceView, Field, View
+from ncavideo.control.rising import Rising
 from ncavideo.control.spec import ControlSpec, parse_control
 
 if TYPE_CHECKING:
@@ -18,20 +19,21 @@ if TYPE_CHECKING:
 
 
 class ModifiedField(Field):
-    """What `spec` asks for: the field's values, inverted, weighted, blurred, and smooth in time.
+    """What `spec` asks for: a field inverted, weighted, blurred, smooth in time, rising.
 
     Smoothing is exponential with a time constant in seconds, so that it is the same at any frame
     rate; at a cut it begins anew.
     """
 
     state_attributes = ("_before", "_time")
-    parts = ("_field",)
+    parts = ("_field", "_rising")
 
     def __init__(self, spec: ControlSpec, field: Field) -> None:
         self._spec, self._field = spec, field
         self.needs_motion = field.needs_motion
         self._before: np.ndarray | None = None
         self._time = 0.0
+        self._rising = Rising(spec.rise) if spec.rise else None
 
     @classmethod
     def parse(cls, argument: str, context: Context) -> ModifiedField:
@@ -50,12 +52,14 @@ class ModifiedField(Field):
             values = cv2.GaussianBlur(values, (0, 0), spec.blur, borderType=cv2.BORDER_REPLICATE)
         if spec.smooth:
             values = self._followed(values, view)
+        if self._rising is not None:
+            values = self._rising(values, view)
         return np.asarray(values, np.float32)
 
     def device_values(self, view: DeviceView) -> Tensor:
-        """Return the modified values; smoothing in time keeps its state on the processor."""
+        """Return the modified values; what changes with time keeps its state on the processor."""
         spec = self._spec
-        if spec.smooth:
+        if spec.smooth or spec.rise:
             return super().device_values(view)
         values = self._field.device_values(view)
         if spec.invert:

@@ -12,6 +12,7 @@ NAME = re.compile(r"[a-z][a-z0-9-]*")
 MOST_SMOOTH = 60.0  # seconds
 MOST_BLUR = 200.0  # cells
 MOST_WEIGHT = 10.0
+MOST_RISE = 400.0  # cells
 MOST_EVERY = 100  # frames
 
 
@@ -22,7 +23,8 @@ class ControlSpec:
     `rule` it drives, None for all that have none of their own; `name` and `argument` of the
     control; `weight` its values are multiplied by, before they are cut at 1; `invert` swaps 0 and
     1; `smooth`: seconds in which a change is followed to 63 %; `blur`: a Gaussian's deviation in
-    cells; `every`: a segmentation network looks at every so many frames, 0 for its own default.
+    cells; `rise`: how many cells tongues of it climb, at most; `every`: a segmentation network
+    looks at every so many frames, 0 for its own default.
     """
 
     rule: str | None
@@ -33,6 +35,7 @@ class ControlSpec:
     smooth: float = 0.0
     blur: float = 0.0
     every: int = 0
+    rise: float = 0.0
 
     @property
     def label(self) -> str:
@@ -42,7 +45,7 @@ class ControlSpec:
     def __str__(self) -> str:
         """Return the control as `parse_control` takes it."""
         text = self.label if self.rule is None else f"{self.rule}={self.label}"
-        for key, default in (("weight", 1.0), ("smooth", 0.0), ("blur", 0.0)):
+        for key, default in (("weight", 1.0), ("smooth", 0.0), ("blur", 0.0), ("rise", 0.0)):
             if (value := getattr(self, key)) != default:
                 text += f",{key}={repr(value).removesuffix('.0')}"
         if self.every:
@@ -50,12 +53,13 @@ class ControlSpec:
         return text + (",invert" if self.invert else "")
 
 
-RANGES = {"weight": MOST_WEIGHT, "smooth": MOST_SMOOTH, "blur": MOST_BLUR}
+RANGES = {"weight": MOST_WEIGHT, "smooth": MOST_SMOOTH, "blur": MOST_BLUR, "rise": MOST_RISE}
 
 
 def parse_control(text: str) -> ControlSpec:
-    """Parse `[RULE=]NAME[:ARGUMENT][,weight=W][,invert][,smooth=SECONDS][,blur=CELLS][,every=N]`.
+    """Parse `[RULE=]NAME[:ARGUMENT]` with options.
 
+    They are `,weight=W`, `,invert`, `,smooth=SECONDS`, `,blur=CELLS`, `,rise=CELLS` and `,every=N`.
     What follows the last comma is an option only if it is one of these, so that a path may hold
     commas. Raises `UserError` for anything else.
     """

@@ -652,7 +652,7 @@ def test_the_mask_is_shown_over_the_clip(open_tab: Callable[[], Any], clip: Path
     tab.locator(shown).scroll_into_view_if_needed()  # it is loaded when it comes into view
     wide = "(image) => image.complete && image.naturalWidth"
     until(lambda: tab.eval_on_selector(shown, wide) == 160)
-    assert "segment:person,invert" in tab.input_value("#command textarea")
+    assert "segment:person,rise=60" in tab.input_value("#command textarea")
 
 
 def test_what_is_finished_stays_and_leaving_is_asked_about(

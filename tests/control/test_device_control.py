@@ -112,6 +112,7 @@ CONTROLS: list[tuple[str, ...]] = [
     ("luminance,blur=2",),
     ("luminance,invert",),
     ("luminance,smooth=0.5",),
+    ("luminance,rise=5",),
     ("fire=luminance:bright", "luminance,weight=1.5"),
     ("fire=luminance:0.2-0.7/2", "moss=luminance:mid,invert", "bark=luminance"),
     ("fire=hue:0-90", "moss=edges", "off"),
