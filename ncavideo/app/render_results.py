@@ -19,6 +19,7 @@ from ncavideo.app.render_job import RenderStatus
 from ncavideo.app.render_view import RenderView
 from ncavideo.app.service import Service
 from ncavideo.app.sessions import Session
+from ncavideo.rendering.command_line import render_command
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 
@@ -84,3 +85,10 @@ class RenderResults:
         named["own"] = [controls.get(rule, AS_ALL) for rule in named["rules"] or ()]
         options = asked_options(named, session.ruleset_path(named["ruleset"]), session.mask)
         return options, output_name(clip, options, named["format"])
+
+    def command(self, clip: Path, options: RenderOptions, output: str) -> str:
+        """Return the command line of a render whose output has that name."""
+        from ncavideo.rendering.render import default_output
+
+        plain = default_output(clip, options).name == output
+        return render_command(clip.name, options, None if plain else output)

@@ -28,10 +28,8 @@ from ncavideo.app.service import Service
 from ncavideo.app.sessions import Session
 from ncavideo.nca.catalog import presets
 from ncavideo.nca.ruleset import RuleSet, find_ruleset
-from ncavideo.rendering.command_line import render_command
 from ncavideo.rendering.look_file import load_look
 from ncavideo.rendering.looks import looks
-from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 
 FIRST_RULES = 2  # how many rules are chosen to begin with
@@ -68,7 +66,9 @@ class RenderTab:
         view.mask.change(self._take_mask, view.mask, None, **quiet).then(
             self._look, inputs, [*look], **forms
         )
-        view.ruleset.input(self._show_ruleset, view.ruleset, [view.strip, view.rules], **each)
+        view.ruleset.input(self._show_ruleset, view.ruleset, [view.strip, view.rules], **each).then(
+            self._rules_again, [view.ruleset, view.rules], view.rules, **each
+        )
         view.strip.select(self._choose, None, view.rules, **each)
         view.rules.change(
             self._show_own, [view.rules, view.slots, *view.own], [view.slots, *view.own], **quiet
@@ -215,6 +215,12 @@ class RenderTab:
         # Another one may have been chosen meanwhile.
         yield (self._swatches(session) if session.shown == name else gr.skip()), gr.skip()
 
+    def _rules_again(self, name: str, rules: list[str], request: gr.Request) -> Any:
+        """Return the rules that are chosen, if the page has lost them to another update."""
+        session = self._service.session(request)
+        lost = name == session.shown and list(rules or ()) != session.chosen
+        return session.chosen if lost else gr.skip()
+
     def _swatches(self, session: Session) -> str:
         """Return the swatches of the rule set that is shown, with the pictures there are."""
         session.turn += 1
@@ -343,7 +349,7 @@ class RenderTab:
                 back = self._results.back_to_still(request)
             save = gr.update(value=str(session.saved_look(shared)), interactive=True)
             yield (
-                back[0], keep, keep, self._command(clip, shared, name), save,
+                back[0], keep, keep, self._results.command(clip, shared, name), save,
                 self._kept(values, session), *back[1:],
             )  # fmt: skip
             await asyncio.sleep(SETTLING)
@@ -391,9 +397,3 @@ class RenderTab:
         """Return all that an answer depends on."""
         fields = [values[component] for component in (*self.view.inputs.values(), self.view.time)]
         return session.clip, session.mask, fields
-
-    def _command(self, clip: Path, options: RenderOptions, output: str) -> str:
-        from ncavideo.rendering.render import default_output
-
-        plain = default_output(clip, options).name == output
-        return render_command(clip.name, options, None if plain else output)

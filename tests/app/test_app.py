@@ -204,6 +204,12 @@ def hold(tab: Any, where: str, right: Callable[[str], bool], again: Callable[[],
     patience.until(holds, f"what was entered in {where}", lambda: tab.input_value(where), every=0.1)
 
 
+def choose_ruleset(tab: Any, name: str, rule: str) -> None:
+    """Choose a rule set, and wait for the swatch of one of its rules."""
+    hold(tab, "#ruleset input", lambda there: there == name, lambda: choose(tab, "#ruleset", name))
+    tab.wait_for_selector(f"#strip button[data-rule={rule}]")
+
+
 def own_control(tab: Any, index: int, option: str) -> None:
     """Show the rules' own controls, and choose that of one rule."""
     where = f"#own-{index}"
@@ -234,7 +240,7 @@ def test_drop_preview_render_and_download(
 ) -> None:
     tab = open_tab()
     previewed(tab, clip)
-    choose(tab, "#ruleset", "cosmos")
+    choose_ruleset(tab, "cosmos", "nebula")
     tab.wait_for_selector("#strip :text('nebula')")
     # The newest preview, not one on its way, is what the command line tells of.
     until(lambda: "nebula,aurora" in tab.input_value("#command textarea"))
@@ -363,7 +369,7 @@ def test_a_rule_keeps_its_own_control_when_others_go(
     tab.click("#strip button[data-rule=water]")
     until(lambda: tab.input_value(command).endswith("--rules moss,water --control moss=edges"))
     # Another rule set has other rules: none of them takes the control over.
-    choose(tab, "#ruleset", "cosmos")
+    choose_ruleset(tab, "cosmos", "nebula")
     until(lambda: tab.input_value(command).endswith("--rules nebula,aurora"))
 
 
@@ -549,7 +555,7 @@ def test_a_reload_brings_the_form_back(
 ) -> None:
     tab = open_tab()
     previewed(tab, clip)
-    choose(tab, "#ruleset", "earth")
+    choose_ruleset(tab, "earth", "lichen")
     tab.wait_for_selector("#strip button[data-rule=lichen]")
     tab.click("#strip button[data-rule=lichen]")
     own_control(tab, 2, "Edges")
