@@ -69,12 +69,7 @@ def _across8(
 ) -> None:
     """As `across2` with eight rows."""
     width, last = fields.shape[2], fields.shape[1] - 1
-    a, b = min(max(row, 0), last), min(max(row + 1, 0), last)
-    c, d = min(max(row + 2, 0), last), min(max(row + 3, 0), last)
-    wa, wb, wc, wd = weights[phase, 0], weights[phase, 1], weights[phase, 2], weights[phase, 3]
-    for x in range(width):
-        upper = wa * fields[field, a, x] + wb * fields[field, b, x]
-        lines[field, PAD + x] = upper + wc * fields[field, c, x] + wd * fields[field, d, x]
+    _across4(fields, field, row, weights, phase, lines)
     a, b = min(max(row + 4, 0), last), min(max(row + 5, 0), last)
     c, d = min(max(row + 6, 0), last), min(max(row + 7, 0), last)
     wa, wb, wc, wd = weights[phase, 4], weights[phase, 5], weights[phase, 6], weights[phase, 7]

@@ -13,6 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 from ncavideo.composite.false_colour import colour_of, expression_picture
 from ncavideo.composite.mask_picture import mask_picture, segmented
 from ncavideo.control.levels import ClipRange
+from ncavideo.control.rising import CLIMB
+from ncavideo.control.spec import parse_control
 from ncavideo.nca.engines.base import Snapshot
 from ncavideo.nca.ruleset import RuleSet, find_ruleset
 from ncavideo.rendering.clip_levels import file_levels
@@ -47,27 +49,42 @@ class Moment:
     notes: list[str]
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """What a preview works on: its clip, once as a path and once opened."""
+
+    path: Path
+    clip: Clip
+    ruleset: RuleSet
+    options: RenderOptions
+    levels: ClipRange
+
+
+def _open(path: Path, output: Path, options: RenderOptions) -> _Opened:
+    """Open the clip and the rule set of a preview that is written to `output`."""
+    if output.suffix.lower() != ".png":
+        raise UserError(f"{output} must end in .png")
+    check_picture_output(output, options.overwrite)
+    path = with_rate(path, options.fps)
+    ruleset = find_ruleset(options.rules, options.ruleset)
+    options, clip = in_order(options, ruleset), Clip(path)
+    return _Opened(path, clip, ruleset, options, file_levels(clip, options))
+
+
 def preview(clip: Path, output: Path, options: RenderOptions, moments: int = MOMENTS) -> list[str]:
     """Draw the sheet of `moments` moments spread over the clip; return what the user should read.
 
     Raises `UserError` for unusable input or options.
     """
-    check_picture_output(output, options.overwrite)
-    if output.suffix.lower() != ".png":
-        raise UserError(f"{output} must end in .png")
     if not 1 <= moments <= MOST_MOMENTS:
         raise UserError(f"--moments must lie between 1 and {MOST_MOMENTS}, not {moments}")
-    clip = with_rate(clip, options.fps)
-    ruleset = find_ruleset(options.rules, options.ruleset)
-    options = in_order(options, ruleset)
-    source = Clip(clip)
-    levels = file_levels(source, options)
+    of = _open(clip, output, options)
     rows, notes = [], []
-    for time in _times(source, options, moments):
-        row, said = preview_frame(clip, ruleset, levels, options, time)
+    for time in _times(of.clip, of.options, moments):
+        row, said = preview_frame(of.path, of.ruleset, of.levels, of.options, time)
         rows.append(row)
         notes += said
-    save_png(_sheet(rows, options.rules), output, options.overwrite)
+    save_png(_sheet(rows, of.options.rules), output, options.overwrite)
     of_clip = [note for row in rows for note in row.notes]
     return list(dict.fromkeys(of_clip + (notes if len(rows) == 1 else [])))
 
@@ -78,16 +95,10 @@ def finished_frame(clip: Path, output: Path, options: RenderOptions, time: float
     With 8 bits a channel, and alpha for a matte. Returns what the user should read. Raises
     `UserError` for unusable input or options.
     """
-    check_picture_output(output, options.overwrite)
-    if output.suffix.lower() != ".png":
-        raise UserError(f"{output} must end in .png")
-    clip = with_rate(clip, options.fps)
-    ruleset = find_ruleset(options.rules, options.ruleset)
-    options = in_order(options, ruleset)
-    source = Clip(clip)
-    if not 0 <= time <= source.length:
-        raise UserError(f"--at must lie between 0 and {source.length:.2f}, not {time:g}")
-    seen = _see(clip, ruleset, file_levels(source, options), options, time)
+    of = _open(clip, output, options)
+    if not 0 <= time <= of.clip.length:
+        raise UserError(f"--at must lie between 0 and {of.clip.length:.2f}, not {time:g}")
+    seen = _see(of.path, of.ruleset, of.levels, of.options, time)
     result = seen.result if seen.result.dtype == np.uint8 else to_bytes(as_float(seen.result))
     save_png(Image.fromarray(result), output, options.overwrite)
     return list(dict.fromkeys(seen.notes + seen.said))
@@ -153,7 +164,7 @@ def _see(
     time: float,
     grown: Callable[[Snapshot], None] = lambda grid: None,
 ) -> _Seen:
-    with _before(clip, time, options.fields) as reader:
+    with _before(clip, time, options) as reader:
         info = reader.info
         options = replace(options, start=options.start or 0.0)
         renderer = FrameRenderer(ruleset, (info.width, info.height), levels, options, clip)
@@ -198,7 +209,7 @@ def preview_motion(
     `across`: the pictures' width in pixels, which is made even, as their height. `grid`: what
     `preview_frame` told of that moment; without it the grid is warmed up on the first frame.
     """
-    with _before(clip, time, options.fields) as reader:
+    with _before(clip, time, options) as reader:
         info = reader.info
         options = replace(options, start=options.start or 0.0)
         renderer = FrameRenderer(ruleset, (info.width, info.height), levels, options, clip)
@@ -229,23 +240,32 @@ def preview_motion(
             renderer.close()
 
 
-def _before(clip: Path, time: float, fields: str) -> VideoReader:
+def _before(clip: Path, time: float, options: RenderOptions) -> VideoReader:
     """Return a reader whose first frame comes a little before `time`, and not after it.
 
     A frame may be held for long: then one looks further back.
     """
+    least = _remembered(options)
     for lead in LEADS:
-        begin = max(time - lead, 0.0)
+        begin = max(time - max(lead, least), 0.0)
         if not begin:
             break
         try:
-            reader = VideoReader(clip, start=begin, fields=fields)
+            reader = VideoReader(clip, start=begin, fields=options.fields)
         except UserError:
             continue  # no frame comes after that
         if reader.first_time <= time + 1e-3:
             return reader
         reader.close()
-    return VideoReader(clip, fields=fields)
+    return VideoReader(clip, fields=options.fields)
+
+
+def _remembered(options: RenderOptions) -> float:
+    """Return for how many seconds controls remember what they saw, up to the second of `LEADS`."""
+    texts = (*options.control, options.light_control, options.opacity_control)
+    specs = [parse_control(text) for text in texts if text]
+    seconds = [max(spec.smooth, CLIMB if spec.rise else 0.0) for spec in specs]
+    return min(max(seconds, default=0.0), LEADS[1])
 
 
 def _times(clip: Clip, options: RenderOptions, moments: int) -> list[float]:

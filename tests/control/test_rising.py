@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from ncavideo.control.field import Motion, View
+from ncavideo.control.levels import ClipRange
 from ncavideo.control.rising import CLIMB, Rising
 from ncavideo.control.spec import parse_control
+from ncavideo.nca.ruleset import find_ruleset
+from ncavideo.rendering.frame_renderer import FrameRenderer
+from ncavideo.rendering.options import RenderOptions
+from ncavideo.rendering.preview import preview_frame
 from ncavideo.util.errors import UserError
 
 HEIGHT = 40.0
@@ -116,3 +125,25 @@ def test_it_is_asked_for_as_other_options_are() -> None:
     for text in ("motion,rise=-1", "motion,rise=401", "motion,rise=high"):
         with pytest.raises(UserError, match="must be a number from 0 to 400"):
             parse_control(text)
+
+
+def test_a_preview_shows_the_tongues_of_a_render(tmp_path: Path) -> None:
+    clip, mask = tmp_path / "clip.mkv", tmp_path / "mask.png"
+    with av.open(str(clip), "w") as output:
+        stream = output.add_stream("ffv1", 10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for _ in range(30):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 96, 3), np.uint8))))
+        output.mux(stream.encode(None))
+    Image.fromarray(np.repeat(np.uint8([[0]] * 48 + [[255]] * 16), 96, 1)).save(mask)
+    options = RenderOptions(("fire",), control=(f"fire=mask:{mask},rise=80",), cell=1, warmup=0)
+    ruleset = find_ruleset(options.rules)
+    whole = FrameRenderer(ruleset, (96, 64), ClipRange(), options, clip)
+    frame = np.zeros((64, 96, 3), np.uint8)
+    for index in range(26):
+        rendered = whole.condition(frame, index / 10).weights[0]
+    whole.close()
+    moment, _ = preview_frame(clip, ruleset, ClipRange(), options, 2.5, 96)
+    shown = moment.pictures["fire"][..., 0] / 255
+    assert rendered[:22].sum() > 1
+    assert shown[:22].sum() > 0.8 * rendered[:22].sum()
