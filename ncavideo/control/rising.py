@@ -42,29 +42,33 @@ class Rising(Stateful):
     def __call__(self, values: np.ndarray, view: View) -> np.ndarray:
         """Return the field's values `[h, w]`, 0..1, and the tongues above them."""
         cut = view.motion is not None and view.motion.cut
-        if self._heat is None or cut:
-            self._heat = np.asarray(values, np.float32)
-        else:
-            self._climb(values, self._time, max(view.time - self._time, 0.0))
-        self._time = view.time
+        heat = np.asarray(values, np.float32)
+        if self._heat is not None and not cut:
+            duration = max(view.time - self._time, 0.0)
+            heat = self._climbed(self._heat, values, self._time, duration)
+        self._heat, self._time = heat, view.time
         low, high = EDGE
-        shown = np.clip((self._heat - low) / (high - low), 0, 1)
-        return np.maximum(values, shown * shown * (3 - 2 * shown))
+        shown = np.clip((heat - low) / (high - low), 0, 1)
+        return np.asarray(np.maximum(values, shown * shown * (3 - 2 * shown)), np.float32)
 
-    def _climb(self, values: np.ndarray, begin: float, duration: float) -> None:
-        """Let the heat rise for so many seconds."""
+    def _climbed(
+        self, heat: np.ndarray, values: np.ndarray, begin: float, duration: float
+    ) -> np.ndarray:
+        """Return the heat after so many more seconds."""
         speed = self._height / CLIMB
         parts = min(max(1, math.ceil(speed * duration / MOST_SHIFT)), MOST_PARTS)
-        rows, columns = np.indices(values.shape, np.float32)
+        y, x = np.mgrid[: values.shape[0], : values.shape[1]]
+        rows, columns = y.astype(np.float32), x.astype(np.float32)
         for part in range(parts):
             up = np.float32(speed * duration / parts)
             sway, cooling = self._tongues(values.shape, speed * (begin + duration * part / parts))
-            heat = cv2.remap(
-                self._heat, columns + up * sway, rows + up, cv2.INTER_LINEAR,
+            moved = cv2.remap(
+                heat, columns + up * sway, rows + up, cv2.INTER_LINEAR,
                 borderMode=cv2.BORDER_CONSTANT, borderValue=0,
             )  # fmt: skip
-            heat *= np.exp(cooling * np.float32(math.log(LEFT) * up / self._height))
-            self._heat = np.maximum(heat, values)
+            left = np.exp(cooling * np.float32(math.log(LEFT) * up / self._height))
+            heat = np.asarray(np.maximum(moved * left, values), np.float32)
+        return heat
 
     def _tongues(self, shape: tuple[int, ...], climbed: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the sway and the cooling `[h, w]`, when the pattern has climbed so many cells."""
