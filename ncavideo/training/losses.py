@@ -12,7 +12,7 @@ from ncavideo.training.motion import velocity, warped
 from ncavideo.training.recipe import LossRecipe, Recipe
 from ncavideo.training.seen import Patches, Rollout, Seen, roughness, whole
 from ncavideo.training.share import Share
-from ncavideo.training.style import StyleLoss, blur, luminance
+from ncavideo.training.style import StyleLoss, blur, luminance, strongest
 from ncavideo.training.text import TextGuide
 
 BRIGHTNESS_BLUR = (
@@ -104,7 +104,7 @@ class Losses:
         has come to rest does not learn to move any more.
         """
         before, after, edge = seen.before, seen.after, seen.edge
-        terms, rule = {}, seen.weights.argmax(1)
+        terms, rule = {}, strongest(seen.weights)
         if loss.stillness and ripe >= loss.stillness_from:
             counts = (self.holding * ~self.drifting)[rule] * calm
             terms["stillness"] = ((after - before).abs().mean(1) * counts).mean()

@@ -56,10 +56,16 @@ def unroll(
         return state
     update, seen = nca.update, FILTERS * nca.channels
     own = update.w1[:, :seen].view(-1, nca.channels, FILTERS).transpose(1, 2)
+    dtype = dtype or torch.float32
+    # Columns of zeros make rows as long as a number of words.
+    word = kernel.word(nca.channels, _stored(dtype))
+    spare = -(nca.inputs + 1) % (word.itemsize // _stored(dtype).itemsize)
     w1 = torch.cat([own.reshape(-1, seen), update.w1[:, seen:], update.b1[:, None]], 1)
+    w1 = F.pad(w1, (0, spare))
     cells = state.permute(0, 2, 3, 1).contiguous()
-    given = F.pad(inputs.detach().permute(0, 2, 3, 1), (0, 1), value=1).contiguous()
-    plan = _Plan(steps, firing, edge, dtype or torch.float32)
+    given = F.pad(inputs.detach().permute(0, 2, 3, 1), (0, 1), value=1)
+    given = F.pad(given, (0, spare)).contiguous()
+    plan = _Plan(steps, firing, edge, dtype)
     stepped: Tensor = _Unrolled.apply(cells, w1, update.w2, given, plan)
     return stepped.permute(0, 3, 1, 2)
 
@@ -87,7 +93,7 @@ def _each_sample(work: Any, batch: int) -> list[Any]:
 
 
 class _Sizes(NamedTuple):
-    """`first` is the first layer's inputs: what a cell perceives, its input channels, and a 1."""
+    """`first` is what the first layer takes: perception, input channels, a 1, and zeros."""
 
     height: int
     width: int
@@ -95,27 +101,53 @@ class _Sizes(NamedTuple):
     hidden: int
     first: int
 
-    @property
-    def extra(self) -> int:
-        """The number of input channels and the 1."""
-        return self.first - FILTERS * self.channels
+
+# oneDNN compiles a product anew for each number of rows, which takes many times the product (see
+# findings/a-product-of-another-height-is-compiled.sh), and in every step another number of cells
+# fires: products have a multiple of so many rows.
+BLOCK = 256
+
+
+class _Product:
+    """The rows of a matrix product, `values` `[cells, columns]`, and their memory, flat.
+
+    `bits`: the numbers'; `words`: see `unroll_kernel.word`.
+    """
+
+    def __init__(self, cells: int, columns: int, dtype: torch.dtype, word: np.dtype) -> None:
+        self.values = torch.zeros(cells, columns, dtype=dtype)
+        self.bits = _bits(self.values)
+        self.words = self.bits.view(word)
+        self._columns = columns
+
+    def rows(self, count: int) -> Tensor:
+        """Return the first rows as a matrix."""
+        return self.values[:count]
+
+    def clear(self, begin: int, end: int) -> None:
+        """Set rows to 0."""
+        self.bits[begin * self._columns : end * self._columns] = 0
 
 
 class _Scratch:
     """One thread's buffers, for as many cells as may fire: fresh memory every step costs time."""
 
     def __init__(self, sizes: _Sizes, dtype: torch.dtype) -> None:
-        cells = sizes.height * sizes.width
-        self.unit = (0,) * sizes.channels
-        self.z = np.empty((cells, sizes.first), np.float32)
-        self.rows = np.empty((cells, sizes.channels), np.float32)
-        self.dz = torch.empty(cells, FILTERS * sizes.channels)
-        self.padded = np.empty((sizes.height + 2, sizes.width + 2, sizes.channels), np.float32)
-        self.seen = torch.empty(cells, sizes.first, dtype=dtype)
-        self.hidden = torch.empty(cells, sizes.hidden, dtype=dtype)
-        self.below = torch.empty(cells, sizes.hidden, dtype=dtype)
-        self.change = torch.empty(cells, sizes.channels, dtype=dtype)
-        self.back = torch.empty(cells, FILTERS * sizes.channels, dtype=dtype)
+        cells = _blocks(sizes.height * sizes.width)
+        word = kernel.word(sizes.channels, _stored(dtype))
+        self.unit = (0,) * (sizes.channels * _stored(dtype).itemsize // word.itemsize)
+        self.form = kernel.BFLOAT16 if dtype == torch.bfloat16 else kernel.FLOAT32
+        self.seen = _Product(cells, sizes.first, dtype, word)
+        self.hidden = _Product(cells, sizes.hidden, dtype, word)
+        self.below = _Product(cells, sizes.hidden, dtype, word)
+        self.change = _Product(cells, sizes.channels, dtype, word)
+        self.back = _Product(cells, FILTERS * sizes.channels, dtype, word)
+        self.row = kernel.row_memory(sizes.width, sizes.channels, _stored(dtype))
+
+
+def _blocks(cells: int) -> int:
+    """Return how many rows the products for so many cells have."""
+    return -(-cells // BLOCK) * BLOCK
 
 
 _own = threading.local()
@@ -132,8 +164,8 @@ def _scratch(sizes: _Sizes, dtype: torch.dtype) -> _Scratch:
 class _Unrolled(torch.autograd.Function):
     """`unroll` on cells `[B, H, W, C]`.
 
-    `w1` `[hidden, 4C + I + 1]` holds the first layer filter by filter, its bias last; `inputs`
-    `[B, H, W, I + 1]` ends with the 1 that the bias is multiplied by.
+    `w1` `[hidden, 4C + I + 1 + spare]` holds the first layer filter by filter, then its bias, and
+    zeros; `inputs` `[B, H, W, I + 1 + spare]` have a 1 for the bias, and zeros.
     """
 
     @staticmethod
@@ -146,7 +178,8 @@ class _Unrolled(torch.autograd.Function):
         # Every state stays, with a rim of one cell: they are all that the way back needs.
         shape = (plan.steps + 1, batch, sizes.height + 2, width + 2, sizes.channels)
         states = np.empty(shape, np.float32)
-        given = inputs.view(batch, -1).numpy()
+        word = kernel.word(sizes.channels, _stored(plan.dtype))
+        given = _bits(inputs.to(plan.dtype)).reshape(batch, -1).view(word)
         fired = np.empty((plan.steps, batch, cells_in_all), np.int32)
         counts = np.empty((plan.steps, batch), np.int64)
         limit = threshold(plan.firing.rate)
@@ -169,15 +202,12 @@ class _Unrolled(torch.autograd.Function):
                 )
                 counts[step, sample] = n
                 cells = fired[step, sample, :n]
-                kernel.perceive(
-                    now.ravel(), width, given[sample], sizes.extra, cells, own.z.ravel(), own.unit
-                )
-                seen = own.seen[:n].copy_(torch.from_numpy(own.z[:n]))
-                hidden = torch.mm(seen, v1.t(), out=own.hidden[:n]).relu_()
-                torch.mm(hidden, v2.t(), out=own.change[:n])
-                torch.from_numpy(own.rows)[:n] = own.change[:n]
-                then[:] = now
-                kernel.add_changes(then.ravel(), width, cells, own.rows.ravel(), own.unit)
+                rows = _units(own, sizes, now, given[sample], cells, v1)
+                torch.mm(own.hidden.rows(rows), v2.t(), out=own.change.rows(rows))
+                kernel.add_changes(
+                    now.ravel(), then.ravel(), width, sizes.channels, cells, own.change.words,
+                    own.row, own.form, own.unit,
+                )  # fmt: skip
 
         _each_sample(live, batch)
         ctx.save_for_backward(w1, w2)
@@ -190,7 +220,9 @@ class _Unrolled(torch.autograd.Function):
         states, given, fired, counts, plan, sizes = ctx.kept
         v1, v2 = (w.detach().to(plan.dtype) for w in (w1, w2))
         v1_seen = v1[:, : FILTERS * sizes.channels].contiguous()
-        into = np.array(gradients[0].detach().numpy(), np.float32, order="C")
+        # With a rim, too, that is 0 but while gradients are spread to it.
+        into = np.zeros(states.shape[1:], np.float32)
+        into[:, 1:-1, 1:-1] = gradients[0].detach().numpy()
 
         def unwind(sample: int) -> tuple[Tensor, Tensor]:
             own = _scratch(sizes, plan.dtype)
@@ -198,28 +230,65 @@ class _Unrolled(torch.autograd.Function):
             for step in reversed(range(plan.steps)):
                 n = counts[step, sample]
                 cells = fired[step, sample, :n]
-                now = states[step, sample].ravel()
-                kernel.perceive(
-                    now, sizes.width, given[sample], sizes.extra, cells, own.z.ravel(), own.unit
-                )
-                seen = own.seen[:n].copy_(torch.from_numpy(own.z[:n]))
-                hidden = torch.mm(seen, v1.t(), out=own.hidden[:n]).relu_()
-                kernel.gather(into[sample].ravel(), cells, own.rows.ravel(), own.unit)
-                change = own.change[:n].copy_(torch.from_numpy(own.rows[:n]))
+                rows = _units(own, sizes, states[step, sample], given[sample], cells, v1)
+                seen, hidden = own.seen.rows(rows), own.hidden.rows(rows)
+                change, below = own.change.rows(rows), own.below.rows(rows)
+                gradient = into[sample].ravel()
+                kernel.gather(
+                    gradient.view(np.uint32), sizes.width, sizes.channels, cells,
+                    own.change.words, own.row, own.form, own.unit,
+                )  # fmt: skip
+                own.change.clear(n, rows)
                 d2 += change.t() @ hidden
-                below = torch.mm(change, v2, out=own.below[:n])
-                torch.ops.aten.threshold_backward.grad_input(below, hidden, 0, grad_input=below)
+                torch.mm(change, v2, out=below)
+                kernel.rectify_back(own.below.bits[: below.numel()], own.hidden.bits)
                 d1 += below.t() @ seen
-                dz = own.dz[:n].copy_(torch.mm(below, v1_seen, out=own.back[:n]))
-                own.padded[:] = 0
-                kernel.spread(dz.numpy().ravel(), cells, own.padded.ravel(), sizes.width, own.unit)
-                _fold_rim(own.padded, plan.edge)
-                into[sample] += own.padded[1:-1, 1:-1]
+                torch.mm(below, v1_seen, out=own.back.rows(rows))
+                kernel.spread(
+                    own.back.words, cells, gradient, sizes.width, sizes.channels, own.row,
+                    own.form, own.unit,
+                )  # fmt: skip
+                _fold_rim(into[sample], plan.edge)
             return d1, d2
 
         parts = _each_sample(unwind, len(into))
         d1, d2 = (torch.stack(part).sum(0) for part in zip(*parts, strict=True))
-        return torch.from_numpy(into), d1, d2, None, None
+        return torch.from_numpy(into[:, 1:-1, 1:-1]), d1, d2, None, None
+
+
+def _units(
+    own: _Scratch,
+    sizes: _Sizes,
+    state: np.ndarray,
+    given: np.ndarray,
+    cells: np.ndarray,
+    v1: Tensor,
+) -> int:
+    """Compute the hidden units of the `cells` that fire; return the rows of their products.
+
+    Rows behind those cells see zeros: what was there might not be finite.
+    """
+    rows, extra = _blocks(len(cells)), given.size // (sizes.height * sizes.width)
+    kernel.perceive(
+        state.ravel(), sizes.width, sizes.channels, given, extra, cells, own.seen.words, own.row,
+        own.form, own.unit,
+    )  # fmt: skip
+    own.seen.clear(len(cells), rows)
+    hidden = own.hidden.rows(rows)
+    torch.mm(own.seen.rows(rows), v1.t(), out=hidden)
+    kernel.rectify(own.hidden.bits[: hidden.numel()], own.form)
+    return rows
+
+
+def _stored(dtype: torch.dtype) -> np.dtype:
+    """Return the type of the bits of numbers in bfloat16 or float32."""
+    return np.dtype(np.uint16 if dtype == torch.bfloat16 else np.uint32)
+
+
+def _bits(values: Tensor) -> np.ndarray:
+    """Return the bits of a contiguous tensor, flat."""
+    signed = torch.int16 if values.dtype == torch.bfloat16 else torch.int32
+    return values.view(-1).view(signed).numpy().view(_stored(values.dtype))
 
 
 def _fill_rim(padded: np.ndarray, edge: Edge) -> None:
@@ -230,9 +299,10 @@ def _fill_rim(padded: np.ndarray, edge: Edge) -> None:
 
 
 def _fold_rim(padded: np.ndarray, edge: Edge) -> None:
-    """Add the rim's gradient to the cells that it was copied from: the transpose of the above."""
+    """Move the rim's gradient to the cells that it was copied from: the transpose of the above."""
     before, after = (-2, 1) if edge == "wrap" else (1, -2)
     padded[:, before] += padded[:, 0]
     padded[:, after] += padded[:, -1]
     padded[before, 1:-1] += padded[0, 1:-1]
     padded[after, 1:-1] += padded[-1, 1:-1]
+    padded[0], padded[-1], padded[:, 0], padded[:, -1] = 0, 0, 0, 0

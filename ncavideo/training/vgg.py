@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -83,7 +84,7 @@ class VGGFeatures:
         for convolutions, _ in BLOCKS:
             for i in range(convolutions):
                 weight, bias = next(layer)
-                x = F.relu(F.conv2d(_pad(x, edge), weight, bias))
+                x = F.conv2d(_Rimmed.apply(x, edge), weight, bias).relu_()
                 if i == 0:
                     maps.append(x.float())
                 if len(maps) == len(BLOCKS):
@@ -92,9 +93,34 @@ class VGGFeatures:
         return maps
 
 
-def _pad(x: Tensor, edge: Edge) -> Tensor:
-    mode = "circular" if edge == "wrap" else "replicate"
-    return F.pad(x, (1, 1, 1, 1), mode=mode).contiguous(memory_format=torch.channels_last)
+class _Rimmed(torch.autograd.Function):
+    """Maps with a rim of one position. `F.pad` would move channels-last maps to and fro."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, edge: Edge) -> Tensor:
+        ctx.edge = edge
+        batch, features, height, width = x.shape
+        out = x.new_empty(batch, height + 2, width + 2, features)
+        out[:, 1:-1, 1:-1] = x.permute(0, 2, 3, 1)
+        before, after = _beyond(edge)
+        out[:, 0, 1:-1], out[:, -1, 1:-1] = out[:, before, 1:-1], out[:, after, 1:-1]
+        out[:, :, 0], out[:, :, -1] = out[:, :, before], out[:, :, after]
+        return out.permute(0, 3, 1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        into = gradients[0].permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format)
+        before, after = _beyond(ctx.edge)
+        into[:, :, before] += into[:, :, 0]
+        into[:, :, after] += into[:, :, -1]
+        into[:, before] += into[:, 0]
+        into[:, after] += into[:, -1]
+        return into[:, 1:-1, 1:-1].permute(0, 3, 1, 2), None
+
+
+def _beyond(edge: Edge) -> tuple[int, int]:
+    """Return the positions that stand before the first and after the last, with the rim counted."""
+    return (-2, 1) if edge == "wrap" else (1, -2)
 
 
 def load_vgg(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from random_vgg import random_vgg
 from torch import Tensor
 
 from ncavideo.nca.model import Edge
@@ -34,7 +35,6 @@ from ncavideo.training.share import Share
 from ncavideo.training.style import StyleLoss
 from ncavideo.training.text import TextGuide, cut_outs
 from ncavideo.training.trainer import Trainer
-from ncavideo.training.vgg import BLOCKS, USED_CONVOLUTIONS, VGGFeatures
 
 CPU = torch.device("cpu")
 STEPS = 2  # iterations of each training
@@ -51,18 +51,6 @@ class Guide(TextGuide):
     ) -> Tensor:  # fmt: skip
         parts = cut_outs(rgb, 2, 16, edge, generator, share=share)
         return (parts - 0.3).square().mean((1, 2, 3)).view(-1, 2).mean(1)
-
-
-def vgg() -> VGGFeatures:
-    """VGG16's shape with a sixteenth of its features, which are random."""
-    generator, layers, before = torch.Generator().manual_seed(0), [], 3
-    for count, width in BLOCKS:
-        for _ in range(count):
-            weight = torch.randn(width // 16, before, 3, 3, generator=generator)
-            layers.append((weight * (2 / (9 * before)) ** 0.5, torch.zeros(width // 16)))
-            before = width // 16
-    half, two = torch.full((3,), 0.5), torch.full((3,), 2.0)
-    return VGGFeatures(layers[:USED_CONVOLUTIONS], half, two, True, "random")
 
 
 def recipe(model: dict[str, Any] | None = None, metric: str = "", **training: Any) -> Recipe:
@@ -86,7 +74,9 @@ def trainings(group: ProcessGroup) -> Iterator[tuple[str, Any]]:
     pictures = [torch.rand(3, 40, 40, generator=generator) * bright for bright in (1.0, 0.7)]
 
     def make(of: Recipe, guide: TextGuide | None = None) -> Trainer:
-        trainer = Trainer(of, StyleLoss(vgg(), pictures, of.loss.metric), CPU, guide, group=group)
+        trainer = Trainer(
+            of, StyleLoss(random_vgg(), pictures, of.loss.metric), CPU, guide, group=group
+        )
         trainer.started_from = {"name": "ripe from the first iteration on"}
         with torch.no_grad():
             trainer.nca.update.w2.normal_(0, 0.1)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from random_vgg import random_vgg
 
 from ncavideo.nca.model import Edge
 from ncavideo.training.style import Exemplar, StyleLoss
-from ncavideo.training.vgg import BLOCKS, USED_CONVOLUTIONS, VGGFeatures
+from ncavideo.training.vgg import VGGFeatures
 
 pytestmark = [pytest.mark.gpu, pytest.mark.slow]
 
@@ -16,16 +17,7 @@ EDGES: list[Edge] = ["wrap", "reflect"]
 
 @pytest.fixture(scope="module")
 def vgg() -> VGGFeatures:
-    """VGG16's shape with a sixteenth of its features, which are random."""
-    generator, layers, before = torch.Generator().manual_seed(0), [], 3
-    for count, width in BLOCKS:
-        for _ in range(count):
-            weight = torch.randn(width // 16, before, 3, 3, generator=generator)
-            bias = torch.randn(width // 16, generator=generator) * 0.1
-            layers.append((weight * (2 / (9 * before)) ** 0.5, bias))
-            before = width // 16
-    half, two = torch.full((3,), 0.5), torch.full((3,), 2.0)
-    return VGGFeatures(layers[:USED_CONVOLUTIONS], half, two, True, "random")
+    return random_vgg()
 
 
 @pytest.mark.parametrize("edge", EDGES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from ncavideo.nca.fire_mask import fire_mask_torch
 from ncavideo.nca.model import NCA, Edge
+from ncavideo.training import unroll_kernel
 from ncavideo.training.unroll import Firing, unroll
 from ncavideo.training.unroll_gpu import kept_bytes, unroll_on_device
 
@@ -86,6 +88,31 @@ def test_half_precision_points_the_same_way(edge: Edge) -> None:
         gradients.append(torch.cat([p.grad.flatten() for p in nca.parameters()]))
     exact, rounded = gradients
     assert torch.nn.functional.cosine_similarity(exact, rounded, dim=0) > 0.999
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_was_not_finite_is_forgotten(dtype: torch.dtype) -> None:
+    results = []
+    for number in (0.0, float("nan"), float("inf"), 0.0):
+        nca, state, inputs = make(6, 2, 16, (9, 11), 2)
+        after = unroll(nca, state + number, inputs, 3, Firing(1, 0, 0.5), "wrap", dtype)
+        after.sum().backward()
+        gradients = torch.cat([p.grad.flatten() for p in nca.parameters()])
+        assert bool(gradients.isfinite().all()) == (number == 0)
+        results.append(gradients)
+    assert torch.equal(results[0], results[-1])
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=40))
+def test_numbers_are_rounded_as_torch_rounds_them(bits: list[int]) -> None:
+    numbers = np.array(bits, np.uint32)
+    kept = np.zeros(len(bits), np.uint16)
+    unroll_kernel.keep(numbers, 0, len(bits), kept, unroll_kernel.BFLOAT16)
+    ours = torch.from_numpy(kept.view(np.int16)).view(torch.bfloat16)
+    theirs = torch.from_numpy(numbers.view(np.float32)).bfloat16()
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
+    unroll_kernel.rectify(kept, unroll_kernel.BFLOAT16)
+    torch.testing.assert_close(ours, theirs.relu(), rtol=0, atol=0, equal_nan=True)
 
 
 def test_a_sample_does_not_depend_on_its_neighbours_in_the_batch() -> None:
