@@ -45,7 +45,6 @@ def compose_decoded(
     seen, flat, shaded = source.reshape(-1), out.reshape(-1), len(shading) > 0
     lines = np.empty((planes.shape[0], cells + 2), np.float32)
     lights = np.empty((2, cells + 2 * PAD), np.float32)
-    units = np.empty((4, k, cells), np.float32)
     pixels = np.empty((3, cells * k), np.float32)
     phases, luma = np.empty((3, k, cells), np.float32), np.empty((k, cells), np.float32)
     line, room = np.empty(width, np.float32), np.empty((3, 1, cells), np.float32)
@@ -54,12 +53,12 @@ def compose_decoded(
     bits = np.empty(cells, np.int32)
     for row in range(rows):
         cell, phase = (top + row) // k, (top + row) % k
-        across_rows(planes, cell, taps[phase], lines)
+        across_rows(planes, cell, taps, phase, lines)
         if shaded:
             for light in range(2):
                 across2(shading, light, cell + linear_first[phase], linear, phase, lights)
             source_luminance(seen, top + row, scale, line, luma)
-        along_row(lines, taps, w2, units, phases)
+        along_row(lines, taps, w2, phases)
         if shaded:
             for p in range(k):
                 for light in range(2):
