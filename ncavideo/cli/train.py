@@ -62,6 +62,14 @@ def recipe_options(command: Command) -> Command:
     return command
 
 
+def _place(option: str) -> str:
+    """Return where a recipe says what an option does."""
+    if option not in KEYS:
+        return "[[rule]]"
+    section, key = KEYS[option]
+    return f"`{key.name}` in [{section}]" if section else f"`{key.name}`"
+
+
 def _help(key: Key) -> str:
     text = key.meaning or key.help
     notes = key.allowed_text if key.bounds or key.choices else ""
@@ -188,6 +196,7 @@ def train_command(
             if given:
                 raise UserError(
                     f"give either a RECIPE or {FLAGS[given[0]]}, not both: the recipe says it"
+                    f" under {_place(given[0])}"
                 )
             parsed = load_recipe(recipe)
         else:
