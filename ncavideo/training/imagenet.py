@@ -120,10 +120,8 @@ class _Statistics:
 
     def _compare(self, layer: Any, given: tuple[Tensor, ...]) -> None:
         """Add a layer's distances `[B]`: of means in deviations, and of deviations' logarithms."""
-        features = given[0].float()
-        mean = features.mean((2, 3))
-        square = features.square().mean((2, 3))
-        mean, square = (m.view(self._samples, -1, m.shape[1]).mean(1) for m in (mean, square))
+        moments = _Moments.apply(given[0].float())
+        mean, square = (m.view(self._samples, -1, m.shape[1]).mean(1) for m in moments)
         known = layer.running_var + LEAST_VARIANCE
         variance = (square - mean.square()).clamp_min(0) + LEAST_VARIANCE
         moved = (mean - layer.running_mean).square() / known
@@ -134,6 +132,25 @@ class _Statistics:
     def distance(self) -> Tensor:
         """Return the mean over layers of each sample's distance, `[B]`."""
         return torch.stack(self._found).mean(0)
+
+
+class _Moments(torch.autograd.Function):
+    """The means of features `[B, F, H, W]` and of their squares, `[B, F]` each.
+
+    Autograd would go back through the features five times, which are a good part of an iteration.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(features)
+        return features.mean((2, 3)), features.square().mean((2, 3))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (features,) = ctx.saved_tensors
+        each = features.shape[2] * features.shape[3]
+        of_mean, of_square = (g[..., None, None] / each for g in gradients)
+        return torch.addcmul(of_mean, features, of_square, value=2)
 
 
 def logits(network: Any, rgb: Tensor) -> Tensor:

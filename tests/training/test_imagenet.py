@@ -10,6 +10,7 @@ import torch
 from click.testing import CliRunner
 
 from ncavideo.cli.main import main
+from ncavideo.training.imagenet import _Moments
 from ncavideo.training.imagenet_names import class_of, names
 from ncavideo.training.make_trainer import make_trainer
 from ncavideo.training.recipe_file import recipe_from_options
@@ -105,6 +106,15 @@ def test_the_prior_counts_as_much_as_its_weight_says(guide: TextGuide) -> None:
 
 
 @pytest.mark.train
+def test_the_gradients_of_moments_are_autograds() -> None:
+    torch.manual_seed(2)
+    features = torch.randn(2, 3, 4, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(_Moments.apply, features)
+    mean, square = _Moments.apply(features)
+    assert torch.allclose(mean, features.mean((2, 3)))
+    assert torch.allclose(square, features.square().mean((2, 3)))
+
+
 def test_unwanted_classes_alone_have_a_loss_near_their_share(guide: TextGuide) -> None:
     rgb = torch.rand(1, 3, 48, 48, generator=fixed())
     with_class = guide(rgb, torch.tensor([2]), "wrap", fixed())
