@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from ncavideo.app import html as shown
+from ncavideo.app.batch_panel import BatchPanel
 from ncavideo.app.mask_painting import MaskPainting
 from ncavideo.app.part import part
 from ncavideo.app.picture_panel import PicturePanel
@@ -210,6 +211,7 @@ class RenderView:
                 buttons=[],
             )  # fmt: skip
         self.queue = QueuePanel()
+        self.batch = BatchPanel(CLIPS)
         self.command = gr.Textbox(
             label="Copy as command line",
             lines=2,
