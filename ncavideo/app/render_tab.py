@@ -101,6 +101,8 @@ class RenderTab:
         view.picture.connect(self._service, view.clip, view.time, inputs, make.asked)
         view.queue.connect(self._service, inputs, make.asked)
         view.batch.connect(self._service, inputs, view.queue)
+        grown = (view.inputs[name] for name in ("ruleset", "rules", "seed", "edge"))
+        view.fractal.connect(self._service, *grown)
 
     def on_load(self, page: gr.Blocks) -> None:
         """Bring back the form when the page is opened."""

@@ -8,6 +8,7 @@ import gradio as gr
 
 from ncavideo.app import html as shown
 from ncavideo.app.batch_panel import BatchPanel
+from ncavideo.app.fractal_panel import FractalPanel
 from ncavideo.app.mask_painting import MaskPainting
 from ncavideo.app.part import part
 from ncavideo.app.picture_panel import PicturePanel
@@ -212,6 +213,7 @@ class RenderView:
             )  # fmt: skip
         self.queue = QueuePanel()
         self.batch = BatchPanel(CLIPS)
+        self.fractal = FractalPanel()
         self.command = gr.Textbox(
             label="Copy as command line",
             lines=2,
