@@ -106,6 +106,12 @@ def download(path: Path, text: str) -> str:
     return f'<a class="nca-save" href="{address}" download="{name}">{html.escape(text)}</a>'
 
 
+def picture(path: Path, about: str) -> str:
+    """Return a picture of the session, as wide as there is room; `about`: what it shows."""
+    address = html.escape(FILES + quote(str(path)), quote=True)
+    return f'<img class="nca-picture" src="{address}" alt="{html.escape(about, quote=True)}">'
+
+
 def in_motion(clip: Path) -> str:
     """Return a looped clip, source on the left and result on the right, as `split.js` shows it."""
     address = html.escape(FILES + quote(str(clip)), quote=True)

@@ -28,7 +28,7 @@ class PicturePanel:
 
     def __init__(self) -> None:
         self.go = gr.Button(
-            "This moment as a PNG", interactive=False, size="md", elem_id="picture", min_width=120
+            "This moment as a PNG", interactive=False, size="md", elem_id="picture", min_width=90
         )
 
     def make_result(self) -> None:

@@ -46,36 +46,49 @@ class QueuePanel:
         self._service, self._asked = service, asked
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         quiet["concurrency_limit"] = None
-        # Whatever changes the queue, one handler tells the page: none can overtake another.
-        told = [self.news, self.result, self.download, self.stop]
         for changed in (
             self.go.click(self._add, inputs, None, trigger_mode="once", **quiet),
             self.news.select(self._act, None, None, trigger_mode="multiple", **quiet),
             self.stop.click(self._cancel_all, None, None, **quiet),
         ):
-            changed.then(self._watch, None, told, trigger_mode="multiple", **quiet)
+            self.follow(changed)
+
+    def follow(self, changed: Any) -> None:
+        """Have the page told after an event that changes the queue.
+
+        Whatever changes it, one handler tells of it: none can overtake another.
+        """
+        changed.then(
+            self._watch, None, [self.news, self.result, self.download, self.stop],
+            trigger_mode="multiple", show_progress="hidden", api_visibility="private",
+            concurrency_limit=None,
+        )  # fmt: skip
 
     def _add(self, values: dict[Any, Any], request: gr.Request) -> None:
         """Have the clip rendered as the form says."""
         session = self._service.session(request)
-        clip = session.clip
-        folder = None
         try:
-            if clip is None:
+            if session.clip is None:
                 raise UserError("drop a clip first")
-            options, name = self._asked(values, session, clip)
-            folder = session.place("render")
-            render = Render(clip, folder / name, options, self._service.renders)
-            words = _words(shown_options(options, presets()))
-            entry = Entry(
-                clip, folder / name, options.rules, words, _part(options), session.mask, render
-            )
-            session.renders.add(entry)
+            self.add(values, session, session.clip)
         except UserError as error:
-            if folder is not None:
-                folder.rmdir()
             session.renders.refuse(bad(session, error))
         session.tidy()
+
+    def add(self, values: dict[Any, Any], session: Session, clip: Path) -> None:
+        """Have a clip rendered as the form says. Raises `UserError`, also for a full queue."""
+        options, name = self._asked(values, session, clip)
+        words = _words(shown_options(options, presets()))
+        folder = session.place("render")
+        render = Render(clip, folder / name, options, self._service.renders)
+        entry = Entry(
+            clip, folder / name, options.rules, words, _part(options), session.mask, render
+        )
+        try:
+            session.renders.add(entry)
+        except UserError:
+            folder.rmdir()
+            raise
 
     def _act(self, event: gr.EventData, request: gr.Request) -> None:
         queue, number = self._service.session(request).renders, int(event.entry)

@@ -149,7 +149,7 @@ def _control(text: str, mask: Path | None) -> str:
     spec = parse_control(text)
     if spec.name == "mask" and not spec.argument:
         if mask is None:
-            raise UserError("drop a picture or a clip for the mask")
+            raise UserError("drop a picture or a clip for the mask, or paint one over the picture")
         return str(dataclasses.replace(spec, argument=str(mask)))
     if spec.name in ("mask", "labels") or "@" in spec.argument:
         raise UserError(f"{spec.label} reads a file: use the command line for that")

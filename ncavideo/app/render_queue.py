@@ -1,4 +1,4 @@
-"""A tab's renders: one after the other, and the last ten listed."""
+"""A tab's renders: one after the other, and the last fifty listed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from ncavideo.app.render_job import Render, RenderStatus
 from ncavideo.util.errors import UserError
 
-MOST = 10  # renders that are listed
+MOST = 50  # renders that are listed
 
 
 @dataclass

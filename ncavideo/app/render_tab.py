@@ -63,9 +63,10 @@ class RenderTab:
             self._look, inputs, [*look], **forms
         )
         view.sample.click(self._take_sample, None, view.clip, **quiet)
-        view.mask.change(self._take_mask, view.mask, None, **quiet).then(
-            self._look, inputs, [*look], **forms
-        )
+        for taken in view.painting.connect(
+            self._service, view.mask, view.slots, view.inputs["control"], view.own
+        ):
+            taken.then(self._look_again, inputs, [*look], **forms)
         view.ruleset.input(self._show_ruleset, view.ruleset, [view.strip, view.rules], **each).then(
             self._rules_again, [view.ruleset, view.rules], view.rules, **each
         )
@@ -99,6 +100,9 @@ class RenderTab:
         )
         view.picture.connect(self._service, view.clip, view.time, inputs, make.asked)
         view.queue.connect(self._service, inputs, make.asked)
+        view.batch.connect(self._service, inputs, view.queue)
+        grown = (view.inputs[name] for name in ("ruleset", "rules", "seed", "edge"))
+        view.fractal.connect(self._service, *grown)
 
     def on_load(self, page: gr.Blocks) -> None:
         """Bring back the form when the page is opened."""
@@ -196,10 +200,6 @@ class RenderTab:
         folder = self._service.session(request).place("sample")
         with resources.as_file(resources.files("ncavideo.app") / SAMPLE) as sample:
             return str(shutil.copy(sample, folder / SAMPLE))
-
-    def _take_mask(self, upload: str | None, request: gr.Request) -> None:
-        session = self._service.session(request)
-        session.mask = None if upload is None else session.take(upload, "mask")
 
     async def _show_ruleset(self, name: str, request: gr.Request) -> AsyncIterator[tuple[Any, Any]]:
         """Show the rules of a rule set at once, and their pictures when they are drawn."""

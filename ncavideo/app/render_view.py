@@ -7,6 +7,9 @@ from typing import Any
 import gradio as gr
 
 from ncavideo.app import html as shown
+from ncavideo.app.batch_panel import BatchPanel
+from ncavideo.app.fractal_panel import FractalPanel
+from ncavideo.app.mask_painting import MaskPainting
 from ncavideo.app.part import part
 from ncavideo.app.picture_panel import PicturePanel
 from ncavideo.app.queue_panel import QueuePanel
@@ -187,16 +190,18 @@ class RenderView:
             label="Preview: the clip and the result", interactive=False,
             buttons=["fullscreen"], elem_id="compare", max_height=620, type="filepath",
         )  # fmt: skip
+        self.painting = MaskPainting()
         self.motion = gr.HTML(elem_id="motion")
         self.time = gr.Slider(
             0, 1, 0, step=0.01, label="Moment, in seconds", elem_id="time", visible=False
         )
-        with gr.Row(elem_id="motion-row"):
+        with gr.Row(elem_id="motion-row", equal_height=True):
             self.move = gr.Button(
                 "Two seconds in motion", interactive=False, size="md", elem_id="move",
-                min_width=120,
+                min_width=90,
             )  # fmt: skip
             self.picture = PicturePanel()
+            self.painting.make_button()
             self.still = gr.Button(visible=False, size="md", elem_id="still")
         self.motion_news = gr.HTML(elem_id="motion-news")
         self.picture.make_result()
@@ -207,6 +212,8 @@ class RenderView:
                 buttons=[],
             )  # fmt: skip
         self.queue = QueuePanel()
+        self.batch = BatchPanel(CLIPS)
+        self.fractal = FractalPanel()
         self.command = gr.Textbox(
             label="Copy as command line",
             lines=2,

@@ -38,6 +38,7 @@ class Session:
         self.folder.mkdir()
         self.clip: Path | None = None
         self.mask: Path | None = None
+        self.painted = 0  # number of the newest painted mask
         self.own: dict[str, Path] = {}
         self.last_training: Path | None = None
         self.renders = RenderQueue()

@@ -184,8 +184,13 @@ def _in_folder(folder: Path, recursive: bool) -> Iterator[Path]:
         folders.sort()
         folders[:] = [name for name in folders if recursive and not name.startswith(".")]
         for name in sorted(files):
-            if Path(name).suffix.lower() in CLIPS and not name.startswith("."):
+            if is_clip(name):
                 yield Path(here) / name
+
+
+def is_clip(name: str) -> bool:
+    """Return whether a file of a folder is taken for a clip, by its name."""
+    return Path(name).suffix.lower() in CLIPS and not name.startswith(".")
 
 
 def _check_template(template: str) -> None:

@@ -1,0 +1,93 @@
+"""A fractal of the chosen rules, made in the app."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from ncavideo.app.fractal_panel import asked_fractal, fractal_command
+from ncavideo.app.sessions import Sessions
+from ncavideo.cli.main import main
+from ncavideo.still.options import StillOptions
+from ncavideo.util.errors import UserError
+
+pytest.importorskip("gradio")
+from test_app import CHROMIUM, browser, clip, enter, open_tab, said, server
+
+__all__ = ["browser", "clip", "open_tab", "server"]  # fixtures
+pytestmark = pytest.mark.slow
+
+
+def test_what_is_asked_for_arrives(tmp_path: Path) -> None:
+    session = Sessions(tmp_path).get("one")
+    options = asked_fractal(session, "elements", ["moss", "fire"], 7, "wrap", 96, 64, 2, 1.5)
+    assert options == StillOptions(
+        {"moss": 0.5, "fire": 0.5}, (96, 64), "elements", fractal=2, scale=1.5, seed=7, edge="wrap"
+    )
+    assert fractal_command(options, Path("/secret/moss-fire.png")) == (
+        "ncavideo still --rules moss,fire --size 96x64 --fractal 2 --scale 1.5 --seed 7"
+        " --edge wrap -o moss-fire.png"
+    )
+    plain = asked_fractal(session, "elements-rich", ["fire"], None, "reflect", 96, 64, 0, 2)
+    assert fractal_command(plain, Path("fire.png")) == (
+        "ncavideo still --rules fire --ruleset elements-rich --size 96x64 -o fire.png"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"rules": []}, "at least one rule"),
+        ({"width": None}, "a width and a height"),
+        ({"height": -3}, "a width and a height"),
+        ({"width": 7680, "height": 4320}, "not 7680x4320"),
+        ({"seed": -1}, "seed"),
+        ({"ruleset": "/etc/passwd"}, "no rule set"),
+    ],
+)
+def test_what_no_fractal_can_have(changes: dict[str, Any], told: str, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {
+        "ruleset": "elements", "rules": ["fire"], "seed": 0, "edge": "reflect", "width": 96,
+        "height": 64, "levels": 2, "scale": 2,
+    }  # fmt: skip
+    with pytest.raises(UserError, match=told):
+        asked_fractal(Sessions(tmp_path).get("one"), **{**asked, **changes})
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
+def test_a_fractal_is_a_picture(
+    open_tab: Callable[[], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tab = open_tab()
+    tab.click("#fractal > button")
+    sides = "#fractal-sides input >> nth={}"
+    for index, value in enumerate(("40", "30")):
+        enter(tab, sides.format(index), value)
+    tab.click("#fractal-make")
+    told = said(tab, "#fractal-news", "would begin with")
+    assert "Traceback" not in told and told.strip().endswith(".")
+    for index, value in enumerate(("480", "360")):
+        enter(tab, sides.format(index), value)
+    tab.click("#fractal-make")
+    said(tab, "#fractal-news", "Download fire-moss.png (480x360)")
+    tab.wait_for_function("() => document.querySelector('#fractal-news img').naturalWidth === 480")
+    with tab.expect_download() as download:
+        tab.click("#fractal-news a")
+    download.value.save_as(tmp_path / "saved.png")
+    with Image.open(tmp_path / "saved.png") as image:
+        assert (image.mode, image.size) == ("RGB", (480, 360))
+    # What can be copied gives the very same file.
+    line = tab.input_value("#fractal-command textarea")
+    assert line == (
+        "ncavideo still --rules fire,moss --size 480x360 --fractal 3 --scale 3 -o fire-moss.png"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(main, shlex.split(line)[1:]).exit_code == 0
+    assert (tmp_path / "fire-moss.png").read_bytes() == (tmp_path / "saved.png").read_bytes()
