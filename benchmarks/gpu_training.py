@@ -6,11 +6,11 @@ Prints four tables, and with several GPUs a fifth.
 
     checks     the fused kernels against plain torch, in float32 and as training runs them; machine
                code that reads what nothing wrote; a run that stops and goes on against one that
-               does not (the number of weights that differ)
+               does not (the number of weights that differ), without and with a decoder
     loops      milliseconds an iteration, medians of loops that take turns: the plain loop of
-               `training.py`, the trainer with torch alone, the trainer with fused kernels, and
-               that with long runs of a quarter of the samples, with peak memory; then the trainer
-               of commit 66c537e, in a process of its own
+               `training.py`, the trainer with torch alone, the trainer with fused kernels, that
+               with long runs of a quarter of the samples, and with a decoder both trainers, with
+               peak memory; then the trainer of commit 66c537e, in a process of its own
     warm-up    seconds until all that a run repeats is compiled and recorded
     curves     the same recipe trained both ways: seconds, and the mean style distance of quarters
     gpus       samples a second of batches of 8 that one GPU, or all of them, share
@@ -53,6 +53,7 @@ SIZES = {"s": (2, 96, 40, 12, 96), "m": (8, 192, 40, 12, 96), "l": (8, 128, 48, 
 ROUNDS, IN_A_ROW = 5, 16  # of the loops in turns; iterations of the fused one each time
 WARM_UP = 24  # iterations, enough for both edges
 LONG_SHARE = 0.25
+DECODER = 32  # hidden units
 QUARTERS = 4
 
 
@@ -69,6 +70,11 @@ def sized(recipe: Recipe, size: str) -> Recipe:
         vgg="auto",
     )
     return dataclasses.replace(recipe, model=model, training=training, stages=())
+
+
+def drawn(recipe: Recipe) -> Recipe:
+    """Return the recipe with a decoder."""
+    return dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, decoder=DECODER))
 
 
 def make(recipe: Recipe, vgg: VGGFeatures, device: torch.device, fused: bool = True) -> Trainer:
@@ -89,6 +95,12 @@ def ripe(trainer: Trainer) -> Trainer:
     return trainer
 
 
+def parameters(trainer: Trainer) -> list[torch.nn.Parameter]:
+    """Return the weights of the network and of the decoder, if there is one."""
+    drawing = trainer.decoder.parameters() if trainer.decoder else ()
+    return [*trainer.nca.parameters(), *drawing]
+
+
 def resumed(recipe: Recipe, vgg: VGGFeatures, device: torch.device) -> int:
     """Return how many weights of a run that stopped and went on differ from one that did not."""
     whole = make(recipe, vgg, device)
@@ -97,12 +109,14 @@ def resumed(recipe: Recipe, vgg: VGGFeatures, device: torch.device) -> int:
     file = io.BytesIO()
     torch.save(whole.state_dict(), file)
     file.seek(0)
+    # All draw from torch's own generator, so that one has to end before the other begins.
+    for _ in range(8):
+        whole.step()
     again = make(recipe, vgg, device)
     again.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-    for trainer in (whole, again):
-        for _ in range(8):
-            trainer.step()
-    pairs = zip(whole.nca.parameters(), again.nca.parameters(), strict=True)
+    for _ in range(8):
+        again.step()
+    pairs = zip(*(parameters(trainer) for trainer in (whole, again)), strict=True)
     return sum(int((a != b).sum()) for a, b in pairs)
 
 
@@ -136,6 +150,7 @@ def checks(recipe: Recipe, vgg: VGGFeatures, device: torch.device) -> results.Ta
     )
     run = dataclasses.replace(recipe, training=training, stages=())
     add("resumed run", "the recipe's", "both", resumed(run, vgg, device), 0)
+    add("resumed run", "with a decoder", "both", resumed(drawn(run), vgg, device), 0)
     return table
 
 
@@ -175,6 +190,9 @@ def measure(
         ways["torch"] = lambda trainer=by_torch: timed(trainer.step, device)
         ways["fused"] = lambda trainer=fused: ahead(trainer, IN_A_ROW, device)
         ways["fused, long runs"] = lambda trainer=aged: ahead(trainer, IN_A_ROW, device)
+        drawing = [ripe(make(drawn(of_size), vgg, device, kernels)) for kernels in (False, True)]
+        ways["torch, decoder"] = lambda trainer=drawing[0]: timed(trainer.step, device)
+        ways["fused, decoder"] = lambda trainer=drawing[1]: ahead(trainer, IN_A_ROW, device)
         times: dict[str, list[float]] = {way: [] for way in ways}
         peaks = dict.fromkeys(ways, 0.0)
         for number in range(ROUNDS + 2):
@@ -185,7 +203,8 @@ def measure(
                 if number >= 2:
                     times[way].append(found)
         medians = {way: statistics.median(of_way) for way, of_way in times.items()}
-        del fused, aged, by_torch, simple, ways  # the older trainer wants memory of its own
+        # The older trainer wants memory of its own.
+        del fused, aged, by_torch, drawing, simple, ways
         torch.cuda.empty_cache()
         older = older_trainer.seconds(SIZES[name], IN_A_ROW, device.type)
         if older is not None:

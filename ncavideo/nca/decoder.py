@@ -35,9 +35,9 @@ def spline_taps(phases: Tensor) -> Tensor:
     return torch.stack([(0.5 - t).square() / 2, 0.75 - t.square(), (0.5 + t).square() / 2], 1)
 
 
-def centres(pixels: int) -> Tensor:
-    """Return the places of a cell's pixels, `[pixels]` in 0..1."""
-    return (torch.arange(pixels) + 0.5) / pixels
+def centres(pixels: int, device: torch.device | str = "cpu") -> Tensor:
+    """Return the places of a cell's pixels on `device`, `[pixels]` in 0..1."""
+    return (torch.arange(pixels, device=device) + 0.5) / pixels
 
 
 def spline(cells: Tensor, phases: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ class Decoder(nn.Module):
 
         `edge`: as for a step; None for a state that already has a rim of one cell.
         """
-        phases = centres(pixels).to(state)
+        phases = centres(pixels, state.device).to(state)
         padded = state
         if edge is not None:
             padded = pad_edge(state.permute(0, 2, 3, 1), edge).permute(0, 3, 1, 2)

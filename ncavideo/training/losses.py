@@ -10,7 +10,7 @@ from torch import Tensor
 from ncavideo.nca.model import Edge
 from ncavideo.training.motion import velocity, warped
 from ncavideo.training.recipe import LossRecipe, Recipe
-from ncavideo.training.seen import Patches, Rollout, Seen, roughness, whole
+from ncavideo.training.seen import Patch, Patches, Rollout, Seen, roughness, whole
 from ncavideo.training.share import Share
 from ncavideo.training.style import StyleLoss, blur, luminance, strongest
 from ncavideo.training.text import TextGuide
@@ -49,17 +49,21 @@ class Losses:
         self.holding = torch.tensor([r.stillness for r in recipe.rules], device=device)
 
     def terms(
-        self, loss: LossRecipe, rollout: Rollout, ripe: float, patch: int = 0
+        self, loss: LossRecipe, rollout: Rollout, ripe: float, patch: Patch | None = None
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Return each loss by its name in `LossRecipe`, unweighted, and style distances `[B]`.
 
         Of a share of a batch, losses are what it adds to the batch's: their sum over all shares,
         and that of their gradients, is the whole batch's.
 
-        `ripe`: how far the run is, 0 to 1; see `held`. `patch`: the side of what is judged, in
-        pixels, where a decoder draws.
+        `ripe`: how far the run is, 0 to 1; see `held`. `patch`: what is judged where a decoder
+        draws.
         """
-        seen = whole(rollout) if self.patches is None else self.patches(rollout, patch)
+        if self.patches is None:
+            seen = whole(rollout)
+        else:
+            assert patch is not None
+            seen = self.patches(rollout, patch)
         state, rgb = rollout.after, seen.after
         weights, light, edge = seen.weights, seen.light, seen.edge
         share = rollout.share or Share.all_of(len(state))

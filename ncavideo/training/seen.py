@@ -66,35 +66,68 @@ def whole(rollout: Rollout) -> Seen:
     return Seen(before, after, rollout.weights, rollout.light, rollout.edge, 1)
 
 
+def cells_across(side: int, pixels: int, cells: int) -> int:
+    """Return how many cells a patch of `side` pixels is across, the whole grid's `cells` at most.
+
+    `pixels`: a cell's.
+    """
+    return min(-(-side // pixels), cells)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Which part of the decoded pictures is judged: of every sample the same.
+
+    `cells`: how many it is across; `place` `[2]` int64: row and column of its first cell, on the
+    CPU or on the grids' device; `edge`: what lies beyond the patch.
+    """
+
+    cells: int
+    place: Tensor
+    edge: Edge
+
+
 class Patches:
     """Draws a random patch of each batch with `decoder`, `pixels` a cell.
 
-    `side`: the patch's, in pixels; it is the whole picture where that is no larger. `generator`:
-    where the places come from.
+    `generator`: where the places come from.
     """
 
     def __init__(self, decoder: Decoder, pixels: int, generator: torch.Generator) -> None:
         self.decoder, self.pixels, self.generator = decoder, pixels, generator
 
-    def __call__(self, rollout: Rollout, side: int) -> Seen:
-        """Return the patch of a batch."""
-        cells, edge = rollout.after.shape[2], rollout.edge
-        count = min(-(-side // self.pixels), cells)
+    def choose(self, cells: int, side: int, edge: Edge) -> Patch:
+        """Choose a patch of grids of `cells` x `cells` cells with this edge.
+
+        `side`: the patch's, in pixels; it is the whole picture where that is no larger.
+        """
+        count = cells_across(side, self.pixels, cells)
         if count == cells:
-            place = (0, 0)
+            return Patch(cells, torch.zeros(2, dtype=torch.int64), edge)
+        last = cells if edge == "wrap" else cells - count + 1
+        return Patch(count, torch.randint(0, last, (2,), generator=self.generator), "reflect")
+
+    def __call__(self, rollout: Rollout, patch: Patch) -> Seen:
+        """Return the patch of a batch.
+
+        The same operations whatever the place is, which may be known to the device alone.
+        """
+        cells = rollout.after.shape[2]
+        across = torch.arange(-1, patch.cells + 1, device=rollout.after.device)
+        rows, columns = (across + first for first in patch.place)
+        if rollout.edge == "wrap":
+            rows, columns = rows % cells, columns % cells
         else:
-            last = cells if edge == "wrap" else cells - count + 1
-            row, column = torch.randint(0, last, (2,), generator=self.generator).tolist()
-            place, edge = (row, column), "reflect"
+            rows, columns = rows.clamp(0, cells - 1), columns.clamp(0, cells - 1)
 
         def cut(field: Tensor) -> Tensor:
-            """Return the patch's part of `[B, F, H, W]`, with a rim of one cell."""
-            if rollout.edge == "wrap":
-                moved = torch.roll(field, (-place[0], -place[1]), (2, 3))
-                field, row, column = _padded(moved, "wrap"), 0, 0
-            else:
-                field, (row, column) = _padded(field, "reflect"), place
-            return field[:, :, row : row + count + 2, column : column + count + 2]
+            """Return the patch's part of `[B, F, H, W]`, with a rim of one cell.
+
+            A cell is taken twice along an axis at most: its gradient is the same whichever of two
+            comes first.
+            """
+            part = field.permute(0, 2, 3, 1).index_select(1, rows).index_select(2, columns)
+            return part.permute(0, 3, 1, 2)
 
         def enlarged(field: Tensor) -> Tensor:
             """Return what was asked at the patch's pixels, linearly interpolated."""
@@ -107,13 +140,9 @@ class Patches:
             self.decoder(cut(rollout.after), self.pixels, None),
             enlarged(rollout.weights),
             None if light is None else enlarged(light[:, None])[:, 0],
-            edge,
+            patch.edge,
             self.pixels,
         )
-
-
-def _padded(field: Tensor, edge: Edge) -> Tensor:
-    return pad_edge(field.permute(0, 2, 3, 1), edge).permute(0, 3, 1, 2)
 
 
 def roughness(state: Tensor, edge: Edge) -> Tensor:

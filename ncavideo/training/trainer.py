@@ -73,10 +73,10 @@ class Trainer:
         self.optimiser = OPTIMISERS[training.optimiser](self._parameters, lr=training.learning_rate)
         self.pool = self._new_pool(training)
         self.generator = torch.Generator().manual_seed(recipe.seed)
-        patches = None
+        self.patches = None
         if self.decoder is not None:
-            patches = Patches(self.decoder, model.pixels, self.generator)
-        self.losses = Losses(recipe, style, device, guide, patches)
+            self.patches = Patches(self.decoder, model.pixels, self.generator)
+        self.losses = Losses(recipe, style, device, guide, self.patches)
         self.curriculum = Curriculum(recipe, self.generator, device)
         self.iteration = 0
         self.steps_taken = 0
@@ -180,7 +180,7 @@ class Trainer:
             self._has_chosen = True
             self._fused = fused_iteration(
                 self.nca, self.optimiser, self.curriculum, self.style, self.guide, self.dtype,
-                self.note, self.group,
+                self.note, self.group, self.patches,
             )  # fmt: skip
         if self._fused is None:
             return None
@@ -231,7 +231,8 @@ class Trainer:
         rollout = Rollout(
             before, state, last, weights, asked, rules, calm, edge, share, everyone
         )  # fmt: skip
-        terms, styles = self.losses.terms(loss, rollout, ripe, r.patch)
+        patch = self.patches.choose(r.size, r.patch, edge) if self.patches else None
+        terms, styles = self.losses.terms(loss, rollout, ripe, patch)
         total = torch.stack([getattr(loss, name) * term for name, term in terms.items()]).sum()
         self.optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]

@@ -80,6 +80,8 @@ def trainings(group: ProcessGroup) -> Iterator[tuple[str, Any]]:
         trainer.started_from = {"name": "ripe from the first iteration on"}
         with torch.no_grad():
             trainer.nca.update.w2.normal_(0, 0.1)
+            if trainer.decoder is not None:
+                trainer.decoder.w2.normal_(0, 0.2)
         return trainer
 
     yield "style", lambda: make(recipe())
@@ -87,6 +89,8 @@ def trainings(group: ProcessGroup) -> Iterator[tuple[str, Any]]:
     yield "guide", lambda: make(recipe(metric="gram", mixed=0.0), Guide())
     if importlib.util.find_spec("triton") is not None:
         yield "fused", lambda: with_kernels(make(recipe(batch=2, steps=(2, 3))), group)
+        drawn = recipe({"decoder": 6, "pixels": 2}, batch=2, steps=(2, 3))
+        yield "fused decoder", lambda: with_kernels(make(drawn), group)
 
 
 def with_kernels(trainer: Trainer, group: ProcessGroup) -> Trainer:
@@ -107,7 +111,7 @@ def with_kernels(trainer: Trainer, group: ProcessGroup) -> Trainer:
         buffers.plan_of = coarse
     trainer._fused = iteration.FusedIteration(
         trainer.nca, trainer.optimiser, trainer.curriculum, trainer.style, None, torch.float32,
-        group,
+        group, trainer.patches,
     )  # fmt: skip
     trainer._has_chosen = True
     return trainer

@@ -84,10 +84,11 @@ def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
         for key in ("generator", "torch", "steps_taken"):
             assert same(a[key], b[key]), f"{name}: {key}: the draws are the same"
         assert same(a["pool"]["kinds"], b["pool"]["kinds"])
-        for key in a["weights"]:
-            torch.testing.assert_close(
-                a["weights"][key], b["weights"][key], rtol=0, atol=1e-6, msg=name
-            )
+        for part in ("weights", "decoder"):
+            for key in a[part] or ():
+                torch.testing.assert_close(
+                    a[part][key], b[part][key], rtol=0, atol=1e-6, msg=f"{name}: {part}"
+                )
         states = (of["pool"]["states"] for of in (a, b))
         torch.testing.assert_close(*states, rtol=0, atol=1e-5, msg=name)
 

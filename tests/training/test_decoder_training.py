@@ -15,7 +15,7 @@ from ncavideo.nca.decoder import Decoder
 from ncavideo.nca.model import Edge
 from ncavideo.nca.ruleset import RuleSet
 from ncavideo.training.recipe import ModelRecipe, Recipe, RuleRecipe, StylePicture, TrainingRecipe
-from ncavideo.training.seen import Patches, Rollout, roughness
+from ncavideo.training.seen import Patch, Patches, Rollout, roughness
 from ncavideo.util.errors import UserError
 
 CELLS, PIXELS = 12, 4
@@ -51,7 +51,7 @@ def test_a_patch_is_a_part_of_the_decoded_picture(decoder: Decoder, edge: Edge) 
     asked_light = asked_light[:, rim * PIXELS :, rim * PIXELS :]
     places = set()
     for _ in range(6):
-        seen = patches(asked, 20)
+        seen = patches(asked, patches.choose(CELLS, 20, edge))
         assert seen.after.shape == seen.before.shape == (2, 3, 20, 20)
         assert (seen.weights.shape, seen.edge, seen.pixels) == ((2, 3, 20, 20), "reflect", PIXELS)
         last = picture.shape[2] - 20 if edge == "reflect" else CELLS * PIXELS - 1
@@ -70,9 +70,25 @@ def test_a_patch_is_a_part_of_the_decoded_picture(decoder: Decoder, edge: Edge) 
     assert len(places) > 1
 
 
+@pytest.mark.parametrize(
+    ("edge", "place"),
+    [("wrap", (11, 11)), ("wrap", (0, 9)), ("reflect", (0, 7)), ("reflect", (7, 0))],
+)
+def test_a_patch_at_the_rim_has_the_grids_own_edge(
+    decoder: Decoder, edge: Edge, place: tuple[int, int]
+) -> None:
+    asked = rollout(edge)
+    patches = Patches(decoder, PIXELS, torch.Generator())
+    seen = patches(asked, Patch(5, torch.tensor(place), "reflect"))
+    picture = decoder(asked.after, PIXELS, edge).repeat(1, 1, 2, 2)
+    rows, columns = (slice(PIXELS * first, PIXELS * (first + 5)) for first in place)
+    assert torch.allclose(picture[:, :, rows, columns], seen.after, atol=1e-5)
+
+
 def test_a_small_grid_is_judged_whole(decoder: Decoder) -> None:
     asked = rollout("wrap")
-    seen = Patches(decoder, PIXELS, torch.Generator())(asked, 1000)
+    patches = Patches(decoder, PIXELS, torch.Generator())
+    seen = patches(asked, patches.choose(CELLS, 1000, "wrap"))
     assert seen.edge == "wrap"
     assert torch.allclose(seen.after, decoder(asked.after, PIXELS, "wrap"), atol=1e-5)
 

@@ -38,6 +38,7 @@ def test_most_recipes_are_taken() -> None:
         recipe(),
         recipe(batch=8, size=192),
         recipe({"channels": 16, "hidden": 128}, batch=8, size=128, steps=(32, 56)),
+        recipe({"decoder": 32}),
         dataclasses.replace(recipe(), loss=LossRecipe(metric="gram")),
     ):
         assert obstacle(taken, CARD, torch.bfloat16) == ""
@@ -52,8 +53,9 @@ def test_most_recipes_are_taken() -> None:
         (recipe({"hidden": 300}), torch.bfloat16, "256 hidden units"),
         (recipe(batch=64, size=1024), torch.bfloat16, "lower `training.size`"),
         (recipe(batch=64, size=512), torch.bfloat16, "lower `training.batch`"),
+        (recipe({"decoder": 32}, batch=64, size=256, patch=1024), torch.bfloat16, "training.patch"),
     ],
-    ids=["float32", "old", "channels", "hidden", "addresses", "memory"],
+    ids=["float32", "old", "channels", "hidden", "addresses", "memory", "patch"],
 )
 def test_what_is_not_taken_is_said(wanted: Recipe, dtype: torch.dtype | None, said: str) -> None:
     reason = obstacle(wanted, CARD, dtype)
@@ -75,6 +77,19 @@ def test_needed_memory_grows_with_what_is_kept() -> None:
     assert 0.05 * GIGABYTE < small < 0.5 * GIGABYTE
     assert 1.5 * GIGABYTE < large < 4 * GIGABYTE
     assert needed_bytes(recipe(batch=8, size=192, steps=(24, 80))) > large + 0.8 * GIGABYTE
+
+
+def test_needed_memory_grows_with_the_patch_that_a_decoder_draws() -> None:
+    """Of a pixel, 32 hidden units in both states alone take 256 bytes; a grid is no larger."""
+    sizes = [
+        needed_bytes(recipe({"decoder": 32, "pixels": 4}, batch=8, size=64, patch=patch))
+        for patch in (64, 128, 256, 1024)
+    ]
+    pixels = 8 * (256**2 - 128**2)
+    assert sizes[0] < sizes[1] < sizes[2] - 256 * pixels
+    assert sizes[2] == sizes[3]
+    small = needed_bytes(recipe({"decoder": 8, "pixels": 4}, batch=8, size=64, patch=256))
+    assert small < sizes[2]
 
 
 def chosen(device: torch.device, wanted: Recipe) -> tuple[object, list[str]]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from collections.abc import Hashable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
 
 from ncavideo.nca.model import Edge
 from ncavideo.training.losses import Losses
@@ -21,13 +24,13 @@ from ncavideo.training.recipe import (
     Stage,
     TrainingRecipe,
 )
-from ncavideo.training.seen import Rollout
+from ncavideo.training.seen import Patch, Rollout
 from ncavideo.training.share import Share
 from ncavideo.training.style import StyleLoss
 from ncavideo.training.text import TextGuide
 from ncavideo.training.trainer import Trainer
 from ncavideo.training.unroll import Firing, unroll
-from ncavideo.training.vgg import BLOCKS, USED_CONVOLUTIONS, VGGFeatures
+from ncavideo.training.vgg import BLOCKS, USED_CONVOLUTIONS, VGGFeatures, no_vgg
 
 pytestmark = [pytest.mark.gpu, pytest.mark.train, pytest.mark.slow]
 
@@ -69,29 +72,33 @@ def large_tiles(gpu: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(buffers, "plan_of", coarse)
 
 
-def small(loss: LossRecipe | None = None, **training: object) -> Recipe:
+def small(loss: LossRecipe | None = None, decoder: int = 0, **training: object) -> Recipe:
+    """Return a recipe; a cell of one with a decoder is two pixels across."""
     loop: dict[str, Any] = {
         "iterations": 8, "size": 32, "batch": 1, "pool": 3, "steps": (2, 2),
         "long_rollout_probability": 0.0, "precision": "float32",
     }  # fmt: skip
     rules = (RuleRecipe("fire"), RuleRecipe("moss", motion=MotionRecipe(30, 0.25)))
     return Recipe(
-        "small", rules, ModelRecipe(channels=4, hidden=8),
+        "small", rules, ModelRecipe(channels=4, hidden=8, decoder=decoder, pixels=2),
         TrainingRecipe(**(loop | training)), loss or LossRecipe(), seed=3,
     )  # fmt: skip
 
 
 def fused(recipe: Recipe, style: StyleLoss, guide: TextGuide | None = None) -> Trainer:
-    """Return a trainer that has the kernels interpreted."""
+    """Return a trainer that has the kernels interpreted, and does not go on without them."""
     from ncavideo.training.gpu.iteration import FusedIteration
 
-    trainer = Trainer(recipe, style, torch.device("cpu"), guide)
+    trainer = Trainer(recipe, style, torch.device("cpu"), guide, note=pytest.fail)
     trainer._fused = FusedIteration(
-        trainer.nca, trainer.optimiser, trainer.curriculum, style, guide, torch.float32
-    )
+        trainer.nca, trainer.optimiser, trainer.curriculum, style, guide, torch.float32,
+        patches=trainer.patches,
+    )  # fmt: skip
     trainer._has_chosen = True
     with torch.no_grad():
         trainer.nca.update.w2.normal_(0, 0.1)
+        if trainer.decoder is not None:
+            trainer.decoder.w2.normal_(0, 0.2)
     return trainer
 
 
@@ -99,10 +106,10 @@ def by_torch(
     trainer: Trainer, before: list[Tensor], seen: dict[str, Any], loss: LossRecipe
 ) -> tuple[Tensor, list[Tensor]]:
     """Compute the loss and the normalised gradients of the iteration that `seen` tells of."""
-    after = [p.detach().clone() for p in trainer.nca.parameters()]
+    after = [p.detach().clone() for p in trainer._parameters]
     b, draw, start = seen["buffers"], seen["draw"], seen["start"]
     with torch.no_grad():
-        for parameter, weights in zip(trainer.nca.parameters(), before, strict=True):
+        for parameter, weights in zip(trainer._parameters, before, strict=True):
             parameter.copy_(weights)
     inputs = torch.cat([b.weights, 2 * b.light[:, None] - 1], 1)
     first, split = int(b.upload.words[1]), draw.steps - draw.last
@@ -113,12 +120,12 @@ def by_torch(
         middle, last, draw.last, b.weights, b.light, draw.rules, b.upload.calm, draw.edge
     )
     torch.set_rng_state(seen["random"])
-    losses = Losses(trainer.recipe, trainer.style, trainer.device, trainer.guide)
-    terms, _ = losses.terms(loss, rollout, draw.ripe)
+    losses = Losses(trainer.recipe, trainer.style, trainer.device, trainer.guide, trainer.patches)
+    terms, _ = losses.terms(loss, rollout, draw.ripe, seen["patch"])
     total = torch.stack([getattr(loss, name) * term for name, term in terms.items()]).sum()
-    gradients = torch.autograd.grad(total, list(trainer.nca.parameters()))
+    gradients = torch.autograd.grad(total, trainer._parameters)
     with torch.no_grad():
-        for parameter, weights in zip(trainer.nca.parameters(), after, strict=True):
+        for parameter, weights in zip(trainer._parameters, after, strict=True):
             parameter.copy_(weights)
     return total.detach(), [g / (g.norm() + 1e-8) for g in gradients]
 
@@ -134,37 +141,64 @@ def watched(trainer: Trainer, seen: dict[str, Any]) -> None:
         return judge(buffers, draw)
 
     way._judge = look
+    seen["patch"] = None
+    if way.patches is not None:
+        choose = way.patches.choose
+
+        def note(*given: Any) -> Patch:
+            seen["patch"] = choose(*given)
+            return seen["patch"]
+
+        way.patches.choose = note
 
 
-CASES: list[tuple[Edge, tuple[int, int], LossRecipe]] = [
-    ("wrap", (2, 2), LossRecipe()),
-    ("reflect", (9, 9), LossRecipe(stillness=50.0, stillness_from=0.0)),
+STILL = LossRecipe(stillness=50.0, stillness_from=0.0)
+# The last number: the side of the patch that a decoder draws of 64 pixels, 0 for no decoder.
+CASES: list[tuple[Edge, tuple[int, int], LossRecipe, int]] = [
+    ("wrap", (2, 2), LossRecipe(), 0),
+    ("reflect", (9, 9), STILL, 0),
+    ("wrap", (2, 2), LossRecipe(), 41),
+    ("wrap", (3, 3), STILL, 64),
+    ("reflect", (9, 9), STILL, 36),
+    ("reflect", (2, 2), LossRecipe(), 96),
 ]
 
 
-@pytest.mark.parametrize(("edge", "steps", "loss"), CASES, ids=["wrap", "reflect"])
+@pytest.mark.parametrize(("edge", "steps", "loss", "patch"), CASES)
 def test_loss_and_gradients_are_the_cpus(
-    gpu: torch.device, style: StyleLoss, edge: Edge, steps: tuple[int, int], loss: LossRecipe
-) -> None:
-    """All terms: style, overflow, brightness, corner, stillness, and motion of the second rule."""
-    recipe = small(loss, steps=steps, reflect=float(edge == "reflect"), switch_probability=0.0)
+    gpu: torch.device, style: StyleLoss, edge: Edge, steps: tuple[int, int], loss: LossRecipe,
+    patch: int,
+) -> None:  # fmt: skip
+    """All terms: style, overflow, brightness, corner, stillness, motion, smooth of a decoder."""
+    recipe = small(
+        loss, 5 * bool(patch), steps=steps, reflect=float(edge == "reflect"),
+        switch_probability=0.0, patch=patch or 96,
+    )  # fmt: skip
     trainer, seen = fused(recipe, style), dict[str, Any]()
     trainer.pool.kinds = ["one rule, flat light"] * len(trainer.pool)
     trainer.pool.weights[:, :, :, :10] = torch.tensor([0.0, 1.0])[:, None, None]
     trainer.pool.weights[:, 0, :, 10:] = 1
     trainer.pool.states.normal_(0, 0.4)
     watched(trainer, seen)
-    before = [p.detach().clone() for p in trainer.nca.parameters()]
+    before = [p.detach().clone() for p in trainer._parameters]
     progress = trainer.step()
-    found = [p.grad.clone() for p in trainer.nca.parameters()]
+    found = [p.grad.clone() for p in trainer._parameters]
     assert seen["draw"].edge == edge
+    if patch:
+        chosen = seen["patch"]
+        assert chosen.cells == min(32, -(-patch // 2))
+        assert chosen.edge == (edge if chosen.cells == 32 else "reflect")
+        assert bool(chosen.place.any()) == (chosen.cells < 32)
+    assert ("smooth" in progress.losses) == bool(patch)
     total, gradients = by_torch(trainer, before, seen, loss)
     assert {"style", "overflow", "brightness", "corner", "motion"} < progress.losses.keys()
     assert ("stillness" in progress.losses) == (loss.stillness_from == 0)
     assert progress.losses["total"] == pytest.approx(float(total), rel=1e-5)
+    # About 1e-7, but for pixels at a kink of a decoder's ReLU: states that differ by 1e-7 of
+    # themselves change the processor's own gradients by up to 2e-5 there.
     for ours, theirs in zip(found, gradients, strict=True):
-        assert float((ours - theirs).norm()) < 1e-5
-    for old, new in zip(before, trainer.nca.parameters(), strict=True):
+        assert float((ours - theirs).norm()) < (5e-5 if patch else 1e-5)
+    for old, new in zip(before, trainer._parameters, strict=True):
         assert not torch.equal(old, new)
     assert trainer.pool.ages.sum() == steps[0] == trainer.steps_taken
 
@@ -219,10 +253,15 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def test_resumed_is_uninterrupted_bit_for_bit(gpu: torch.device, style: StyleLoss) -> None:
+@pytest.mark.parametrize("decoder", [0, 5])
+def test_resumed_is_uninterrupted_bit_for_bit(
+    gpu: torch.device, style: StyleLoss, decoder: int
+) -> None:
     """Through long runs and a stage of another size, which has new buffers."""
-    recipe = small(iterations=2, long_rollout_probability=1.0, long_rollout_steps=2)
-    later = dataclasses.replace(recipe.training, size=33, pool=2, iterations=1)
+    recipe = small(
+        decoder=decoder, iterations=2, long_rollout_probability=1.0, long_rollout_steps=2, patch=40
+    )
+    later = dataclasses.replace(recipe.training, size=33, pool=2, iterations=1, patch=32)
     recipe = dataclasses.replace(recipe, stages=(Stage(later, recipe.loss),))
     whole = fused(recipe, style)
     whole.started_from = {"name": "ripe from the first iteration on"}
@@ -257,6 +296,95 @@ def test_a_checkpoint_of_the_other_device_goes_on_and_says_so(
     assert len(notes) == 1
 
 
+class Watch(TorchDispatchMode):
+    """Notes what a recording would hold: each operation, but of tensors' numbers nothing."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self.device, self.operations = device, list[str]()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+
+        def shown(value: Any) -> Any:
+            if isinstance(value, torch.UntypedStorage):
+                return value.nbytes()  # of the interpreter's copies
+            if not isinstance(value, Tensor):
+                return value
+            assert value.device.type == self.device, f"{func} meets a tensor on {value.device}"
+            return tuple(value.shape), value.stride(), value.dtype
+
+        # On a CPU torch's `one_hot` reads what it is given. What is read counts where it is used.
+        if func is not torch.ops.aten._local_scalar_dense.default:
+            self.operations.append(f"{func} {tree_map(shown, (args, kwargs, found))}")
+        return found
+
+
+def test_what_is_recorded_is_the_same_for_equal_keys(gpu: torch.device, style: StyleLoss) -> None:
+    """A replayed graph has the numbers of its recording, whatever the host would decide now.
+
+    Two stages with a decoder differ in the size of the patch alone. The optimiser is left out: its
+    rate and steps are tensors on GPUs only.
+    """
+    from ncavideo.training.gpu.recorder import Recorder
+
+    recipe = small(STILL, 5, iterations=3, patch=40, reflect=0.0)
+    later = dataclasses.replace(recipe.training, patch=36, iterations=1)
+    recipe = dataclasses.replace(recipe, stages=(Stage(later, recipe.loss),))
+    trainer, places = fused(recipe, style), set[tuple[int, ...]]()
+    way: Any = trainer._fused
+    seen: dict[tuple[Any, Hashable], list[list[str]]] = {}
+
+    class Watched(Recorder):
+        def __call__(self, kind: Any, key: Hashable, work: Any) -> None:
+            with Watch("cpu") as watch:
+                work()
+            seen.setdefault((kind, key), []).append(watch.operations)
+            places.add(tuple(way._buffers.upload.place.tolist()))
+
+    way._replay = Watched(trainer.device)
+    for _ in trainer.run():
+        pass
+    assert len(places) == 4
+    judged = {kind[-1]: len(logs) for (kind, _), logs in seen.items() if kind[0] == "judge"}
+    assert judged == {20: 3, 18: 1}
+    for (kind, _), logs in seen.items():
+        if kind != "optimise":
+            assert all(log == logs[0] for log in logs), kind
+
+
+@pytest.mark.parametrize("edge", ["wrap", "reflect"])
+@pytest.mark.parametrize("patch", [40, 96])
+def test_judging_what_a_decoder_draws_stays_on_the_device(
+    gpu: torch.device, edge: Edge, patch: int
+) -> None:
+    """Tensors on the device "meta" have no numbers: whoever looked at one would fail.
+
+    Without exemplars, whose maps are made by kernels, which need numbers.
+    """
+    from ncavideo.training.gpu.iteration import FusedIteration
+
+    device = torch.device("meta")
+    recipe = small(STILL, 5, reflect=float(edge == "reflect"), patch=patch)
+    trainer = Trainer(recipe, StyleLoss(no_vgg(device), [[], []]), device)
+    assert trainer.patches is not None
+    way = FusedIteration(
+        trainer.nca, trainer.optimiser, trainer.curriculum, trainer.style, None, torch.float32,
+        patches=trainer.patches,
+    )  # fmt: skip
+    stage, _, ripe = trainer.progress
+    buffers = way._ready(trainer.pool, stage.training, Share.all_of(1))
+    draw, _ = way._draw(buffers, stage, ripe, [None])
+    assert draw.edge == edge
+    with Watch("meta"):
+        names = way._judged(buffers, draw, STILL)
+    assert set(names) == {
+        "total", "style", "overflow", "brightness", "corner", "smooth", "stillness", "motion"
+    }  # fmt: skip
+
+
 def test_a_long_run_is_as_many_steps(gpu: torch.device, style: StyleLoss) -> None:
     from ncavideo.training.gpu.buffers import Buffers
     from ncavideo.training.gpu.launch import words_of
@@ -281,6 +409,7 @@ def test_a_long_run_is_as_many_steps(gpu: torch.device, style: StyleLoss) -> Non
     assert int(b.upload.old_words[1]) == 15
 
 
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # the interpreter's
 def test_a_loss_that_is_not_finite_is_told(gpu: torch.device, style: StyleLoss) -> None:
     trainer = fused(small(), style)
     trainer.pool.states.normal_(0, 0.3)

@@ -22,13 +22,15 @@ class Buffers:
 
     `states` `[T + 2, B, S, S, C]`, T the most steps; `given` as `pack_inputs` makes it; `weights`
     `[B, R, S, S]`, `light` `[B, S, S]`; `ends`, `gradients`: the judged states, earlier and last,
-    and their gradients, `[B, S, S, C]`; `gradient`, `numbers`: the weights' gradients, flat, and
-    the log's. `upload` and `download` are of all samples of the batch.
+    and their gradients, `[B, S, S, C]`; `everyone`: the last states of the whole batch;
+    `gradient`, `numbers`: the weights' gradients, flat, and the log's. `of_network` and
+    `of_decoder`, which has `drawing` weights, are parts of `gradient`. `upload` and `download` are
+    of all samples of the batch.
     """
 
     def __init__(
         self, nca: NCA, rules: int, r: TrainingRecipe, share: Share, operand: torch.dtype,
-        device: torch.device,
+        device: torch.device, drawing: int = 0,
     ) -> None:  # fmt: skip
         size, channels, batch, whole = r.size, nca.channels, share.count, share.whole
         self.share, self.size, self.most, self.operand = share, size, r.steps[1], operand
@@ -42,16 +44,16 @@ class Buffers:
         self.weights = torch.zeros(batch, rules, size, size, device=device)
         self.light = torch.zeros(*grid, device=device)
         self.ends = [torch.zeros(*grid, channels, device=device) for _ in range(2)]
-        # The last states of this share, and of the batch: one tensor where the two are the same.
-        self.last = torch.zeros(*grid, channels, device=device)
-        alone = batch == whole
-        self.everyone = self.last if alone else self.last.new_zeros(whole, size, size, channels)
+        # One tensor with the share's last states where that is the whole batch.
+        alone, last = batch == whole, self.ends[1]
+        self.everyone = last if alone else last.new_zeros(whole, size, size, channels)
         self.gradients = [torch.zeros_like(end) for end in self.ends]
         self.back = BackBuffers(plan, self.most, device)
         weights = sum(parameter.numel() for parameter in nca.parameters())
         # Side by side, since processes that share a batch add both up at once.
-        self.sums = torch.zeros(weights + 16 + whole, device=device)
-        self.gradient, self.numbers = self.sums[:weights], self.sums[weights:]
+        self.sums = torch.zeros(weights + drawing + 16 + whole, device=device)
+        self.gradient, self.numbers = self.sums[: weights + drawing], self.sums[weights + drawing :]
+        self.of_network, self.of_decoder = self.gradient[:weights], self.gradient[weights:]
         self.upload, self.download = Upload(whole, device), Download(16 + whole, device)
         self.maps = Maps(size, rules, device)
 

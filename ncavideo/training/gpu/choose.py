@@ -13,6 +13,7 @@ from ncavideo.training.gpu import plan
 from ncavideo.training.gpu.memory import needed_bytes
 from ncavideo.training.process_group import ALONE, ProcessGroup, agree
 from ncavideo.training.recipe import Recipe
+from ncavideo.training.seen import Patches
 from ncavideo.training.share import Share
 from ncavideo.training.style import StyleLoss
 from ncavideo.training.text import TextGuide
@@ -38,8 +39,6 @@ def obstacle(
     model, stages = recipe.model, [recipe.training, *(s.training for s in recipe.stages)]
     inputs = len(recipe.rules) + model.light
     largest = max(Share.most(processes, min(r.batch, r.pool)) * r.size**2 for r in stages)
-    if model.decoder:
-        return "they know no decoder (`model.decoder`)"
     if recipe.training.precision == "float32":
         return "`training.precision` is float32 (auto and bfloat16 use them)"
     if dtype is None:
@@ -58,8 +57,10 @@ def obstacle(
     needed, free = needed_bytes(recipe, processes), torch.cuda.mem_get_info(device)[0]
     if needed > free:
         gigabytes = f"{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free on the GPU"
+        patch = "`training.patch`, " if model.decoder else ""
         return (
-            f"they take {gigabytes} (lower `training.batch`, `training.steps` or `training.size`)"
+            f"they take {gigabytes} (lower {patch}`training.batch`, `training.steps` or"
+            " `training.size`)"
         )
     return ""
 
@@ -73,6 +74,7 @@ def fused_iteration(
     dtype: torch.dtype | None,
     note: Callable[[str], None],
     group: ProcessGroup = ALONE,
+    patches: Patches | None = None,
 ) -> FusedIteration | None:
     """Return what takes iterations with fused kernels, None where plain torch has to do.
 
@@ -94,7 +96,9 @@ def fused_iteration(
                 check.difference(*shape, edge, OPERAND, device) for edge in ("wrap", "reflect")
             )
             if error < check.TOLERANCE:
-                found = FusedIteration(nca, optimiser, curriculum, style, guide, OPERAND, group)
+                found = FusedIteration(
+                    nca, optimiser, curriculum, style, guide, OPERAND, group, patches
+                )
             else:
                 reason = f"their results are off by {error:.0%} on this GPU (try another Triton)"
         except Exception as problem:

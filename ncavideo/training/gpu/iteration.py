@@ -9,7 +9,7 @@ next iteration is under way.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -29,7 +29,7 @@ from ncavideo.training.pool import Pool, without_broken
 from ncavideo.training.process_group import ALONE, ProcessGroup
 from ncavideo.training.progress import Taken
 from ncavideo.training.recipe import LossRecipe, Stage, TrainingRecipe
-from ncavideo.training.seen import Rollout
+from ncavideo.training.seen import Patch, Patches, Rollout
 from ncavideo.training.share import Share
 from ncavideo.training.style import StyleLoss
 from ncavideo.training.text import TextGuide
@@ -43,7 +43,7 @@ class Draw:
     """What the CPU decided about an iteration.
 
     `last`: the steps between the two states that are judged; `rules`: each sample's rule, None
-    where it has two.
+    where it has two; `patch`: what is judged, where a decoder draws, with its place on the device.
     """
 
     stage: Stage
@@ -53,13 +53,15 @@ class Draw:
     last: int
     long: LongRun
     rules: list[int | None]
+    patch: Patch | None
 
 
 class FusedIteration:
     """Takes iterations with the trainer's network, optimiser and curriculum.
 
     `operand`: the precision of products forwards. Without a GPU it runs in Triton's interpreter
-    (float32 only), for tests. `group`: the processes that share each batch.
+    (float32 only), for tests. `group`: the processes that share each batch. `patches`: of the
+    decoder, if there is one, whose weights follow the network's in the optimiser.
     """
 
     def __init__(
@@ -71,13 +73,16 @@ class FusedIteration:
         guide: TextGuide | None,
         operand: torch.dtype,
         group: ProcessGroup = ALONE,
+        patches: Patches | None = None,
     ) -> None:
         self.nca, self.optimiser, self.curriculum = nca, optimiser, curriculum
         self.recipe, self.device = curriculum.recipe, curriculum.device
         self.operand, self.guide, self.group = operand, guide, group
+        self.patches = patches
+        self._drawing = [] if patches is None else list(patches.decoder.parameters())
         self._sorts = self.recipe.loss.metric == SORTED_METRIC
         distances = functools.partial(style_distances, style) if self._sorts else style
-        self.losses = Losses(self.recipe, style, self.device, guide, distances=distances)
+        self.losses = Losses(self.recipe, style, self.device, guide, patches, distances)
         self._replay = Recorder(self.device)
         self._names: dict[Any, list[str]] = {}
         self.forget()
@@ -95,7 +100,8 @@ class FusedIteration:
         chosen = pool.draw(share.whole, self.curriculum.generator).tolist()
         rows, histories = decide(self.curriculum, pool, chosen, r, ripe)
         calm = [float(history == CALM) for history in histories]
-        draw = self._draw(buffers, stage, ripe, [pool.rules[index] for index in chosen])
+        rules = [pool.rules[index] for index in chosen]
+        draw, first_cell = self._draw(buffers, stage, ripe, rules)
         for place in draw.long.places:
             histories[place] = "grown old"
         seed, fires = self.recipe.seed, self.recipe.model.fire_rate
@@ -103,12 +109,15 @@ class FusedIteration:
         long, of_long = draw.long.of(share)
         words = words_of(Firing(seed, first_step + old_steps, fires, share.first))
         old_words = words_of(Firing(seed, first_step, fires, of_long.first))
-        buffers.upload.send(rows, calm, rate, chosen, words, old_words)
+        buffers.upload.send(rows, calm, rate, chosen, words, old_words, first_cell)
         self._set_rate(rate)
         self._replay("prepare", None, lambda: self._prepare(buffers, pool))
         if long.places:
             live_on(buffers, self.nca, long, draw.edge, self._replay)
         self._forward(buffers, draw)
+        if self.group.size > 1:
+            # An exchange with other processes is never recorded: it waits for them.
+            buffers.everyone.copy_(self.group.gather(buffers.ends[1], share.whole))
         names = self._judge(buffers, draw)
         self._backward(buffers, draw)
         self._optimise(buffers, pool)
@@ -120,6 +129,10 @@ class FusedIteration:
             lambda: _total_last(numbers.read(), len(names)),
         )  # fmt: skip
 
+    @property
+    def _parameters(self) -> list[torch.nn.Parameter]:
+        return [*self.nca.parameters(), *self._drawing]
+
     def _ready(self, pool: Pool, r: TrainingRecipe, share: Share) -> Buffers:
         """Return the buffers, new ones if the pool or the sizes are new."""
         now = self._buffers
@@ -127,9 +140,12 @@ class FusedIteration:
             return now
         del now  # its memory goes before more is asked for
         self.forget()
-        made = Buffers(self.nca, self.curriculum.rules, r, share, self.operand, self.device)
+        made = Buffers(
+            self.nca, self.curriculum.rules, r, share, self.operand, self.device,
+            sum(parameter.numel() for parameter in self._drawing),
+        )  # fmt: skip
         self._pool, self._buffers = pool, made
-        for parameter in self.nca.parameters():
+        for parameter in self._parameters:
             parameter.grad = torch.zeros_like(parameter)
         self._adopt_optimiser(made.upload.rate)
         return made
@@ -150,7 +166,10 @@ class FusedIteration:
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
 
-    def _draw(self, b: Buffers, stage: Stage, ripe: float, rules: list[int | None]) -> Draw:
+    def _draw(
+        self, b: Buffers, stage: Stage, ripe: float, rules: list[int | None]
+    ) -> tuple[Draw, list[int]]:
+        """Return what is decided about the iteration, and the place of the patch, to be sent."""
         curriculum, r = self.curriculum, stage.training
         edge: Edge = "reflect" if curriculum.chance(r.reflect) else "wrap"
         places: list[int] = []
@@ -160,7 +179,12 @@ class FusedIteration:
         lengths = [curriculum.long_steps(r.long_rollout_steps) for _ in places]
         long = LongRun(places, [max(1, steps // b.chunk) for steps in lengths])
         steps = curriculum.steps(r, ripe)
-        return Draw(stage, ripe, edge, steps, min(steps, STILL_STEPS), long, rules)
+        patch, place = None, [0, 0]
+        if self.patches is not None:
+            chosen = self.patches.choose(r.size, r.patch, edge)
+            patch, place = replace(chosen, place=b.upload.place), chosen.place.tolist()
+        draw = Draw(stage, ripe, edge, steps, min(steps, STILL_STEPS), long, rules, patch)
+        return draw, place
 
     def _prepare(self, b: Buffers, pool: Pool) -> None:
         """Make the conditions, note them in the pool, and take the states from there."""
@@ -198,7 +222,9 @@ class FusedIteration:
         loss = draw.stage.loss
         guided = self.guide is not None and bool(loss.text)
         still = bool(loss.stillness) and draw.ripe >= loss.stillness_from
-        kind = ("judge", loss, draw.edge, draw.last, still)
+        # The patch's size tells its edge, too, as the grid's size stays.
+        cells = None if draw.patch is None else draw.patch.cells
+        kind = ("judge", loss, draw.edge, draw.last, still, cells)
 
         def work() -> None:
             self._names[kind] = self._judged(b, draw, loss)
@@ -215,18 +241,19 @@ class FusedIteration:
         light = b.light if self.recipe.model.light else None
         rollout = Rollout(
             before, after, draw.last, b.weights, light, draw.rules, b.upload.calm[b.share.rows],
-            draw.edge, b.share,
+            draw.edge, b.share, b.everyone.permute(0, 3, 1, 2),
         )  # fmt: skip
         # Some of the convolutions' algorithms add up in any order.
         with torch.backends.cudnn.flags(enabled=True, deterministic=True):
-            terms, styles = self.losses.terms(loss, rollout, draw.ripe)
+            terms, styles = self.losses.terms(loss, rollout, draw.ripe, draw.patch)
             total = torch.stack([getattr(loss, name) * term for name, term in terms.items()]).sum()
-            found = torch.autograd.grad(total, ends, allow_unused=True)
-        for gradient, of_end in zip(b.gradients, found, strict=True):
-            if of_end is None:
+            found = torch.autograd.grad(total, [*ends, *self._drawing], allow_unused=True)
+        of_decoder = torch.split(b.of_decoder, [weights.numel() for weights in self._drawing])
+        for gradient, part in zip([*b.gradients, *of_decoder], found, strict=True):
+            if part is None:  # the loss does not reach it
                 gradient.zero_()
             else:
-                gradient.copy_(of_end)
+                gradient.copy_(part.reshape(gradient.shape))
         news = torch.stack([total, *terms.values()]).detach()
         distances = b.numbers[len(news) : len(news) + b.share.whole]
         b.numbers[: len(news)].copy_(news)
@@ -248,22 +275,17 @@ class FusedIteration:
                 plan, weights, b.states, b.given, b.upload.words, steps, into, b.back, between
             )
             found = unpack(plan, b.back.partial)
-            b.gradient.copy_(torch.cat([gradient.flatten() for gradient in found]))
-            b.last.copy_(b.states[steps])
+            b.of_network.copy_(torch.cat([gradient.flatten() for gradient in found]))
 
         self._replay(("backward", edge), (steps, last), work)
 
     def _optimise(self, b: Buffers, pool: Pool) -> None:
-        """Take the optimiser's step, and return the states to the pool.
-
-        The exchange with other processes is never recorded: it waits for them.
-        """
+        """Take the optimiser's step, and return the states to the pool."""
         if self.group.size > 1:
             b.sums.copy_(self.group.sum(b.sums))
-            b.everyone.copy_(self.group.gather(b.last, b.share.whole))
 
         def work() -> None:
-            parameters = list(self.nca.parameters())
+            parameters = self._parameters
             sizes = [parameter.numel() for parameter in parameters]
             for parameter, flat in zip(parameters, torch.split(b.gradient, sizes), strict=True):
                 # Through fifty steps a gradient's size says little; its direction is kept.

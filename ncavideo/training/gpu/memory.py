@@ -5,6 +5,7 @@ from __future__ import annotations
 from ncavideo.nca.model import FILTERS
 from ncavideo.training.metrics import PROJECTIONS
 from ncavideo.training.recipe import Recipe, TrainingRecipe
+from ncavideo.training.seen import cells_across
 from ncavideo.training.share import Share
 from ncavideo.training.style import POSITIONS
 from ncavideo.training.vgg import BLOCKS
@@ -13,6 +14,9 @@ FLOAT, HALF = 4, 2  # bytes
 # Of each convolution: its result, that with bias and rim, and both gradients.
 COPIES = 4
 SORTED = 7 * 2 * 3  # maps, ours and theirs, each with its order and gradient
+# Of a hidden unit of a decoder at a pixel: both states' results, and what the second one's result
+# and gradient come from; and of a colour.
+DRAWN, COLOURED = 5, 10
 
 
 def needed_bytes(recipe: Recipe, processes: int = 1) -> int:
@@ -25,11 +29,15 @@ def needed_bytes(recipe: Recipe, processes: int = 1) -> int:
 
 
 def _of_stage(recipe: Recipe, r: TrainingRecipe, processes: int) -> int:
-    channels, rules = recipe.model.channels, len(recipe.rules)
+    model, channels, rules = recipe.model, recipe.model.channels, len(recipe.rules)
     cells, batch = r.size**2, Share.most(processes, min(r.batch, r.pool))
     steps = (r.steps[1] + 2) * channels * (FLOAT + HALF) + 2 * FILTERS * channels * HALF
     maps = (rules + 8 + 4 * channels) * FLOAT
     features = sum(count * width / (1 << 2 * level) for level, (count, width) in enumerate(BLOCKS))
     judged = features * COPIES * HALF + (3 + 3) * COPIES * FLOAT
+    seen = cells  # pixels that are judged
+    if model.decoder:
+        seen = (cells_across(r.patch, model.pixels, r.size) * model.pixels) ** 2
+        judged += (DRAWN * model.decoder + COLOURED * 3 + rules) * FLOAT
     sorts = SORTED * PROJECTIONS * POSITIONS * 2 * FLOAT
-    return round(batch * (cells * (steps + maps + judged) + sorts))
+    return round(batch * (cells * (steps + maps) + seen * judged + sorts))

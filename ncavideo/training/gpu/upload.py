@@ -9,14 +9,15 @@ from ncavideo.training.gpu.requests import COLUMNS
 
 # Places among the integers. Triton compiles a kernel once more for pointers that are not multiples
 # of 16 bytes, which these therefore are.
-OLD_WORDS, INDEX = 4, 8
+OLD_WORDS, PLACE, INDEX = 4, 8, 12
 
 
 class Upload:
     """Numbers on the device that every iteration overwrites; recorded graphs read them there.
 
     `rows` `[B, COLUMNS]`, `calm` `[B]` and `rate` `[]` float32; `index` `[B]` (places in the pool),
-    `words` and `old_words` `[4]` int64, those of `words_of`.
+    `words` and `old_words` `[4]`, those of `words_of`, and `place` `[2]` (of the patch that a
+    decoder draws) int64.
     """
 
     def __init__(self, batch: int, device: torch.device) -> None:
@@ -35,8 +36,8 @@ class Upload:
         self._arrived = numbers, integers
         self.rows = numbers[: batch * COLUMNS].view(batch, COLUMNS)
         self.calm, self.rate = numbers[batch * COLUMNS : -1], numbers[-1]
-        self.words, self.old_words = integers[:OLD_WORDS], integers[OLD_WORDS:INDEX]
-        self.index = integers[INDEX:]
+        self.words, self.old_words = integers[:OLD_WORDS], integers[OLD_WORDS:PLACE]
+        self.place, self.index = integers[PLACE : PLACE + 2], integers[INDEX:]
 
     def send(
         self,
@@ -46,6 +47,7 @@ class Upload:
         index: list[int],
         words: list[int],
         old_words: list[int],
+        place: list[int],
     ) -> None:
         """Copy these to the device, without waiting for it."""
         self._turn = 1 - self._turn
@@ -53,7 +55,8 @@ class Upload:
             self._sent[self._turn].synchronize()
         numbers, integers = self._sets[self._turn]
         torch.cat([rows.flatten(), torch.tensor([*calm, rate])], out=numbers)
-        integers.copy_(torch.tensor([*words, *old_words, *index]))
+        unused = [0] * (INDEX - PLACE - len(place))
+        integers.copy_(torch.tensor([*words, *old_words, *place, *unused, *index]))
         for arrived, sent in zip(self._arrived, (numbers, integers), strict=True):
             arrived.copy_(sent, non_blocking=True)
         if self._sent:
