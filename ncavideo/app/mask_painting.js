@@ -13,7 +13,6 @@ const context = canvas.getContext("2d", { willReadFrequently: true });
 let earlier = []; // the strokes before each change, the oldest first
 let last = null; // where the brush is while it is down
 let erasing = false;
-let number = 0; // of the masks that were sent
 
 const copy = () => {
   const made = document.createElement("canvas");
@@ -114,8 +113,8 @@ const acts = {
     changed();
   },
   use: () => {
-    number += 1;
-    trigger("select", { png: mask(), rule: rules.value, number });
+    window.paintingTurn = (window.paintingTurn ?? 0) + 1;
+    trigger("select", { png: mask(), rule: rules.value, number: window.paintingTurn });
     end();
   },
   cancel: () => {

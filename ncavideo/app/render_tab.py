@@ -13,15 +13,11 @@ import gradio as gr
 
 from ncavideo.app import html as shown
 from ncavideo.app import preview_process
+from ncavideo.app.left_form import left_form
 from ncavideo.app.look_form import form_of
 from ncavideo.app.part import part
 from ncavideo.app.refusals import bad, told
-from ncavideo.app.render_form import (
-    AS_ALL,
-    asked_options,
-    own_controls,
-    shown_options,
-)
+from ncavideo.app.render_form import AS_ALL, own_controls, shown_options
 from ncavideo.app.render_results import RenderResults
 from ncavideo.app.render_view import RenderView, own_updates
 from ncavideo.app.service import Service
@@ -67,10 +63,11 @@ class RenderTab:
             self._service, view.mask, view.slots, view.inputs["control"], view.own
         ):
             taken.then(self._look_again, inputs, [*look], **forms)
-        view.ruleset.input(self._show_ruleset, view.ruleset, [view.strip, view.rules], **each).then(
-            self._rules_again, [view.ruleset, view.rules], view.rules, **each
-        )
-        view.strip.select(self._choose, None, view.rules, **each)
+        for chosen in (
+            view.ruleset.input(self._show_ruleset, view.ruleset, [view.strip, view.rules], **each),
+            view.strip.select(self._choose, None, view.rules, **each),
+        ):
+            chosen.then(self._rules_again, [view.ruleset, view.rules], view.rules, **each)
         view.rules.change(
             self._show_own, [view.rules, view.slots, *view.own], [view.slots, *view.own], **quiet
         )
@@ -119,7 +116,7 @@ class RenderTab:
         keep: Any = gr.skip()
         said = keep
         try:
-            clip, values = self._left(kept, session)
+            clip, values = left_form(kept, self.view.inputs, session)
         except UserError as error:
             clip, values = None, None
             said = bad(session, f"the form could not be brought back: {error}")
@@ -144,27 +141,6 @@ class RenderTab:
         await self._service.samples(session.ruleset_path(name))
         strip = self._swatches(session) if session.shown == name else keep
         yield strip, keep, *[keep for _ in inputs]
-
-    def _left(self, kept: Any, session: Session) -> tuple[str | None, dict[str, Any] | None]:
-        """Return the name of the clip and the values that a browser kept, None where it has none.
-
-        Raises `UserError` for values that are no form's, or of a rule set that is not here.
-        """
-        if kept is None:
-            return None, None
-        try:
-            clip, values = kept["clip"], kept["values"]
-            named = {name: values[name] for name in self.view.inputs}
-            if not set(named["rules"]) <= set(session.ruleset(named["ruleset"]).rule_names):
-                raise UserError(f"the rule set {named['ruleset']} has other rules now")
-            if named["rules"]:
-                path = session.ruleset_path(named["ruleset"])
-                controls = own_controls(named)
-                own = [controls.get(rule, AS_ALL) for rule in named["rules"]]
-                asked_options({**named, "own": own}, path, Path("mask"))
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError("another version of the app has kept it") from error
-        return None if clip is None else str(clip), named
 
     def _kept(self, values: dict[Any, Any], session: Session) -> Any:
         """Return what the browser keeps of the form: its values, and the name of its clip."""
@@ -227,10 +203,13 @@ class RenderTab:
         pictures = self._service.known_samples(session.ruleset_path(session.shown))
         return shown.swatches(session.rules, session.chosen, pictures, session.turn)
 
-    def _choose(self, event: gr.EventData, request: gr.Request) -> list[str]:
+    def _choose(self, event: gr.EventData, request: gr.Request) -> Any:
         """Return the rules that the swatches choose, in the order of choosing."""
         session = self._service.session(request)
-        session.chosen = [rule for rule in event.rules if rule in session.rules]
+        # A newer choice may overtake one on its way, or another rule set.
+        if event.number < session.turn_of_choice or not set(event.rules) <= set(session.rules):
+            return gr.skip()
+        session.turn_of_choice, session.chosen = event.number, list(event.rules)
         return session.chosen
 
     async def _open_ruleset(

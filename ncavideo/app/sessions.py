@@ -45,6 +45,7 @@ class Session:
         self.shown = ""  # the rule set whose swatches the form shows
         self.rules: tuple[str, ...] = ()  # its rules
         self.chosen: list[str] = []  # those that the swatches choose, in that order
+        self.turn_of_choice = 0  # number of the newest choice by swatches
         self.turn = 0  # how often swatches were drawn
         self.opened: dict[str, str] = {}  # the rules' own controls that were set with the rules
         self.turn_of_form = 0  # number of the newest form that was answered

@@ -1,5 +1,5 @@
 // Rules are chosen by their swatches. The page shows a choice at once, and tells of all the chosen
-// ones each time, so that quick clicks cannot overtake each other.
+// ones each time, with a number: a choice that another overtook on its way does not count.
 element.addEventListener("click", (event) => {
   const clicked = event.target.closest("button[data-rule]");
   if (!clicked) return;
@@ -16,5 +16,7 @@ element.addEventListener("click", (event) => {
     if (place) button.dataset.place = place;
     else delete button.dataset.place;
   }
-  trigger("select", { rules: chosen.map((button) => button.dataset.rule) });
+  window.choiceTurn = (window.choiceTurn ?? 0) + 1;
+  const rules = chosen.map((button) => button.dataset.rule);
+  trigger("select", { rules, number: window.choiceTurn });
 });

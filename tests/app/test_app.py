@@ -519,6 +519,29 @@ def test_a_form_that_another_overtook_is_left_unanswered(
     assert "--before 2.6" in tab.input_value("#command textarea")
 
 
+def test_a_choice_that_another_overtook_does_not_count(
+    open_tab: Callable[[], Any], clip: Path
+) -> None:
+    tab = open_tab()
+    previewed(tab, clip)
+    held: list[Any] = []
+
+    def slow_for_one(route: Any) -> None:
+        if '"rules":["fire","moss","water"]' in (route.request.post_data or "") and not held:
+            held.append(route)
+        else:
+            route.continue_()
+
+    tab.route("**/queue/join*", slow_for_one)
+    tab.click("#strip button[data-rule=water]")
+    until(lambda: bool(held))
+    tab.click("#strip button[data-rule=magma]")
+    until(lambda: "--rules fire,moss,water,magma" in tab.input_value("#command textarea"))
+    held[0].continue_()
+    tab.wait_for_timeout(2000)
+    assert "--rules fire,moss,water,magma" in tab.input_value("#command textarea")
+
+
 def test_a_form_that_was_read_too_early_is_read_again(
     open_tab: Callable[[], Any], clip: Path
 ) -> None:
