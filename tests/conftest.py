@@ -39,6 +39,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path in quick)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Have one process more than there are cores: many tests wait for browsers and encoders."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(autouse=True)
 def no_engine_is_remembered_as_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test that breaks an engine slow down those after it: a process tries each once."""
