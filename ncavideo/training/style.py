@@ -176,7 +176,6 @@ class _Layer:
 
     features: Tensor
     order: Tensor
-    positions: int
 
 
 class StyleLoss:
@@ -247,7 +246,7 @@ class StyleLoss:
                 features.append(chosen / self.scales[-1])
                 ordered.append(light)
             order = torch.cat([light + APART * rule for rule, light in enumerate(ordered)])
-            self._layers.append(_Layer(torch.cat(features), order, count))
+            self._layers.append(_Layer(torch.cat(features), order))
 
     def target_luminance(self, light: Tensor) -> Tensor:
         """Return the blurred luminance that a light of 0..1 stands for, on the shared scale."""
@@ -341,7 +340,7 @@ class StyleLoss:
         about the light `[B, N]` that was asked for. The three are what a metric takes.
         """
         layer, device = self._layers[index], ours.device
-        available = layer.positions
+        available = len(layer.order) // self.rules
         ours = ours / self.scales[index]
         share, positions = share or Share.all_of(len(asked)), asked.shape[1]
         noise = share.drawn(torch.randn, positions, generator=generator, device=device)

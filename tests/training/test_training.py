@@ -274,7 +274,7 @@ def test_of_a_large_picture_as_much_is_kept_as_is_needed(
     monkeypatch.setattr("ncavideo.training.style.KEPT", 500)
     few = StyleLoss(vgg, exemplars)
     assert [len(layer.features) for layer in few._layers] == [
-        2 * min(len(layer.light[0]), 500) for layer in whole._layers
+        2 * min(len(layer.order) // 2, 500) for layer in whole._layers
     ]
     assert few.scales == whole.scales
     near, exact = (
@@ -311,7 +311,7 @@ def test_all_of_the_loss_is_on_the_card(vgg: VGGFeatures, pictures: int) -> None
             shape = (2 * SIZE * SIZE, 3)
             style.scales = [1.0]
             style._layers = [
-                _Layer(torch.zeros(shape, device="cuda"), torch.zeros(2, SIZE**2, device="cuda"))
+                _Layer(torch.zeros(shape, device="cuda"), torch.zeros(2 * SIZE**2, device="cuda"))
             ]
             asked, light = weights.argmax(1).flatten(1), torch.rand(2, SIZE**2, device="cuda")
             distance = style._compare(0, rgb, asked, light, None)
@@ -394,7 +394,7 @@ def test_an_iteration_does_not_wait_for_the_device(
     style = StyleLoss(vgg, exemplars)
     style.vgg = elsewhere(vgg, device)
     style.judged, style.corner = style.judged.to(device), style.corner.to(device)
-    style._layers = [_Layer(x.features.to(device), x.light.to(device)) for x in style._layers]
+    style._layers = [_Layer(x.features.to(device), x.order.to(device)) for x in style._layers]
     trainer = Blind(recipe, style, device, Guide())
     terms = set[str]()
     for progress in trainer.run():
