@@ -75,8 +75,9 @@ def presets_show(name: str, as_json: bool) -> None:
         f" {facts['weights']:,} weights, inputs {', '.join(ruleset.inputs)}"
     )
     for rule in ruleset.rules:
-        style, credit = printable(rule.style or "none", ""), printable(rule.credit, "")
-        say(f"  {rule.name}: {rule.prompt!r}, style {style} ({credit})")
+        style = printable(rule.style or "none", "")
+        credit = f" ({printable(rule.credit, '')})" if rule.credit else ""
+        say(f"  {rule.name}: {rule.prompt!r}, style {style}{credit}")
     origin = ruleset.provenance
     say(
         f"trained {origin.get('date', 'at an unknown date')},"
