@@ -6,10 +6,11 @@
 #           is the fastest.
 # Behaviour oneDNN compiles each product for its exact sizes and keeps the code: the first product of
 #           each height takes many times the product itself, most of all a transposed one, whose
-#           inner size is the height. In float32 (MKL) there is nothing of the kind. Rounding heights
+#           inner size is the height (ONEDNN_VERBOSE=2 shows a `create:cache_miss` for each). In
+#           float32, where PyTorch does not ask oneDNN, there is nothing of the kind. Rounding heights
 #           up to multiples of 256, with rows of zeros, leaves a few sizes.
-# Output    x.T @ y, heights 4400, 4417, ..., 48 and 96 columns, medians:
-#           bfloat16: first 6.80 ms, later 0.20 ms; float32: first 0.58 ms, later 0.48 ms
+# Output    x.T @ y, heights 4400, 4417, ..., 96 and 48 columns, medians, other work beside it:
+#           bfloat16: first 15.16 ms, later 0.33 ms; float32: first 0.64 ms, later 0.41 ms
 #           (checked: at least 4 times in bfloat16, at most 2.5 times in float32)
 set -eu
 T=$(mktemp -d)

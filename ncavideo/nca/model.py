@@ -44,6 +44,14 @@ def pad_edge(state: Tensor, edge: Edge) -> Tensor:
     return torch.cat([state[:, :, :1], state, state[:, :, -1:]], 2)
 
 
+def rim_sources(edge: Edge) -> tuple[int, int]:
+    """Return which row of a padded grid the first one repeats, and which the last: see `pad_edge`.
+
+    Both are counted with the rim, negative ones from the end.
+    """
+    return (-2, 1) if edge == "wrap" else (1, -2)
+
+
 class Perception:
     """The state seen through the four filters of `filter_bank`."""
 

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ncavideo.nca.fire_mask import UINT32, threshold
-from ncavideo.nca.model import FILTERS, NCA, Edge
+from ncavideo.nca.model import FILTERS, NCA, Edge, rim_sources
 from ncavideo.training import unroll_kernel as kernel
 
 
@@ -293,14 +293,14 @@ def _bits(values: Tensor) -> np.ndarray:
 
 def _fill_rim(padded: np.ndarray, edge: Edge) -> None:
     """Set the rim of `[H + 2, W + 2, C]` from the grid inside, as `nca.pad_edge` does."""
-    before, after = (-2, 1) if edge == "wrap" else (1, -2)
+    before, after = rim_sources(edge)
     padded[0, 1:-1], padded[-1, 1:-1] = padded[before, 1:-1], padded[after, 1:-1]
     padded[:, 0], padded[:, -1] = padded[:, before], padded[:, after]
 
 
 def _fold_rim(padded: np.ndarray, edge: Edge) -> None:
     """Move the rim's gradient to the cells that it was copied from: the transpose of the above."""
-    before, after = (-2, 1) if edge == "wrap" else (1, -2)
+    before, after = rim_sources(edge)
     padded[:, before] += padded[:, 0]
     padded[:, after] += padded[:, -1]
     padded[before, 1:-1] += padded[0, 1:-1]

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ncavideo.nca.model import Edge
+from ncavideo.nca.model import Edge, rim_sources
 from ncavideo.util.downloaded import check_downloaded, damaged
 from ncavideo.util.errors import UserError
 
@@ -102,7 +102,7 @@ class _Rimmed(torch.autograd.Function):
         batch, features, height, width = x.shape
         out = x.new_empty(batch, height + 2, width + 2, features)
         out[:, 1:-1, 1:-1] = x.permute(0, 2, 3, 1)
-        before, after = _beyond(edge)
+        before, after = rim_sources(edge)
         out[:, 0, 1:-1], out[:, -1, 1:-1] = out[:, before, 1:-1], out[:, after, 1:-1]
         out[:, :, 0], out[:, :, -1] = out[:, :, before], out[:, :, after]
         return out.permute(0, 3, 1, 2)
@@ -110,17 +110,12 @@ class _Rimmed(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         into = gradients[0].permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format)
-        before, after = _beyond(ctx.edge)
+        before, after = rim_sources(ctx.edge)
         into[:, :, before] += into[:, :, 0]
         into[:, :, after] += into[:, :, -1]
         into[:, before] += into[:, 0]
         into[:, after] += into[:, -1]
         return into[:, 1:-1, 1:-1].permute(0, 3, 1, 2), None
-
-
-def _beyond(edge: Edge) -> tuple[int, int]:
-    """Return the positions that stand before the first and after the last, with the rim counted."""
-    return (-2, 1) if edge == "wrap" else (1, -2)
 
 
 def load_vgg(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import os
 import re
 import shlex
@@ -494,20 +495,26 @@ def test_files_of_ones_own(
     assert "/" not in tab.inner_text(".toast-body")
 
 
-def test_a_form_that_another_overtook_is_left_unanswered(
-    open_tab: Callable[[], Any], clip: Path
-) -> None:
-    tab = open_tab()
-    previewed(tab, clip)
+def held_back(tab: Any, text: str, most: float = math.inf) -> list[Any]:
+    """Hold back what the page sends with `text` in it, and return what is held: `most` at most."""
     held: list[Any] = []
 
     def slow_for_one(route: Any) -> None:
-        if "1.7," in (route.request.post_data or ""):
+        if text in (route.request.post_data or "") and len(held) < most:
             held.append(route)
         else:
             route.continue_()
 
     tab.route("**/queue/join*", slow_for_one)
+    return held
+
+
+def test_a_form_that_another_overtook_is_left_unanswered(
+    open_tab: Callable[[], Any], clip: Path
+) -> None:
+    tab = open_tab()
+    previewed(tab, clip)
+    held = held_back(tab, "1.7,")
     tab.click("#part > button")
     enter(tab, "#before input[type=number]", "1.7")
     until(lambda: bool(held))
@@ -524,15 +531,7 @@ def test_a_choice_that_another_overtook_does_not_count(
 ) -> None:
     tab = open_tab()
     previewed(tab, clip)
-    held: list[Any] = []
-
-    def slow_for_one(route: Any) -> None:
-        if '"rules":["fire","moss","water"]' in (route.request.post_data or "") and not held:
-            held.append(route)
-        else:
-            route.continue_()
-
-    tab.route("**/queue/join*", slow_for_one)
+    held = held_back(tab, '"rules":["fire","moss","water"]', most=1)
     tab.click("#strip button[data-rule=water]")
     until(lambda: bool(held))
     tab.click("#strip button[data-rule=magma]")

@@ -27,6 +27,7 @@ from test_app import (
     clip,
     drop,
     enter,
+    held_back,
     make_clip,
     open_tab,
     own_control,
@@ -296,15 +297,7 @@ class TestInChromium:
     ) -> None:
         tab = open_tab()
         previewed(tab, clip)
-        held: list[Any] = []
-
-        def slow_for_one(route: Any) -> None:
-            if '"number":1' in (route.request.post_data or "") and not held:
-                held.append(route)
-            else:
-                route.continue_()
-
-        tab.route("**/queue/join*", slow_for_one)
+        held = held_back(tab, '"number":1', most=1)
         for x in (0.2, 0.8):
             begin(tab)
             stroke(tab, [(x, 0.5)])
