@@ -827,6 +827,8 @@ def embedded(tab: Any) -> Any:
     """The page that a gallery runs."""
 
     def found() -> list[Any]:
+        # Playwright learns of a frame's address only while it is asked something.
+        tab.evaluate("0")
         return [frame for frame in tab.frames if frame.url.endswith("#embed")]
 
     return patience.until(found, "an embedded page", lambda: [f.url for f in tab.frames])[0]
