@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from ncavideo.util.errors import OutputError, UserError
 from ncavideo.util.events import caught
 from ncavideo.util.fetch import fetch, hidden, is_url, is_web, said, store_of, url_path, web_facts
 from ncavideo.util.named import called
+from ncavideo.util.scratch import scratch
 
 
 @dataclass(frozen=True)
@@ -127,14 +127,14 @@ def local(clip: str, output: str) -> Iterator[tuple[Path, Path]]:
     when the block has ended well. Raises what `fetch` does, and `OutputError` for an output that
     cannot be sent.
     """
-    with tempfile.TemporaryDirectory(prefix="ncavideo-") as name:
-        folder = Path(name)
+    with scratch() as remote:
         source, target = Path(clip), Path(output)
         if is_url(clip):
-            (folder / "source").mkdir()
-            source = fetch(clip, folder / "source")
+            folder = remote() / "source"
+            folder.mkdir()
+            source = fetch(clip, folder)
         if is_url(output):
-            target = folder / place(output).name
+            target = remote() / place(output).name
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
         with called({source: clip, target: output}):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +11,7 @@ from ncavideo.control import map_paths
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.fetch import fetch, is_url, url_path
 from ncavideo.util.named import called
+from ncavideo.util.scratch import scratch
 
 
 def input_name(clip: str) -> Path:
@@ -29,13 +29,13 @@ def local_inputs(
     errors of the block name the URLs. `tell` is told of each. Raises what `fetch` does.
     """
     found: dict[str, Path] = {}
-    with tempfile.TemporaryDirectory(prefix="ncavideo-") as name:
+    with scratch() as fetched:
 
         def here(path: str) -> str:
             if not is_url(path):
                 return path
             if path not in found:
-                folder = Path(name, str(len(found)))
+                folder = fetched() / str(len(found))
                 folder.mkdir()
                 found[path] = fetch(path, folder, tell)
             return str(found[path])

@@ -15,7 +15,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -87,40 +86,37 @@ def grow_fractal(
             " a smaller --size or a larger --cell"
         )
     cells = [h * w for h, w in every]
-    with tempfile.TemporaryDirectory(prefix="ncavideo-") as name:
-        folder = Path(name)
-        level = _first(ruleset, options, *every[0])
-        picture = _picture(height * cell, width * cell)
-        for number, (h, w) in enumerate(every[1:], 1):
-            done, last = sum(cells[:number]), number == options.fractal
-            state = None
-            if not last:
-                state = np.lib.format.open_memmap(
-                    folder / f"{number}.npy", "w+", np.float32, (h, w, ruleset.channels)
-                )
-            light, weights = _asked(ruleset, options, level)
-            for rows, columns in _tiles(h, w, tile):
-                inner = _live(
-                    ruleset, options, level, (h, w), rows, columns, light, weights,
-                    whole=h <= tile and w <= tile, cell=cell if last else None,
-                )  # fmt: skip
-                if state is not None:
-                    state[slice(*rows), slice(*columns)] = inner
-                else:
-                    place = tuple(slice(a * cell, b * cell) for a, b in (rows, columns))
-                    picture[place] = inner * 65535 + 0.5
-                news((done + rows[1] * w) / sum(cells))
+    level = _first(ruleset, options, *every[0])
+    picture = _on_disk(np.uint16, (height * cell, width * cell, 3))
+    for number, (h, w) in enumerate(every[1:], 1):
+        done, last = sum(cells[:number]), number == options.fractal
+        state = None
+        if not last:
+            state = _on_disk(np.float32, (h, w, ruleset.channels))
+        light, weights = _asked(ruleset, options, level)
+        for rows, columns in _tiles(h, w, tile):
+            inner = _live(
+                ruleset, options, level, (h, w), rows, columns, light, weights,
+                whole=h <= tile and w <= tile, cell=cell if last else None,
+            )  # fmt: skip
             if state is not None:
-                level = Level(state, level.step + options.level_steps)
-        if not options.fractal:
-            picture[:] = drawn_tile(ruleset, level.state, cell, options.edge) * 65535 + 0.5
+                state[slice(*rows), slice(*columns)] = inner
+            else:
+                place = tuple(slice(a * cell, b * cell) for a, b in (rows, columns))
+                picture[place] = inner * 65535 + 0.5
+            news((done + rows[1] * w) / sum(cells))
+        if state is not None:
+            level = Level(state, level.step + options.level_steps)
+    if not options.fractal:
+        picture[:] = drawn_tile(ruleset, level.state, cell, options.edge) * 65535 + 0.5
     return picture
 
 
-def _picture(height: int, width: int) -> np.ndarray:
+def _on_disk(kind: type[np.generic], shape: tuple[int, ...]) -> np.ndarray:
+    """Return an array in a nameless file, gone with it, and with a process that is killed."""
     with tempfile.TemporaryFile(prefix="ncavideo-") as file:
-        # The mapping has a descriptor of its own, and holds the nameless file for as long as it is.
-        return np.memmap(file, np.uint16, "w+", shape=(height, width, 3))
+        # The mapping has a descriptor of its own, and holds the file for as long as it is.
+        return np.memmap(file, kind, "w+", shape=shape)
 
 
 def _first(ruleset: RuleSet, options: StillOptions, height: int, width: int) -> Level:
