@@ -2,8 +2,8 @@
 
     python benchmarks/detail.py [--record]
 
-All settings composite one and the same grid, on frames of `bikes.mp4` and of the example clip,
-with fire and moss. *Small*: legible, and by light alone, at the scale of eyes and letters
+Frames of `bikes.mp4` and of the example clip, with fire and moss. Settings with the same detail
+composite one and the same grid: detail is in the light that the rules get, too. *Small*: legible, and by light alone, at the scale of eyes and letters
 (metrics.py); *style*: the distance to the rules' exemplars as in light_curves.py, over that
 without detail at half shading. Means over the frames.
 """
@@ -51,11 +51,16 @@ def measure(clip: Path, span: tuple[int, int], ruleset: RuleSet, style: StyleLos
     first, _ = next(frames(clip))
     levels = clip_range([luminance(rgb) for rgb in survey(clip)])
     size = first.shape[1], first.shape[0]
-    renderer = FrameRenderer(ruleset, size, levels, RenderOptions(RULES))
+    renderers = {
+        detail: FrameRenderer(ruleset, size, levels, RenderOptions(RULES, detail=detail))
+        for _, detail in SETTINGS
+    }
     found = []
     for index, (rgb, time) in enumerate(itertools.islice(frames(clip), span[1])):
-        conditions = renderer.condition(rgb, time)
-        texture = renderer.step(conditions)
+        grids = {}
+        for detail, renderer in renderers.items():
+            conditions = renderer.condition(rgb, time)
+            grids[detail] = renderer.step(conditions), conditions
         if index < span[0] or index % EVERY != EVERY - 1:
             continue
         own = np.zeros((len(ruleset.rules), *conditions.light.shape), np.float32)
@@ -63,8 +68,9 @@ def measure(clip: Path, span: tuple[int, int], ruleset: RuleSet, style: StyleLos
             own[ruleset.rule_names.index(rule)] = weight
         rows = []
         for shade, detail in SETTINGS:
-            asked = dataclasses.replace(conditions, shade=shade, detail=detail)
-            out = renderer.composite(texture, asked, rgb)
+            texture, conditions = grids[detail]
+            asked = dataclasses.replace(conditions, shade=shade)
+            out = renderers[detail].composite(texture, asked, rgb)
             seen = [
                 share(rgb, out, scales)
                 for scales in (SMALL, (FINE, COARSE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from ncavideo.control.field import DeviceView, Field, View
@@ -12,6 +13,36 @@ from ncavideo.util.state import Stateful
 if TYPE_CHECKING:
     from jaxtyping import Float32
     from torch import Tensor
+
+
+FORM = 3.0  # cells: the light's detail is what is finer than this
+RAISED = 10.0  # times `detail`: how much of it is added
+MOST_RAISED = 4.0  # more shows nothing that this does not, and lays rims around edges
+
+
+def raised(light: np.ndarray, detail: float) -> np.ndarray:
+    """Return light `[h, w]` in 0..1 with its detail of a few cells raised by `detail` 0..1.
+
+    A texture follows light in its own way, within some steps and cells: what is as small as eyes
+    and letters has to be asked for louder than it is.
+    """
+    amount = _amount(detail)
+    if amount <= 0:
+        return light
+    around = cv2.GaussianBlur(light, (0, 0), FORM)
+    return np.asarray(np.clip(light + np.float32(amount) * (light - around), 0, 1))
+
+
+def raised_on_device(light: Tensor, detail: float) -> Tensor:
+    """Return what `raised` does, as a tensor on the light's device."""
+    from ncavideo.util.device_filters import gaussian_blur  # torch takes its time to load
+
+    amount = _amount(detail)
+    return light if amount <= 0 else light.lerp(gaussian_blur(light, FORM), -amount).clamp_(0, 1)
+
+
+def _amount(detail: float) -> float:
+    return min(RAISED * detail, MOST_RAISED)
 
 
 def weakened(light: np.ndarray, strength: float) -> np.ndarray:

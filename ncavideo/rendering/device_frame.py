@@ -19,6 +19,7 @@ from torch import Tensor
 from ncavideo.composite.device_composite import DeviceComposite
 from ncavideo.control.device_luma import grid_luminance
 from ncavideo.control.field import DeviceView, Motion, View, make_view
+from ncavideo.control.light import raised_on_device
 from ncavideo.nca.device_inputs import inputs_for
 from ncavideo.nca.engines.base import UNSOUND
 from ncavideo.rendering.device_transfer import Transfer
@@ -88,7 +89,9 @@ class DeviceFrame:
             strengths, contrast = options.strengths(moment), options.at("contrast", moment)
             weights, least = owner._driver.device_weights(view, contrast, strengths)
             shading = owner._light.on_device(view)
-            light = 0.5 + (options.at("light", moment) or 0) * (shading - 0.5)
+            detail = options.at("detail", moment) or 0
+            light = raised_on_device(shading, detail)
+            light = 0.5 + (options.at("light", moment) or 0) * (light - 0.5)
             opacity: float | Tensor = options.at("opacity", moment) or 0
             if owner._opacity is not None:
                 opacity = owner._opacity.device_values(view) * opacity
@@ -102,7 +105,7 @@ class DeviceFrame:
                 owner._schedule(moment, duration),
                 options.at("shade", moment) or 0,
                 opacity,
-                options.at("detail", moment) or 0,
+                detail,
             )
 
     def step(self, conditions: DeviceConditions) -> Tensor:

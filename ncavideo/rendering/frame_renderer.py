@@ -15,7 +15,7 @@ from ncavideo.composite.false_colour import over_source
 from ncavideo.control.driver import Driver
 from ncavideo.control.field import Context, Field, Motion, View, make_view
 from ncavideo.control.levels import ClipRange
-from ncavideo.control.light import Light, weakened
+from ncavideo.control.light import Light, raised, weakened
 from ncavideo.control.modifiers import ModifiedField
 from ncavideo.control.optical_flow import OpticalFlow
 from ncavideo.control.segment import models
@@ -49,9 +49,9 @@ COVERED = 1 - 1e-4  # an expression that sums to this much hides the source
 class FrameConditions:
     """The inputs of the grid and of the compositing that one source frame gives.
 
-    `weights` `[rules, h, w]`; `light` `[h, w]`, the texture's own, and `shading` `[h, w]`, the
-    light that `shade` pulls the finished texture towards, all 0..1; `steps` to take; `opacity`
-    0..1, one number or `[h, w]`; `shade` and `detail` 0..1.
+    `weights` `[rules, h, w]`; `light` `[h, w]`, what the texture is asked for, with its detail
+    raised, and `shading` `[h, w]`, the light that `shade` pulls the finished texture towards, all
+    0..1; `steps` to take; `opacity` 0..1, one number or `[h, w]`; `shade` and `detail` 0..1.
     """
 
     view: View
@@ -143,13 +143,13 @@ class FrameRenderer(Stateful):
             strengths = options.strengths(moment)
             weights = self._driver.weights(view, options.at("contrast", moment), strengths)
             shading = self._light(view)
-            light = weakened(shading, options.at("light", moment) or 0)
+            detail = options.at("detail", moment) or 0
+            light = weakened(raised(shading, detail), options.at("light", moment) or 0)
             opacity: float | np.ndarray = options.at("opacity", moment) or 0
             if self._opacity is not None:
                 opacity = self._opacity.values(view) * np.float32(opacity)
             shade = options.at("shade", moment) or 0
             steps = self._schedule(moment, duration)
-            detail = options.at("detail", moment) or 0
             return FrameConditions(view, weights, light, shading, steps, shade, opacity, detail)
 
     def step(self, conditions: FrameConditions) -> np.ndarray:

@@ -16,7 +16,7 @@ from PIL import Image
 from ncavideo.control.driver import Driver
 from ncavideo.control.field import Context, View, even_thresholds, make_view, ramp
 from ncavideo.control.levels import CLIP_LIMIT, ClipRange, Thresholds, clip_range, local_contrast
-from ncavideo.control.light import Light, weakened
+from ncavideo.control.light import Light, raised, weakened
 from ncavideo.control.luminance import DEFAULT_CONTRAST, Luminance
 from ncavideo.nca.inputs import LEAST_STRENGTH, inputs_for
 from ncavideo.nca.ruleset import RuleSet
@@ -374,6 +374,24 @@ def test_light_rises_along_a_slope() -> None:
 
 def test_no_strength_asks_for_the_middle() -> None:
     assert (weakened(Light()(grey(halves(0.5))), 0) == 0.5).all()
+
+
+def test_detail_raises_what_is_small_in_the_light() -> None:
+    y, x = np.mgrid[:60, :80].astype(np.float32)
+    letters = 0.4 + 0.1 * ((x % 6 < 3) & (y % 10 < 7))
+    assert raised(letters, 0.4).std() > 2 * letters.std()
+    assert letters.std() < raised(letters, 0.2).std() < raised(letters, 0.4).std()
+    slope = np.broadcast_to(np.linspace(0, 1, 160, dtype=np.float32), (90, 160))
+    assert np.abs(raised(slope, 0.4) - slope)[:, 16:-16].max() < 1e-3
+
+
+@given(light=hnp.arrays(np.float32, (7, 9), elements=SHARE), detail=SHARE)
+@settings(max_examples=40)
+def test_raised_light_is_light(light: np.ndarray, detail: float) -> None:
+    found = raised(light, detail)
+    assert found.dtype == np.float32
+    assert found.min() >= 0 and found.max() <= 1
+    assert (raised(light, 0) == light).all()
 
 
 # Views

@@ -18,7 +18,7 @@ from ncavideo.control.driver import Driver
 from ncavideo.control.field import Context, DeviceView, make_view
 from ncavideo.control.grid_luma import grid_luminance
 from ncavideo.control.levels import ClipRange, Thresholds
-from ncavideo.control.light import Light
+from ncavideo.control.light import Light, raised, raised_on_device
 from ncavideo.util.device_counts import counts
 
 RULES = ("fire", "moss", "bark")
@@ -69,6 +69,14 @@ def test_luminance_on_the_grid(
     rgb = np.random.default_rng(seed).integers(0, most, (*size, 3), endpoint=True).astype(kind)
     out = device_luma.grid_luminance(on_device(rgb), *grid)
     np.testing.assert_allclose(out, grid_luminance(rgb, *grid), atol=2e-6)
+
+
+@given(size=SIZES, detail=st.floats(0, 1), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_raised_light(size: tuple[int, int], detail: float, seed: int) -> None:
+    light = np.random.default_rng(seed).random(size).astype(np.float32)
+    out = raised_on_device(torch.from_numpy(light.copy()), detail)
+    np.testing.assert_allclose(out, raised(light, detail), atol=1e-5)
 
 
 @given(size=SIZES, tiles=st.tuples(st.integers(1, 6), st.integers(1, 6)), seed=st.integers(0, 99))
