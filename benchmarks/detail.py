@@ -3,7 +3,8 @@
     python benchmarks/detail.py [--record]
 
 Frames of `bikes.mp4` and of the example clip, with fire and moss. Settings with the same detail
-composite one and the same grid: detail is in the light that the rules get, too. *Small*: legible, and by light alone, at the scale of eyes and letters
+composite one and the same grid: detail is in the light that the rules get, too. *Small*: legible,
+and by light alone, at the scale of eyes and letters
 (metrics.py); *style*: the distance to the rules' exemplars as in light_curves.py, over that
 without detail at half shading. Means over the frames.
 """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ncavideo.nca.decoder_weights import DecoderWeights
+from ncavideo.nca.decoder_weights import REACH, DecoderWeights
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -43,15 +43,17 @@ def planes(
     With a rim of one cell: `wrap` joins opposite sides, `reflect` repeats the cell at the edge.
     """
     height, width, channels = state.shape
-    flat = np.ascontiguousarray(state, np.float32).reshape(-1, channels)
+    rim = ((REACH, REACH), (REACH, REACH), (0, 0))
+    near = np.ascontiguousarray(state, np.float32)
+    wide = np.pad(near, rim, "wrap") if edge == "wrap" else np.pad(near, rim, "edge")
+    rows = _soft(wide[:-2], wide[1:-1], wide[2:])
+    flat = _soft(rows[:, :-2], rows[:, 1:-1], rows[:, 2:]).reshape(-1, channels)
     found = np.zeros((3 + _filled(decoder.hidden), height + 2, width + 2), np.float32)
-    inner = found[:, 1:-1, 1:-1]
-    inner[:3] = flat[:, :3].T.reshape(3, height, width) + np.float32(0.5)
-    sums = decoder.w1 @ flat.T + decoder.b1[:, None]
-    inner[3 : 3 + decoder.hidden] = sums.reshape(-1, height, width)
-    before, after = (-2, 1) if edge == "wrap" else (1, -2)
-    found[:, 0], found[:, -1] = found[:, before], found[:, after]
-    found[:, :, 0], found[:, :, -1] = found[:, :, before], found[:, :, after]
+    rest = found.reshape(len(found), -1)
+    np.add(flat[:, :3].T, np.float32(0.5), out=rest[:3])
+    sums = rest[3 : 3 + decoder.hidden]
+    np.matmul(decoder.w1, flat.T, out=sums)
+    sums += decoder.b1[:, None]
     return found
 
 
@@ -81,6 +83,15 @@ def colours(
     fine = drawn(decoder, planes, GRAIN)
     height, width = fine.shape[0] // GRAIN, fine.shape[1] // GRAIN
     return np.asarray(fine.reshape(height, GRAIN, width, GRAIN, 3).mean((1, 3)), np.float32)
+
+
+def _soft(before: np.ndarray, own: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Return the sum of cells and their neighbours, weighed 1/2, 1/4 and 1/4."""
+    found: np.ndarray = before + after
+    found *= np.float32(0.5)
+    found += own
+    found *= np.float32(0.5)
+    return found
 
 
 def _filled(hidden: int) -> int:

@@ -3,11 +3,15 @@
 A coarse grid carries the texture, and a tiny network turns the state between its cells into colour,
 trained together with the automaton:
 
-    x = spline(s)                                # C numbers a pixel, from the 3x3 cells around it
+    x = spline(soft(s))                          # C numbers a pixel, from the 5x5 cells around it
     y = x[:3] + 1/2 + W2 @ relu(W1 @ x + b)      # W1: [hidden, C], W2: [3, hidden]
 
-Interpolation is linear, so `W1` may be applied to cells and its result interpolated: what is left
-for a pixel is a few sums and the second layer.
+`soft` weighs three cells by 1/4, 1/2 and 1/4 along each axis: a state that changes from cell to
+cell is not seen. What is thinner than two cells would be drawn as stairs along the lattice; what is
+left is drawn without them, and lines as thin as that lie where a soft channel crosses a value.
+
+Softening and interpolation are linear, so `W1` may be applied to cells and its result interpolated:
+what is left for a pixel is a few sums and the second layer.
 
 After Pajouheshgar, Xu, Abbasi, Mordvintsev, Jakob and Süsstrunk, "Neural Cellular Automata: From
 Cells to Pixels", 2025 (arXiv 2506.22899). Theirs is deeper, interpolates linearly, and is told the
@@ -21,8 +25,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ncavideo.nca.decoder_weights import ARRAYS, DecoderWeights
-from ncavideo.nca.model import Edge, pad_edge
+from ncavideo.nca.decoder_weights import ARRAYS, REACH, DecoderWeights
+from ncavideo.nca.model import Edge
 
 
 def spline_taps(phases: Tensor) -> Tensor:
@@ -50,6 +54,12 @@ def spline(cells: Tensor, phases: Tensor) -> Tensor:
     return F.pixel_shuffle(flat, k).view(batch, features, height * k, width * k)
 
 
+def soft(cells: Tensor) -> Tensor:
+    """Return `[B, F, h, w]`, softened, of cells with a rim, `[B, F, h + 2, w + 2]`."""
+    rows = (cells[:, :, :-2] + 2 * cells[:, :, 1:-1] + cells[:, :, 2:]) / 4
+    return (rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]) / 4
+
+
 class Decoder(nn.Module):
     """The network from the state between cells to colour."""
 
@@ -64,15 +74,16 @@ class Decoder(nn.Module):
     def forward(self, state: Tensor, pixels: int, edge: Edge | None) -> Tensor:
         """Map `[B, C, h, w]` to RGB `[B, 3, h * pixels, w * pixels]`, 0..1 where in range.
 
-        `edge`: as for a step; None for a state that already has a rim of one cell.
+        `edge`: as for a step; None for a state that already has a rim of `REACH` cells.
         """
         phases = centres(pixels, state.device).to(state)
-        padded = state
         if edge is not None:
-            padded = pad_edge(state.permute(0, 2, 3, 1), edge).permute(0, 3, 1, 2)
-        seen = spline(F.conv2d(padded, self.w1[:, :, None, None], self.b1), phases)
+            mode = "circular" if edge == "wrap" else "replicate"
+            state = F.pad(state, (REACH,) * 4, mode=mode)
+        cells = soft(state)
+        seen = spline(F.conv2d(cells, self.w1[:, :, None, None], self.b1), phases)
         hidden = F.relu(seen)
-        return spline(padded[:, :3], phases) + 0.5 + F.conv2d(hidden, self.w2[:, :, None, None])
+        return spline(cells[:, :3], phases) + 0.5 + F.conv2d(hidden, self.w2[:, :, None, None])
 
     def weights(self, pixels: int) -> DecoderWeights:
         """Return its numbers, as a rule set holds them; `pixels`: see there."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-VERSION = 1
+VERSION = 2
+REACH = 2  # cells beyond a pixel's own that it is drawn from
 MOST_HIDDEN, MOST_PIXELS = 256, 64
 ARRAYS = ("w1", "b1", "w2")
 PREFIX = "decoder."  # of the arrays' names in a file

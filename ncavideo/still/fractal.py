@@ -23,6 +23,7 @@ import numpy as np
 from ncavideo.control.field import shared_out
 from ncavideo.nca import engines
 from ncavideo.nca.decode import colours, decoded, planes
+from ncavideo.nca.decoder_weights import REACH
 from ncavideo.nca.engines.base import Engine, Snapshot
 from ncavideo.nca.inputs import inputs_for
 from ncavideo.nca.ruleset import RuleSet
@@ -203,8 +204,8 @@ def _live(
 
     Or, with `cell` pixels a cell, what is seen of it.
     """
-    # A decoder sees one cell further than the steps do.
-    rim = 0 if whole else options.level_steps + (ruleset.decoder is not None)
+    # A decoder sees further than the steps do.
+    rim = 0 if whole else options.level_steps + REACH * (ruleset.decoder is not None)
     top, bottom = max(0, rows[0] - rim), min(size[0], rows[1] + rim)
     left, right = max(0, columns[0] - rim), min(size[1], columns[1] + rim)
     engine = _start(ruleset, options, bottom - top, right - left)

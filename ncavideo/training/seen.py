@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ncavideo.nca.decoder import Decoder
+from ncavideo.nca.decoder_weights import REACH
 from ncavideo.nca.model import Edge, pad_edge, to_rgb
 from ncavideo.training.share import Share
 
@@ -113,7 +114,7 @@ class Patches:
         The same operations whatever the place is, which may be known to the device alone.
         """
         cells = rollout.after.shape[2]
-        across = torch.arange(-1, patch.cells + 1, device=rollout.after.device)
+        across = torch.arange(-REACH, patch.cells + REACH, device=rollout.after.device)
         rows, columns = (across + first for first in patch.place)
         if rollout.edge == "wrap":
             rows, columns = rows % cells, columns % cells
@@ -121,18 +122,15 @@ class Patches:
             rows, columns = rows.clamp(0, cells - 1), columns.clamp(0, cells - 1)
 
         def cut(field: Tensor) -> Tensor:
-            """Return the patch's part of `[B, F, H, W]`, with a rim of one cell.
-
-            A cell is taken twice along an axis at most: its gradient is the same whichever of two
-            comes first.
-            """
+            """Return the patch's part of `[B, F, H, W]`, with a rim of `REACH` cells."""
             part = field.permute(0, 2, 3, 1).index_select(1, rows).index_select(2, columns)
             return part.permute(0, 3, 1, 2)
 
         def enlarged(field: Tensor) -> Tensor:
             """Return what was asked at the patch's pixels, linearly interpolated."""
-            k = self.pixels
-            return F.interpolate(cut(field), scale_factor=k, mode="bilinear")[:, :, k:-k, k:-k]
+            k, rim = self.pixels, self.pixels * REACH
+            fine = F.interpolate(cut(field), scale_factor=k, mode="bilinear")
+            return fine[:, :, rim:-rim, rim:-rim]
 
         light = rollout.light
         return Seen(

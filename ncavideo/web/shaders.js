@@ -131,8 +131,9 @@ void main() {
   colour = vec4(clamp(mixed, 0.0, 1.0), 1.0);
 }`;
 
-// What a learned decoder draws (ncavideo/nca/decoder.py): the state between cells, by the quadratic
-// B-spline, through one hidden layer to colour. `turned`: rows run downwards on a canvas.
+// What a learned decoder draws (ncavideo/nca/decoder.py): the softened state between cells, by the
+// quadratic B-spline, through one hidden layer to colour. Softening and spline are one kernel here, of
+// 5x5 cells. `turned`: rows run downwards on a canvas.
 function decoderShader(model, decoder) {
   const { texels } = model;
   const { hidden } = decoder;
@@ -154,7 +155,7 @@ uniform vec2 scale;
 uniform bool turned;
 uniform bool wraps;
 out vec4 colour;
-ivec2 beside(ivec2 p, ivec2 n) { return wraps ? (p + n) % n : clamp(p, ivec2(0), n - 1); }
+ivec2 beside(ivec2 p, ivec2 n) { return wraps ? (p + 2 * n) % n : clamp(p, ivec2(0), n - 1); }
 void main() {
   ivec2 size = textureSize(state[0], 0);
   vec2 p = gl_FragCoord.xy * scale;
@@ -162,11 +163,12 @@ void main() {
   ivec2 here = clamp(ivec2(floor(p)), ivec2(0), size - 1);
   vec2 t = p - vec2(here) - 0.5;
   vec2 before = 0.5 * (0.5 - t) * (0.5 - t), own = 0.75 - t * t, after = 0.5 * (0.5 + t) * (0.5 + t);
+  vec2 taps[5] = vec2[](before, 2.0 * before + own, before + 2.0 * own + after, own + 2.0 * after, after);
   ${range(texels, (t) => `vec4 x${t} = vec4(0.0);`)}
-  for (int dy = -1; dy <= 1; dy++)
-    for (int dx = -1; dx <= 1; dx++) {
-      float w = (dx < 0 ? before.x : dx > 0 ? after.x : own.x) * (dy < 0 ? before.y : dy > 0 ? after.y : own.y);
-      ivec2 at = beside(here + ivec2(dx, dy), size);
+  for (int y = 0; y < 5; y++)
+    for (int x = 0; x < 5; x++) {
+      float w = taps[x].x * taps[y].y / 16.0;
+      ivec2 at = beside(here + ivec2(x - 2, y - 2), size);
       ${range(texels, (t) => `x${t} += w * texelFetch(state[${t}], at, 0);`)}
     }
   vec3 rgb = x0.rgb + 0.5;

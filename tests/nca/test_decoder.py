@@ -55,6 +55,15 @@ def test_it_draws_the_same_texture_at_every_size(make_decoder: MakeDecoder) -> N
     assert np.abs(coarse - fine[1::3, 1::3]).max() < 1e-5
 
 
+def test_what_changes_from_cell_to_cell_is_not_drawn(make_decoder: MakeDecoder) -> None:
+    """A checkerboard of cells would be drawn as stairs along the lattice."""
+    weights = make_decoder(channels=5)
+    y, x, _ = np.mgrid[:8, :12, :5]
+    for board in ((x + y) % 2, x % 2, y % 2):
+        drawn = decoded(weights, board.astype(np.float32) - 0.5, 4, "wrap")
+        assert np.abs(drawn - drawn[0, 0]).max() < 1e-5
+
+
 def test_it_is_seamless_where_the_grid_is(make_decoder: MakeDecoder) -> None:
     weights = make_decoder(channels=5)
     state = np.random.default_rng(1).normal(size=(6, 8, 5)).astype(np.float32) / 2
