@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from random_vgg import random_vgg
 from torch import Tensor
+from whole_samples import whole_samples
 
 from ncavideo.nca.model import Edge
 from ncavideo.training.process_group import ALONE, ProcessGroup
@@ -97,18 +98,7 @@ def with_kernels(trainer: Trainer, group: ProcessGroup) -> Trainer:
     """Have the trainer's kernels interpreted, a sample at a time."""
     from ncavideo.training.gpu import buffers, iteration
 
-    plan_of = buffers.plan_of if buffers.plan_of.__name__ == "plan_of" else None
-
-    def coarse(*given: Any) -> Any:
-        plan = plan_of(*given)
-        kernels = {
-            name: dataclasses.replace(getattr(plan, name), tile=(32, 64))
-            for name in ("forward", "back", "weight")
-        }
-        return dataclasses.replace(plan, **kernels)
-
-    if plan_of is not None:
-        buffers.plan_of = coarse
+    buffers.plan_of = whole_samples(buffers.plan_of)
     trainer._fused = iteration.FusedIteration(
         trainer.nca, trainer.optimiser, trainer.curriculum, trainer.style, None, torch.float32,
         group, trainer.patches,
@@ -133,18 +123,19 @@ def step(trainer: Trainer) -> Progress:
 
 
 def taken(make: Any) -> dict[str, Any]:
-    """Take the iterations, and the last of them again from the checkpoint before it."""
+    """Take the iterations and, if several do, the last again from the checkpoint before it."""
     trainer, news, gradients, before = make(), [], [], {}
     for _ in range(STEPS):
         before = state_of(trainer)
         news.append(dataclasses.asdict(step(trainer)) | {"seconds": 0.0})
         gradients.append([p.grad.clone() for p in trainer._parameters])
-    again = make()
-    again.load_state_dict(before)
-    step(again)
-    return {
-        "news": news, "gradients": gradients, "state": state_of(trainer), "again": state_of(again),
-    }  # fmt: skip
+    found = {"news": news, "gradients": gradients, "state": state_of(trainer)}
+    if trainer.group is not ALONE:
+        again = make()
+        again.load_state_dict(before)
+        step(again)
+        found["again"] = state_of(again)
+    return found
 
 
 def main() -> None:

@@ -218,7 +218,7 @@ def test_a_killed_parent_leaves_no_process(tmp_path: Path) -> None:
         "from test_data_parallel import small\n"
         "from ncavideo.training.several import train_on_several\n"
         "out, run = Path('out.safetensors'), Path('run')\n"
-        "train_on_several(small(), out, run, processes=2, device='cpu')\n"
+        "train_on_several(small(), out, run, processes=2, device='cpu', checkpoint_every=2)\n"
     )
     words = [sys.executable, "-c", script, str(PROGRAM.parent)]
     paths = os.pathsep.join([str(PROGRAM.parents[1]), os.environ.get("PYTHONPATH", "")])

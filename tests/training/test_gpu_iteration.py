@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 import torch
+from random_vgg import random_vgg
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
+from whole_samples import whole_samples
 
 from ncavideo.nca.model import Edge
 from ncavideo.training.losses import Losses
@@ -30,21 +32,9 @@ from ncavideo.training.style import StyleLoss
 from ncavideo.training.text import TextGuide
 from ncavideo.training.trainer import Trainer
 from ncavideo.training.unroll import Firing, unroll
-from ncavideo.training.vgg import BLOCKS, USED_CONVOLUTIONS, VGGFeatures, no_vgg
+from ncavideo.training.vgg import no_vgg
 
 pytestmark = [pytest.mark.gpu, pytest.mark.train, pytest.mark.slow]
-
-
-def random_vgg() -> VGGFeatures:
-    """VGG16's shape with a sixteenth of its features, which are random."""
-    generator, layers, before = torch.Generator().manual_seed(0), [], 3
-    for count, width in BLOCKS:
-        for _ in range(count):
-            weight = torch.randn(width // 16, before, 3, 3, generator=generator)
-            layers.append((weight * (2 / (9 * before)) ** 0.5, torch.zeros(width // 16)))
-            before = width // 16
-    half, two = torch.full((3,), 0.5), torch.full((3,), 2.0)
-    return VGGFeatures(layers[:USED_CONVOLUTIONS], half, two, True, "random")
 
 
 @pytest.fixture(scope="module")
@@ -58,18 +48,8 @@ def large_tiles(gpu: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the interpreter take a sample at a time; test_gpu_unroll.py has the tiles of GPUs."""
     from ncavideo.training.gpu import buffers
 
-    plan_of = buffers.plan_of
-
-    def coarse(*given: Any) -> Any:
-        plan = plan_of(*given)
-        kernels = {
-            name: dataclasses.replace(getattr(plan, name), tile=(32, 64))
-            for name in ("forward", "back", "weight")
-        }
-        return dataclasses.replace(plan, **kernels)
-
     if gpu.type == "cpu":
-        monkeypatch.setattr(buffers, "plan_of", coarse)
+        monkeypatch.setattr(buffers, "plan_of", whole_samples(buffers.plan_of))
 
 
 def small(loss: LossRecipe | None = None, decoder: int = 0, **training: object) -> Recipe:
