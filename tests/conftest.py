@@ -13,6 +13,8 @@ from pathlib import Path
 # cores, spinning. That made a training test two and a half times as long.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Nor may those of what they start, as of a sweep's runs, which set their own number of threads.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # Hundreds of processes are started, each of which would compile the package's source anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
