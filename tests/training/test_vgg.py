@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from shared_batch import random_vgg
+from random_vgg import random_vgg
 from torch import Tensor
 
 from ncavideo.nca.model import Edge
