@@ -20,6 +20,9 @@ Then for each ordered pair of rules *take-over*: steps until a grid whose rule i
 to the new one than to the old (median over patches, `ncavideo/training/patches.py`); the goal is
 48. And for each pair *border*: the widest run of columns along a hard border whose local contrast
 is below half of that of the weaker side, median over seeds; the goal is 6 cells.
+
+A rule set with a learned decoder is measured as it is drawn, with as many pixels a cell as its
+style pictures have; Nyquist is then a pixel's.
 """
 
 from __future__ import annotations
@@ -33,15 +36,18 @@ from pathlib import Path
 import numpy as np
 import results
 import torch
+import torch.nn.functional as F
 from alone import ALONE
 from long_run import distance, light_field, nyquist_share
 
 from ncavideo.nca import engines
+from ncavideo.nca.catalog import presets
 from ncavideo.nca.engines.base import Engine, Snapshot
 from ncavideo.nca.ruleset import RuleSet, open_ruleset
 from ncavideo.training.patches import Patches
+from ncavideo.training.recipe_file import load_recipe
 from ncavideo.training.style import StyleLoss
-from ncavideo.training.style_picture import load_style
+from ncavideo.training.style_picture import load_style, recipe_style
 from ncavideo.training.vgg import load_vgg
 
 STYLES = Path(__file__).parent.parent / "examples" / "styles"
@@ -49,6 +55,20 @@ HOLE = 20  # cells, radius
 HEALED = 1.15
 EARLY = (300, 2000)  # steps after which a rule is first measured, and compared with a lone one
 SETTLED = 400  # steps after which a rule counts as grown
+
+
+def exemplars_of(ruleset: RuleSet) -> list[torch.Tensor]:
+    """Return each rule's style picture `[3, H, W]`, a preset's as its recipe has them."""
+    path = presets().get(ruleset.name)
+    if path is None:
+        return [load_style(STYLES / rule.style) for rule in ruleset.rules]
+    recipe = load_recipe(path.with_suffix(".toml"))
+    return [recipe_style(recipe, rule.style[0], print) for rule in recipe.rules]
+
+
+def seen(engine: Engine, ruleset: RuleSet) -> np.ndarray:
+    """Return the grid as it is drawn at the scale of the style pictures, `[H, W, 3]`, 0..1."""
+    return engine.picture(ruleset.pixels)
 
 
 def given(ruleset: RuleSet, weights: np.ndarray, light: np.ndarray) -> np.ndarray:
@@ -85,10 +105,12 @@ def distances(
 ) -> tuple[list[float], Engine]:
     """Return the style distance to the style's rule `index` at each age, and the grid at last."""
     asked = torch.from_numpy(light) if ruleset.has_light else None
+    if asked is not None and ruleset.pixels > 1:
+        asked = F.interpolate(asked[None, None], scale_factor=ruleset.pixels, mode="bilinear")[0, 0]
     engine, found = grown(ruleset, inputs, 0, seed), []
     for age in ages:
         engine.step(inputs, age - engine.steps_taken)
-        rgb = torch.from_numpy(engine.rgb()).permute(2, 0, 1).contiguous()
+        rgb = torch.from_numpy(seen(engine, ruleset)).permute(2, 0, 1).contiguous()
         found.append(distance(style, rgb, index, asked))
     return found, engine
 
@@ -124,10 +146,12 @@ def healing(ruleset: RuleSet, patches: Patches, rule: int, size: int) -> int | N
     light = np.full((size, size), 0.6, np.float32)
     inputs = one_rule(ruleset, rule, light)
     engine = grown(ruleset, inputs)
-    middle = slice(size // 2 - HOLE, size // 2 + HOLE)
+    pixels = ruleset.pixels
+    middle = slice((size // 2 - HOLE) * pixels, (size // 2 + HOLE) * pixels)
 
     def own() -> float:
-        return float(np.median(patches.distances(engine.rgb()[middle, middle])[:, rule]))
+        picture = seen(engine, ruleset)[middle, middle]
+        return float(np.median(patches.distances(picture)[:, rule]))
 
     before = own()
     state = engine.snapshot()
@@ -148,7 +172,7 @@ def take_over(ruleset: RuleSet, patches: Patches, old: int, new: int, size: int)
     inputs = one_rule(ruleset, new, light)
     for steps in range(4, 201, 4):
         engine.step(inputs, 4)
-        distances = np.median(patches.distances(engine.rgb(), "wrap"), 0)
+        distances = np.median(patches.distances(seen(engine, ruleset), "wrap"), 0)
         if distances[new] < distances[old]:
             return steps
     return None
@@ -160,8 +184,8 @@ def border(ruleset: RuleSet, one: int, other: int, size: int, seed: int = 0) -> 
     weights[one, :, : size // 2] = 1
     weights[other, :, size // 2 :] = 1
     inputs = given(ruleset, weights, np.full((size, size), 0.6, np.float32))
-    rgb = grown(ruleset, inputs, seed=seed).rgb()
-    contrast = rgb.std(0).mean(-1)  # of each column
+    rgb = seen(grown(ruleset, inputs, seed=seed), ruleset)
+    contrast = rgb.std(0).mean(-1).reshape(size, -1).mean(1)  # of each column of cells
     contrast = np.convolve(np.pad(contrast, 1, "wrap"), np.ones(3) / 3, "valid")
     quarter = size // 4
     sides = [
@@ -185,7 +209,7 @@ def main() -> None:
     results.add_record(parser)
     arguments = parser.parse_args()
     ruleset, size = open_ruleset(arguments.ruleset), arguments.size
-    exemplars = [load_style(STYLES / rule.style) for rule in ruleset.rules]
+    exemplars = exemplars_of(ruleset)
     vgg = load_vgg("auto")
     style, patches = StyleLoss(vgg, exemplars), Patches(vgg, exemplars)
     light = light_field(size)
@@ -203,9 +227,9 @@ def main() -> None:
             found, engine = distances(style, ruleset, index, inputs, light, ages, seed)
             runs.append(found)
         means = np.mean(runs, 0)
-        before = engine.rgb()
+        before = seen(engine, ruleset)
         engine.step(inputs, 8)
-        moves = float(np.abs(engine.rgb() - before).mean())
+        moves = float(np.abs(seen(engine, ruleset) - before).mean())
         rgb = torch.from_numpy(before).permute(2, 0, 1).contiguous()
         checker = nyquist_share(rgb) / nyquist_share(exemplars[index])
         healed = healing(ruleset, patches, index, size) or "over 400"

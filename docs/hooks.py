@@ -45,13 +45,12 @@ def _live(config: Any) -> list[File]:
 
     They are files of the site, so that a link to one that is not there is a warning.
     """
-    from ncavideo.nca.catalog import presets
+    from ncavideo.nca.catalog import plain_presets
     from ncavideo.nca.ruleset import RuleSet
     from ncavideo.web.gallery import gallery
 
-    # A richer variant looks much like its set, and each page is a megabyte of the site.
-    plain = [path for name, path in presets().items() if not name.endswith("-rich")]
-    rulesets = [RuleSet.load(path) for path in plain]
+    # A variant looks much like its set, and each page is a megabyte of the site.
+    rulesets = [RuleSet.load(path) for path in plain_presets().values()]
     with tempfile.TemporaryDirectory() as folder:
         pages = gallery(rulesets, Path(folder))
         return [

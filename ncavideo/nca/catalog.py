@@ -22,12 +22,18 @@ def preset_folder() -> Path:
 
 
 def presets() -> dict[str, Path]:
-    """Return the shipped rule sets by name, a set before its richer variant.
+    """Return the shipped rule sets by name, a set before its variants.
 
     The first that has a render's rules is taken, so `elements` has to come before `elements-rich`.
     """
     found = preset_folder().glob(f"*{SUFFIX}")
     return {path.stem: path for path in sorted(found, key=lambda path: path.stem)}
+
+
+def plain_presets() -> dict[str, Path]:
+    """Return those that are no variant of another: `elements`, but not `elements-rich`."""
+    every = presets()
+    return {name: path for name, path in every.items() if name.rpartition("-")[0] not in every}
 
 
 def preset_rules() -> Mapping[str, tuple[str, ...]]:

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save as save_arrays
 
-from ncavideo.nca.catalog import preset_folder, preset_of, presets
+from ncavideo.nca.catalog import plain_presets, preset_folder, preset_of, presets
 from ncavideo.nca.ruleset import FORMAT, VERSION, Rule, RuleSet, find_ruleset, open_ruleset
 from ncavideo.util.errors import OutputError, UserError
 
@@ -513,10 +513,11 @@ def test_the_preset_folder_is_in_the_package_or_beside_it() -> None:
         assert path.stem == RuleSet.load(path).name
 
 
-def test_a_plain_set_is_found_before_its_richer_variant() -> None:
-    for path in presets().values():
-        if not path.stem.endswith("-rich"):
-            assert preset_of(RuleSet.load(path).rule_names[0]) == path.stem
+def test_a_plain_set_is_found_before_its_variants() -> None:
+    assert {"elements", "tiny"} <= plain_presets().keys()
+    assert not {"elements-fine", "elements-rich"} & plain_presets().keys()
+    for path in plain_presets().values():
+        assert preset_of(RuleSet.load(path).rule_names[0]) == path.stem
     assert find_ruleset(["fire", "moss"]).name == "elements"
     with pytest.raises(UserError, match="fire is in elements, sand is in earth"):
         find_ruleset(["fire", "sand"])

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ncavideo.nca.catalog import presets
+from ncavideo.nca.catalog import plain_presets, presets
 from ncavideo.nca.network import LIGHT
 from ncavideo.nca.ruleset import RuleSet
 from ncavideo.training.recipe import (
@@ -596,8 +596,7 @@ def test_a_lone_rule_was_trained_with_its_presets_settings(
 ) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     lone = importlib.import_module("alone").lone
-    plain = [preset for name, preset in presets().items() if not name.endswith("-rich")]
-    recipes = [load_recipe(preset.with_suffix(".toml")) for preset in plain]
+    recipes = [load_recipe(path.with_suffix(".toml")) for path in plain_presets().values()]
     (shared,) = (r for r in recipes if path.stem in [rule.name for rule in r.rules])
     assert_trained_with(RuleSet.load(path), lone(shared, path.stem))
 
