@@ -16,6 +16,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # Nor may those of what they start, as of a sweep's runs, which set their own number of threads.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+# Ray's workers have a niceness of 15: beside other tests they would wait for minutes.
+os.environ.setdefault("RAY_worker_niceness", "0")
+
 # Hundreds of processes are started, each of which would compile the package's source anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
