@@ -30,7 +30,8 @@ def raised(light: np.ndarray, detail: float) -> np.ndarray:
     if amount <= 0:
         return light
     around = cv2.GaussianBlur(light, (0, 0), FORM)
-    return np.asarray(np.clip(light + np.float32(amount) * (light - around), 0, 1))
+    louder = cv2.addWeighted(light, 1 + amount, around, -amount, 0)
+    return np.asarray(np.clip(louder, 0, 1, out=louder))
 
 
 def raised_on_device(light: Tensor, detail: float) -> Tensor:
