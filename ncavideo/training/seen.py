@@ -113,17 +113,13 @@ class Patches:
 
         The same operations whatever the place is, which may be known to the device alone.
         """
-        cells = rollout.after.shape[2]
-        across = torch.arange(-REACH, patch.cells + REACH, device=rollout.after.device)
-        rows, columns = (across + first for first in patch.place)
-        if rollout.edge == "wrap":
-            rows, columns = rows % cells, columns % cells
-        else:
-            rows, columns = rows.clamp(0, cells - 1), columns.clamp(0, cells - 1)
+        cells, place = rollout.after.shape[2], patch.place.to(rollout.after.device)
+        rows, columns = (rows_of(first, patch.cells, cells, rollout.edge) for first in place)
 
         def cut(field: Tensor) -> Tensor:
             """Return the patch's part of `[B, F, H, W]`, with a rim of `REACH` cells."""
-            part = field.permute(0, 2, 3, 1).index_select(1, rows).index_select(2, columns)
+            padded = pad_edge(field.permute(0, 2, 3, 1), rollout.edge)
+            part = padded.index_select(1, rows).index_select(2, columns)
             return part.permute(0, 3, 1, 2)
 
         def enlarged(field: Tensor) -> Tensor:
@@ -141,6 +137,17 @@ class Patches:
             patch.edge,
             self.pixels,
         )
+
+
+def rows_of(first: Tensor, count: int, cells: int, edge: Edge) -> Tensor:
+    """Return which rows of a padded grid a patch has, with its own rim of `REACH`.
+
+    `first`: the first of its `count` rows in the grid of `cells`, which `pad_edge` gives a rim of
+    one: from there each row is taken twice at most, so that a GPU may add up its gradient in any
+    order. The same holds for columns.
+    """
+    across = first + torch.arange(-REACH, count + REACH, device=first.device)
+    return across % cells + 1 if edge == "wrap" else (across + 1).clamp(0, cells + 1)
 
 
 def roughness(state: Tensor, edge: Edge) -> Tensor:

@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from PIL import Image
 
 from ncavideo.nca.decoder import Decoder
-from ncavideo.nca.model import Edge
+from ncavideo.nca.decoder_weights import REACH
+from ncavideo.nca.model import Edge, pad_edge
 from ncavideo.nca.ruleset import RuleSet
 from ncavideo.training.recipe import ModelRecipe, Recipe, RuleRecipe, StylePicture, TrainingRecipe
-from ncavideo.training.seen import Patch, Patches, Rollout, roughness
+from ncavideo.training.seen import Patch, Patches, Rollout, roughness, rows_of
 from ncavideo.util.errors import UserError
 
 CELLS, PIXELS = 12, 4
@@ -182,3 +183,17 @@ def test_a_run_begins_with_another_s_decoder_of_the_same_shape(tmp_path: Path) -
     with pytest.raises(UserError, match="decoder of 8 hidden units, and the recipe 5"):
         other.begin_with(first)
     other.begin_with(replace(first, decoder=None))
+
+
+@pytest.mark.parametrize("edge", ["wrap", "reflect"])
+def test_a_row_is_taken_twice_at_most(edge: Edge) -> None:
+    """A GPU adds up gradients in any order: of two numbers the sum is the same, of three not."""
+    cells = torch.arange(9)
+    padded = pad_edge(cells.view(1, 9, 1, 1), edge)[0, :, 1, 0]
+    for count in (3, 9):
+        for first in range(9 if edge == "wrap" else 10 - count):
+            rows = rows_of(torch.tensor(first), count, 9, edge)
+            wanted = torch.arange(first - REACH, first + count + REACH)
+            wanted = wanted % 9 if edge == "wrap" else wanted.clamp(0, 8)
+            assert torch.equal(padded[rows], wanted)
+            assert int(rows.bincount().max()) <= 2
