@@ -2,11 +2,11 @@
 
 Writes `pictures/rules/SET.jpg`: a row a rule, from left to right its exemplar, the rule of SET and
 that of SET-rich, all 256 pixels a side at a cell a pixel, under the exemplar's own light, as a clip
-would give it. And `pictures/rules/elements-fine.jpg`: a column a rule, above its exemplar and below
-what it draws, and `pictures/elements-fine.jpg`, a frame of the example clip. Those exemplars are
-not in the repository; they are drawn by
+would give it. And `pictures/rules/SET-fine.jpg`: a column a rule, above its exemplar and below what
+it draws, and `pictures/SET-fine.jpg`, a frame of the example clip. Those exemplars are not in the
+repository; they are drawn by
 
-    python examples/styles/make_styles.py --fine --out examples/styles/fine fire moss water magma
+    python examples/styles/make_styles.py --fine --out examples/styles/fine
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from ncavideo.util.pixels import luminance, to_bytes
 
 HERE = Path(__file__).parent
 STYLES = HERE.parent / "examples" / "styles"
-SETS = ("elements", "earth", "cosmos")
-FINE = "elements-fine"
+FINE = "-fine"  # ends the name of a variant with a decoder
+# With the two rules of the frame, the bright one first.
+SETS = {"elements": ("fire", "moss"), "earth": ("stone", "bark"), "cosmos": ("aurora", "crystal")}
 CLIP, TIME = HERE.parent / "examples" / "clip.mp4", 2.8
 SIDE, FINE_SIDE, GAP, LABEL = 256, 320, 6, 24  # pixels
 STEPS, SEED = 800, 3
@@ -92,13 +93,14 @@ def main() -> None:
     """Write the pictures."""
     folder = HERE / "pictures" / "rules"
     folder.mkdir(parents=True, exist_ok=True)
-    fine_picture(FINE).save(folder / f"{FINE}.jpg", quality=88)
-    with tempfile.TemporaryDirectory() as place:
-        frame = Path(place) / "frame.png"
-        finished_frame(CLIP, frame, RenderOptions(("fire", "moss"), ruleset=FINE), TIME)
-        Image.open(frame).convert("RGB").save(HERE / "pictures" / f"{FINE}.jpg", quality=84)
-    for name in SETS:
+    for name, rules in SETS.items():
         picture(name).save(folder / f"{name}.jpg", quality=84)
+        fine = name + FINE
+        fine_picture(fine).save(folder / f"{fine}.jpg", quality=88)
+        with tempfile.TemporaryDirectory() as place:
+            frame = Path(place) / "frame.png"
+            finished_frame(CLIP, frame, RenderOptions(rules, ruleset=fine), TIME)
+            Image.open(frame).convert("RGB").save(HERE / "pictures" / f"{fine}.jpg", quality=84)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,11 @@ SEAM = 2.5  # a jump across a picture's edge by this much more than inside is a 
 QUANTILE_LIMIT = 1 << 24  # torch's quantile takes no more numbers
 DEFAULT_CORNER = 4e-5  # checkerboard energy allowed to a rule without exemplars
 LEAST_CORNER = 1e-7  # checkerboard energy too small to be seen: a deviation of 0.0003
+PLAIN = 2  # maps that are not VGG's: pixels and Haar bands
+# A picture that repeats itself hardly varies on VGG's deepest maps: divided by that little, what a
+# sample has there would drown colours and edges. Of pictures that do not, deviations are 0.43 of
+# the features' size or more.
+LEAST_DEVIATION = 0.35
 DEEP = 5  # index of the first map too coarse to tell two rules apart across a border
 
 
@@ -116,12 +121,13 @@ def seamless(rgb: Tensor) -> bool:
 class _Map:
     """The stored part of one map: features `[N, F]` and blurred luminance `[N]`, ordered by light.
 
-    `variance` is the mean over features of the whole map's.
+    `variance` is the mean over features of the whole map's, `square` that of their squares.
     """
 
     features: Tensor
     light: Tensor
     variance: Tensor
+    square: Tensor
 
 
 def _kept(feature_map: Tensor, light: Tensor) -> _Map:
@@ -133,7 +139,7 @@ def _kept(feature_map: Tensor, light: Tensor) -> _Map:
     if len(order) > KEPT:
         order = order[torch.arange(KEPT, device=order.device) * len(order) // KEPT]
     flat = feature_map.flatten(1)
-    return _Map(flat.t()[order], local[order], flat.var(1).mean())
+    return _Map(flat.t()[order], local[order], flat.var(1).mean(), flat.square().mean())
 
 
 def _even_choice(maps: list[_Map], weights: list[float], count: int) -> tuple[Tensor, Tensor]:
@@ -233,7 +239,11 @@ class StyleLoss:
         for index in range(len(next(m for m in maps if m)[0])):
             of_rules = [[m[index] for m in of_rule] for of_rule in maps]
             every = [m for of_rule in of_rules for m in of_rule]
-            self.scales.append(float(torch.stack([m.variance for m in every]).mean().sqrt()))
+            variance = torch.stack([m.variance for m in every]).mean()
+            if index >= PLAIN:
+                square = torch.stack([m.square for m in every]).mean()
+                variance = variance.maximum(LEAST_DEVIATION**2 * square)
+            self.scales.append(float(variance.sqrt()))
             count = max(len(m.light) for m in every)
             features, ordered = [], []
             for group, of_rule in zip(pictures, of_rules, strict=True):

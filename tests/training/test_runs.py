@@ -750,3 +750,13 @@ def test_progress_says_whether_it_can_be_built_on() -> None:
     assert news.finite
     assert not dataclasses.replace(news, losses={"total": math.inf}).finite
     assert not dataclasses.replace(news, losses={"a": math.nan, "total": 1.0}).finite
+
+
+def test_a_missing_style_picture_is_all_that_is_said(tmp_path: Path) -> None:
+    """The recipe that the options make was shown before it."""
+    asked = ["train", "--rule", "fire=red flames", "--style", str(tmp_path / "gone.png")]
+    done = CliRunner().invoke(main, [*asked, "-o", str(tmp_path / "fire.safetensors")])
+    assert done.exit_code == 2
+    assert not done.stdout
+    assert "there is no style picture" in done.stderr
+    assert list(tmp_path.iterdir()) == []
