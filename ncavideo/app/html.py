@@ -50,6 +50,14 @@ def seconds(value: float) -> str:
     return f"{round(value / 60)} min" if value < 5400 else f"{value / 3600:.1f} h"
 
 
+def size(count: int) -> str:
+    """Return a number of bytes in words."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count / 1e3:.0f} kB"
+
+
 def swatches(
     rules: Sequence[str], chosen: Sequence[str], pictures: Mapping[str, np.ndarray], turn: int
 ) -> str:

@@ -2,7 +2,7 @@
 // listener would end the connection before there is an answer: this one comes first, and does not
 // let it hear.
 window.addEventListener("beforeunload", (event) => {
-  const busy = ["cancel", "train-stop"].some((id) => {
+  const busy = ["cancel", "fractal-cancel", "train-stop"].some((id) => {
     const button = document.getElementById(id);
     return button && !button.disabled;
   });

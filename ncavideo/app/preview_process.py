@@ -26,7 +26,6 @@ from ncavideo.util.errors import UserError
 
 if TYPE_CHECKING:
     from ncavideo.nca.engines.base import Snapshot
-    from ncavideo.still.options import StillOptions
 
 ACROSS = 960  # pixels across of a preview's picture, at most
 QUALITY = 92
@@ -159,13 +158,6 @@ def picture(clip: Path, options: RenderOptions, time: float, output: Path) -> li
     from ncavideo.rendering.preview import finished_frame
 
     return finished_frame(clip, output, options, time)
-
-
-def fractal(options: StillOptions, output: Path) -> None:
-    """Write a fractal: the same file, bit for bit, as `ncavideo still`."""
-    from ncavideo.still.still import still
-
-    still(output, options)
 
 
 # The newest previews' grids by clip, options and moment, and the clips in motion that are being

@@ -18,12 +18,17 @@ def progress_bar(news: RenderStatus) -> str:
     return shown.bar(_progress(news), news.done, news.frames)
 
 
+def waiting(before: int, what: str) -> str:
+    """Return in words that something waits for `before` others; `what`: what one is called."""
+    if not before:
+        return "Waiting"
+    others = f"another {what}" if before == 1 else f"{before} other {what}s"
+    return f"Waiting for {others} to end: one is done at a time"
+
+
 def _progress(news: RenderStatus) -> str:
     if news.state == "waiting":
-        if not news.before:
-            return "Waiting"
-        others = "another render" if news.before == 1 else f"{news.before} other renders"
-        return f"Waiting for {others} to end: one is done at a time"
+        return waiting(news.before, "render")
     if news.state == "starting":
         return "Starting"
     of = f" of {news.frames}" if news.frames else ""

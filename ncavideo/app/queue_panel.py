@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from ncavideo.app import html as shown
+from ncavideo.app.archive_panel import ArchivePanel
 from ncavideo.app.part import part
 from ncavideo.app.queue_list import queue_list
 from ncavideo.app.refusals import bad
@@ -39,11 +40,17 @@ class QueuePanel:
             self.stop = gr.Button("Cancel", interactive=False, elem_id="cancel")
         self.news = gr.HTML(js_on_load=part("queue.js"), elem_id="news")
         self.result = gr.HTML(elem_id="result")
-        self.download = gr.DownloadButton("Download", visible=False, elem_id="download")
+        with gr.Row(elem_id="download-row"):
+            self.download = gr.DownloadButton(
+                "Download", visible=False, elem_id="download", min_width=90
+            )
+            self._archive = ArchivePanel()
+        self._archive.make_result()
 
     def connect(self, service: Service, inputs: set[Any], asked: Asked) -> None:
         """Connect the handlers; `asked`: what the form asks for, and the output's name."""
         self._service, self._asked = service, asked
+        self._archive.connect(service)
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         quiet["concurrency_limit"] = None
         for changed in (
@@ -58,8 +65,9 @@ class QueuePanel:
 
         Whatever changes it, one handler tells of it: none can overtake another.
         """
+        told = [self.news, self.result, self.download, self.stop, self._archive.go]
         changed.then(
-            self._watch, None, [self.news, self.result, self.download, self.stop],
+            self._watch, None, told,
             trigger_mode="multiple", show_progress="hidden", api_visibility="private",
             concurrency_limit=None,
         )  # fmt: skip
@@ -110,7 +118,7 @@ class QueuePanel:
         queue, keep = session.renders, gr.skip()
         sent, result = -1, _UNSENT
         if queue.watched > time.monotonic():
-            yield (keep,) * 4
+            yield (keep,) * 5
             return
         while not session.closed:
             queue.watched = time.monotonic() + STALE
@@ -120,14 +128,16 @@ class QueuePanel:
                 cancel = gr.update(
                     value="Cancel all" if active > 1 else "Cancel", interactive=bool(active)
                 )
-                yield queue_list(session), *after, cancel
+                finished = sum(status.state == "done" for _, status in queue.entries())
+                all_of_them = self._archive.offer(finished)
+                yield queue_list(session), *after, cancel, all_of_them
                 sent, result = version, number
             elif not active:
                 break
             if active:
                 await asyncio.sleep(TICK)
         queue.watched = 0.0
-        yield (keep,) * 4
+        yield (keep,) * 5
 
     def _shown(self, session: Session) -> tuple[Any, Any]:
         """Return the render that is shown before and after, and the update of its download."""

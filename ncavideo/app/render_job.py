@@ -33,6 +33,11 @@ class RenderStatus:
     reason: str = ""
     notes: tuple[str, ...] = ()
 
+    @property
+    def active(self) -> bool:
+        """Whether it has not ended."""
+        return self.state in ("waiting", "starting", "rendering")
+
 
 class Job(ABC):
     """Something that is rendered when its turn in the `line` comes."""

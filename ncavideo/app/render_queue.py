@@ -37,7 +37,7 @@ class Entry:
     @property
     def active(self) -> bool:
         """Whether it has not ended."""
-        return self.status.state in ("waiting", "starting", "rendering")
+        return self.status.active
 
 
 class RenderQueue:
@@ -169,7 +169,7 @@ class RenderQueue:
         last = RenderStatus("failed", reason="the render ended without a word")
         try:
             for news in entry.render.run():
-                if news.state in ("waiting", "starting", "rendering"):
+                if news.active:
                     with self._lock:
                         entry.status = news
                         self.version += 1

@@ -50,7 +50,7 @@ class RenderResults:
         cancel = gr.update(value="Cancel", visible=True)
         try:
             for news in in_background(job.run()):
-                if news.state in ("waiting", "starting", "rendering"):
+                if news.active:
                     yield keep, keep, progress_bar(news), busy, cancel
         finally:
             if session.moving is mine:

@@ -30,6 +30,7 @@ from ncavideo.util.errors import UserError
 
 FIRST_RULES = 2  # how many rules are chosen to begin with
 SAMPLE = "big-buck-bunny.mp4"
+OUTPUTS = 11  # components that an answer to a form sets
 SETTLING = 0.25  # seconds without another change before a preview is made
 
 
@@ -47,7 +48,7 @@ class RenderTab:
         motion = (view.motion, view.motion_news, view.move, view.still)
         look = (
             view.compare, view.drivers, view.said, view.command, view.save_look, view.kept,
-            *motion,
+            *motion, view.answered,
         )  # fmt: skip
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         # What is chosen while the answer to the last choice is on its way counts as well.
@@ -68,6 +69,8 @@ class RenderTab:
             view.strip.select(self._choose, None, view.rules, **each),
         ):
             chosen.then(self._rules_again, [view.ruleset, view.rules], view.rules, **each)
+        # That answer, too, may be overtaken, and then be the last that the page hears.
+        view.rules.change(self._rules_again, [view.ruleset, view.rules], view.rules, **each)
         view.rules.change(
             self._show_own, [view.rules, view.slots, *view.own], [view.slots, *view.own], **quiet
         )
@@ -86,7 +89,9 @@ class RenderTab:
             [component.change for name, component in view.inputs.items() if name != "ruleset"]
             + [view.time.change],
             self._look, inputs, [*look], **forms,
-        ).then(self._look_again, inputs, [*look], **forms)  # fmt: skip
+        )  # fmt: skip
+        # Until the form that was answered is the one that the page has.
+        view.answered.change(self._look_again, inputs, [*look], **forms)
         make = self._results
         view.move.click(
             make.move, inputs, [view.compare, *motion], concurrency_limit=None,
@@ -108,6 +113,7 @@ class RenderTab:
             self._begin, view.kept, [view.strip, view.said, *view.inputs.values()],
             concurrency_limit=None, show_progress="hidden", api_visibility="private",
         )  # fmt: skip
+        view.fractal.on_load(page)
 
     async def _begin(self, kept: Any, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         """Bring back the form as it was left; without one show the first rule set."""
@@ -191,7 +197,7 @@ class RenderTab:
         # Another one may have been chosen meanwhile.
         yield (self._swatches(session) if session.shown == name else gr.skip()), gr.skip()
 
-    def _rules_again(self, name: str, rules: list[str], request: gr.Request) -> Any:
+    async def _rules_again(self, name: str, rules: list[str], request: gr.Request) -> Any:
         """Return the rules that are chosen, if the page has lost them to another update."""
         session = self._service.session(request)
         lost = name == session.shown and list(rules or ()) != session.chosen
@@ -203,10 +209,11 @@ class RenderTab:
         pictures = self._service.known_samples(session.ruleset_path(session.shown))
         return shown.swatches(session.rules, session.chosen, pictures, session.turn)
 
-    def _choose(self, event: gr.EventData, request: gr.Request) -> Any:
+    async def _choose(self, event: gr.EventData, request: gr.Request) -> Any:
         """Return the rules that the swatches choose, in the order of choosing."""
         session = self._service.session(request)
-        # A newer choice may overtake one on its way, or another rule set.
+        # A newer choice may overtake one on its way, or another rule set. (A plain function would
+        # run in a thread, in which one could also overtake between the question and the answer.)
         if event.number < session.turn_of_choice or not set(event.rules) <= set(session.rules):
             return gr.skip()
         session.turn_of_choice, session.chosen = event.number, list(event.rules)
@@ -279,7 +286,7 @@ class RenderTab:
         strip = self._swatches(session) if session.shown == name else gr.skip()
         yield gr.skip(), strip, *[gr.skip() for _ in range(len(updates) + 1)]
 
-    def _show_own(
+    async def _show_own(
         self, rules: list[str], slots: list[str], request: gr.Request, *controls: str
     ) -> list[Any]:
         """Show a control for each rule: a rule keeps its own when others come and go.
@@ -309,7 +316,7 @@ class RenderTab:
         session = self._service.session(request)
         mine, clip = int(values[self.view.turn]), session.clip
         keep = gr.skip()
-        nothing = (keep,) * 10
+        nothing = (keep,) * OUTPUTS
         back: tuple[Any, ...] = (keep,) * 5
         if mine < session.turn_of_form:  # a newer form overtook this one on its way
             yield nothing
@@ -318,7 +325,7 @@ class RenderTab:
         if clip is None:
             if session.moving is not None:
                 back = self._results.back_to_still(request)
-            yield back[0], *nothing[:4], self._kept(values, session), *back[1:]
+            yield back[0], *nothing[:4], self._kept(values, session), *back[1:], mine
             return
         try:
             options, name = self._results.asked(values, session, clip)
@@ -329,7 +336,7 @@ class RenderTab:
             save = gr.update(value=str(session.saved_look(shared)), interactive=True)
             yield (
                 back[0], keep, keep, self._results.command(clip, shared, name), save,
-                self._kept(values, session), *back[1:],
+                self._kept(values, session), *back[1:], mine,
             )  # fmt: skip
             await asyncio.sleep(SETTLING)
             if mine != session.turn_of_form:
@@ -345,7 +352,8 @@ class RenderTab:
                 yield nothing
             else:
                 said = bad(session, error)
-                yield keep, keep, said, "", gr.update(interactive=False), *nothing[5:]
+                save = gr.update(interactive=False)
+                yield keep, keep, said, "", save, *nothing[5:-1], mine
             return
         if mine != session.turn_of_form or session.closed:
             yield nothing
@@ -367,7 +375,7 @@ class RenderTab:
         """
         session = self._service.session(request)
         if self._form(values, session) == session.answered:
-            yield (gr.skip(),) * 10
+            yield (gr.skip(),) * OUTPUTS
             return
         async for updates in self._look(values, request):
             yield updates

@@ -51,6 +51,8 @@ class RenderView:
         # The form as it was left, in the browser. (The secret hides nothing: the same at every
         # start, it lets the next server read what this one kept.)
         self.kept = gr.BrowserState(storage_key="ncavideo-form", secret="ncavideo")
+        # The number of the form that was answered last.
+        self.answered = gr.Number(0, precision=0, visible="hidden", elem_id="answered")
         # Made last: `turn.js` fills in the last of the values that are sent.
         self.turn = gr.Number(0, precision=0, visible=False)
         self.own = [self.inputs[f"own-{index}"] for index in range(MOST_RULES)]

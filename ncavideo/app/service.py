@@ -27,8 +27,7 @@ class Service:
         self.sessions = Sessions(root)
         # Swatches are drawn in a process of their own: they do not wait for a preview.
         self.moments, self.drawing = Moments(), Moments()
-        self.pictures = Moments()  # without a clip, which take long
-        self.renders, self.trainings = TurnQueue(), TurnQueue()
+        self.renders, self.trainings, self.fractals = TurnQueue(), TurnQueue(), TurnQueue()
         self._staying = 0  # tabs that `stay` waits for
         self._samples: dict[str, dict[str, np.ndarray]] = {}
 
@@ -73,7 +72,6 @@ class Service:
         self.sessions.end_all()
         self.moments.close()
         self.drawing.close()
-        self.pictures.close()
         # Gradio's server stops within a moment if no tab awaits an answer, and in seconds if one
         # does; the last one needs a moment to arrive.
         deadline = time.monotonic() + FAREWELL

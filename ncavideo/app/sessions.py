@@ -53,6 +53,7 @@ class Session:
         self.saved: dict[RenderOptions, Path] = {}  # the looks that could be saved so far
         self.moving: object = None  # clip, options and moment of the clip in motion
         self.begun = False  # whether the form has been brought back, so that it may be kept
+        self.fractal_begun = False  # the same of the fields of the fractal
         self.closed = False
         self._lock = threading.Lock()
         self._running: dict[str, Stoppable] = {}

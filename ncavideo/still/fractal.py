@@ -40,6 +40,8 @@ BLUR = 1.0  # cells of the coarser grid: what is finer is for the next level to 
 GAIN = 0.9  # how far the light follows what is there already
 SAMPLE = 400_000  # cells from which the range of brightness is taken
 SHARPNESS = 8.0  # how steeply rules change over, in shares of the picture
+# Between two pieces of news: steps at least, and times cells if that is more.
+PIECE, PIECE_OF_WORK = 8, 2_000_000
 
 
 @dataclass(frozen=True)
@@ -86,18 +88,27 @@ def grow_fractal(
             f"a fractal with --edge wrap has at most {tile} cells a side, not {width}x{height}: use"
             " a smaller --size or a larger --cell"
         )
-    cells = [h * w for h, w in every]
-    level = _first(ruleset, options, *every[0])
+    # What a level costs is the steps of its cells: those of its tiles' rims are not counted.
+    steps = [options.steps, *[options.level_steps] * options.fractal]
+    work = sum(h * w * taken for (h, w), taken in zip(every, steps, strict=True))
+    done = 0
+
+    def tell(cell_steps: int) -> None:
+        nonlocal done
+        done += cell_steps
+        news(done / work)
+
+    level = _first(ruleset, options, *every[0], tell)
     picture = _on_disk(np.uint16, (height * cell, width * cell, 3))
     for number, (h, w) in enumerate(every[1:], 1):
-        done, last = sum(cells[:number]), number == options.fractal
+        last = number == options.fractal
         state = None
         if not last:
             state = _on_disk(np.float32, (h, w, ruleset.channels))
         light, weights = _asked(ruleset, options, level)
         for rows, columns in _tiles(h, w, tile):
             inner = _live(
-                ruleset, options, level, (h, w), rows, columns, light, weights,
+                ruleset, options, level, (h, w), rows, columns, light, weights, tell,
                 whole=h <= tile and w <= tile, cell=cell if last else None,
             )  # fmt: skip
             if state is not None:
@@ -105,7 +116,6 @@ def grow_fractal(
             else:
                 place = tuple(slice(a * cell, b * cell) for a, b in (rows, columns))
                 picture[place] = inner * 65535 + 0.5
-            news((done + rows[1] * w) / sum(cells))
         if state is not None:
             level = Level(state, level.step + options.level_steps)
     if not options.fractal:
@@ -120,15 +130,27 @@ def _on_disk(kind: type[np.generic], shape: tuple[int, ...]) -> np.ndarray:
         return np.memmap(file, kind, "w+", shape=shape)
 
 
-def _first(ruleset: RuleSet, options: StillOptions, height: int, width: int) -> Level:
-    """Grow the coarsest level from the seed."""
+def _first(
+    ruleset: RuleSet, options: StillOptions, height: int, width: int, tell: Callable[[int], None]
+) -> Level:
+    """Grow the coarsest level from the seed; `tell` is told the cells' steps as they are taken."""
     engine = _start(ruleset, options, height, width)
     light = np.full((height, width), options.light, np.float32)
     weights = np.array(list(options.weights.values()), np.float32)[:, None, None]
     weights = np.broadcast_to(weights, (len(weights), height, width))
-    engine.step(inputs_for(ruleset, tuple(options.weights), weights, light), options.steps)
+    inputs = inputs_for(ruleset, tuple(options.weights), weights, light)
+    _step(engine, inputs, options.steps, lambda taken: tell(height * width * taken))
     now = engine.snapshot()
     return Level(now.state.transpose(1, 2, 0), now.step)
+
+
+def _step(engine: Engine, inputs: np.ndarray, steps: int, tell: Callable[[int], None]) -> None:
+    """Take the steps, a few at a time, and tell how many were taken each time."""
+    most = max(PIECE, PIECE_OF_WORK // (engine.height * engine.width))
+    for done in range(0, steps, most):
+        piece = min(most, steps - done)
+        engine.step(inputs, piece)
+        tell(piece)
 
 
 def _start(ruleset: RuleSet, options: StillOptions, height: int, width: int) -> Engine:
@@ -196,13 +218,15 @@ def _live(
     columns: tuple[int, int],
     light: np.ndarray,
     weights: np.ndarray,
+    tell: Callable[[int], None],
     *,
     whole: bool,
     cell: int | None,
 ) -> np.ndarray:
     """Enlarge a tile of `level` and let it live; return its states `[h, w, C]`.
 
-    Or, with `cell` pixels a cell, what is seen of it.
+    Or, with `cell` pixels a cell, what is seen of it. `tell` is told the steps of the tile's own
+    cells as they are taken.
     """
     # A decoder sees further than the steps do.
     rim = 0 if whole else options.level_steps + REACH * (ruleset.decoder is not None)
@@ -226,7 +250,8 @@ def _live(
     fine_weights /= np.maximum(1, fine_weights.sum(0))
     inputs = inputs_for(ruleset, tuple(options.weights), fine_weights, np.clip(fine_light, 0, 1))
     engine.restore(Snapshot(np.ascontiguousarray(state.transpose(2, 0, 1)), level.step))
-    engine.step(inputs, options.level_steps)
+    own = (rows[1] - rows[0]) * (columns[1] - columns[0])
+    _step(engine, inputs, options.level_steps, lambda taken: tell(own * taken))
     now = engine.snapshot().state.transpose(1, 2, 0)
     within = ((rows[0] - top, rows[1] - top), (columns[0] - left, columns[1] - left))
     if cell is None:

@@ -403,6 +403,36 @@ def test_rules_are_chosen_by_their_swatches(open_tab: Callable[[], Any], clip: P
     said(tab, "#said", "Choose at least one rule.")
 
 
+def test_the_last_of_many_choices_counts(open_tab: Callable[[], Any], clip: Path) -> None:
+    tab = open_tab()
+    previewed(tab, clip)
+    strip = "document.querySelector(`#strip button[data-rule=${rule}]`)"
+    for _ in range(3):
+        tab.evaluate(
+            "[...Array(10).keys()].forEach("
+            f"() => ['fire', 'moss', 'water'].forEach(rule => {strip}.click()))"
+        )
+        tab.evaluate(f"['fire', 'moss'].forEach(rule => {strip}.click())")
+        said(tab, "#said", "Choose at least one rule.")
+        tab.evaluate(f"['fire', 'moss'].forEach(rule => {strip}.click())")
+        until(lambda: "--rules fire,moss" in tab.input_value("#command textarea"))
+
+
+def test_rules_that_come_late_do_not_stay(open_tab: Callable[[], Any], clip: Path) -> None:
+    tab = open_tab()
+    previewed(tab, clip)
+    for rule in ("fire", "moss"):
+        tab.click(f"#strip button[data-rule={rule}]")
+    said(tab, "#said", "Choose at least one rule.")
+    # As an answer to an earlier choice would, the page takes over another rule.
+    tab.evaluate("document.querySelector('#rules').classList.remove('hidden', 'hide')")
+    tab.add_style_tag(content="#rules { display: block !important }")
+    tab.locator("#rules input").fill("water")
+    tab.locator("#rules input").press("Enter")
+    until(lambda: "water" not in tab.inner_text("#rules"))
+    said(tab, "#said", "Choose at least one rule.")
+
+
 def test_another_rule_set_shows_before_any_preview(
     open_tab: Callable[[], Any], server: Server, tmp_path: Path
 ) -> None:
@@ -437,7 +467,8 @@ def test_the_stage_stays_in_view(open_tab: Callable[[], Any], clip: Path) -> Non
     tab.evaluate("scrollTo(0, 0)")
     assert tab.evaluate(top, "#clip") < tab.evaluate(top, "#compare")
     assert tab.evaluate(top, "#compare") < tab.evaluate(top, "#time") < tab.evaluate(top, "#looks")
-    assert tab.evaluate(top, "#looks button") < 760
+    # The page's own scripts lay it out again some time after the window has changed.
+    until(lambda: tab.evaluate(top, "#looks button") < 760)
     assert tab.evaluate("document.documentElement.scrollWidth") == 390
     tab.locator("#control").scroll_into_view_if_needed()
     tab.evaluate("scrollBy(0, 400)")
@@ -561,6 +592,33 @@ def test_a_form_that_was_read_too_early_is_read_again(
     enter(tab, "#before input[type=number]", "2.6")
     until(lambda: "--before 2.6" in tab.input_value("#command textarea"))
     assert stale
+
+
+def test_a_look_whose_form_was_read_too_early_is_read_again(
+    open_tab: Callable[[], Any], clip: Path
+) -> None:
+    tab = open_tab()
+    previewed(tab, clip)
+    uploaded: set[int] = set()
+    stale: list[int] = []
+
+    def as_before(route: Any) -> None:
+        form = route.request.post_data or "{}"
+        sent = json.loads(form)
+        if "polar-night" in form:
+            uploaded.add(sent["trigger_id"])
+        if "polar-night" in form or sent.get("trigger_id") not in uploaded:
+            route.continue_()
+            return
+        # What follows the upload at last, with the newest number.
+        stale.append(sent["data"][-1])
+        route.continue_(post_data=form.replace('["aurora","nebula"]', '["fire","moss"]'))
+
+    tab.route("**/queue/join*", as_before)
+    tab.click("#files button")
+    drop(tab, "#look-file", LOOKS / "polar-night.toml")
+    until(lambda: int(tab.input_value("#answered input")) > max(stale, default=math.inf))
+    until(lambda: "--rules aurora,nebula" in tab.input_value("#command textarea"))
 
 
 def test_a_sample_clip_is_a_click_away(open_tab: Callable[[], Any]) -> None:

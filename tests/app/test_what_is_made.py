@@ -129,7 +129,7 @@ def test_several_renders_are_listed_cancelled_and_shown(
 ) -> None:
     tab = open_tab()
     long = tmp_path / "long.mp4"
-    make_clip(long, 1500, "480x270")
+    make_clip(long, 1500, "960x540")  # it has to last until all others are listed
     previewed(tab, long)
     tab.click("#render")
     said(tab, "#news", "of 1500 frames")

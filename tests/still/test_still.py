@@ -88,6 +88,16 @@ def test_a_fractal_in_tiles_is_the_fractal() -> None:
     assert not np.array_equal(whole, fractal(seed=1))
 
 
+def test_a_fractal_tells_of_its_steps() -> None:
+    shares: list[float] = []
+    options = StillOptions({"ice": 1.0}, fractal=1, steps=128)
+    grow_fractal(open_ruleset("tiny"), options, 512, 512, shares.append)
+    # The coarsest level has a third of the work: a fourth of the cells, twice as many steps.
+    assert shares == sorted(shares) and shares[-1] == 1
+    assert np.diff([0, *shares]).max() < 0.15
+    assert any(share == pytest.approx(1 / 3) for share in shares)
+
+
 def test_coarse_structure_stays_visible() -> None:
     """Each level is drawn in the light of the one before."""
     options = StillOptions({"magma": 1.0}, fractal=1, scale=3.0, level_steps=64, steps=400)
@@ -253,6 +263,8 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
         (["--rules", "moss", "-o", ok, "--edge", "mirror"], "--edge must be reflect or wrap"),
         (["--rules", "moss", "-o", ok, "--cell", 0], "--cell must lie between 1 and 256"),
         (["--rules", "moss", "-o", ok, "--zoom", tmp_path / "z.gif"], "must end in"),
+        (["--rules", "moss=0,fire=0", "-o", ok], "no rule has a weight above 0"),
+        (["--rules", "moss=0.8,fire=0.3", "-o", ok], "sum to at most 1"),
         (["--rules", "moss", "-o", ok, "--shade", 1], "--picture"),
         (["--rules", "moss", "-o", ok, "--detail", 1], "--picture"),
         (["--rules", "moss=1", "-o", ok, "--picture", tmp_path / "no.jpg"], "how much of each"),
