@@ -8,6 +8,13 @@ and moss.
 
 stages: processor time of all threads, a frame, for control and composite.
 renders: frames a second from the start of the work to the finished file, warm-up included.
+
+Then this version alone:
+
+inputs: the processor time of a frame's steps, inputs made and texture taken, beside the bare steps.
+cores: what each stage takes alone at 1920x1080, and from that the least time of a frame on two and
+on sixteen cores, if the step, the decoder and the encoder get faster with cores as far as their
+threads go: not a measurement.
 """
 
 from __future__ import annotations
@@ -21,11 +28,21 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 from pathlib import Path
 
 import av
 import results
 from stage_worker import RULES, frames
+
+from ncavideo.cli.bench_stages import stage_costs
+from ncavideo.control.levels import ClipRange
+from ncavideo.nca.inputs import inputs_for
+from ncavideo.nca.ruleset import find_ruleset
+from ncavideo.rendering.frame_renderer import FrameRenderer
+from ncavideo.rendering.options import RenderOptions
+from ncavideo.rendering.render import composers
+from ncavideo.video.codecs import CODECS
 
 ROOT = Path(__file__).parents[1]
 BEFORE = "66c537e"
@@ -66,6 +83,59 @@ def render_rate(tree: Path, clip: Path, folder: Path) -> float:
     """Return the frames a second of a whole render of a clip."""
     words = ("-c", RENDER, str(clip), str(folder / "out.mp4"), *RULES)
     return float(in_tree(tree, *words).splitlines()[-1])
+
+
+def steps_and_inputs(size: tuple[int, int], cell: int, repeats: int) -> tuple[float, float]:
+    """Return core-milliseconds of a frame's bare steps, and of its whole step stage."""
+    options = RenderOptions(RULES, cell=cell, warmup=0)
+    ruleset = find_ruleset(RULES, None)
+    renderer = FrameRenderer(ruleset, size, ClipRange(), options, ROOT)
+    (rgb,) = frames(size, 1)
+    conditions = renderer.condition(rgb, 0)
+    inputs = inputs_for(ruleset, RULES, conditions.weights, conditions.light)
+    taken: tuple[list[float], list[float]] = ([], [])
+    for turn in range(repeats + 1):
+        for spent, work in zip(
+            taken,
+            (
+                lambda: renderer._engine.step(inputs, conditions.steps),
+                lambda: renderer.step(conditions),
+            ),
+            strict=True,
+        ):
+            begun = time.process_time()
+            work()
+            if turn:
+                spent.append(1e3 * (time.process_time() - begun))
+    renderer.close()
+    bare, whole = map(statistics.median, taken)
+    return bare, whole
+
+
+def on_cores(clip: Path, height: int, folder: Path) -> results.Table:
+    """Return each stage's cost alone, and the least time of a frame on two and on sixteen cores."""
+    kinds = {"stage": "", "core ms": ".1f", "threads": "", "2 cores": ".1f", "16 cores": ".1f"}
+    table = results.Table("cores", kinds)
+    costs = stage_costs(clip, folder / "cores.mp4", RenderOptions(RULES, warmup=0))
+    threads = {"decode": 16, "step": 16, "encode": CODECS["h264"].threads(height)}
+    counts = (2, 16)
+    least = {count: [sum(cost.core for cost in costs.values()) / count] for count in counts}
+    for stage, cost in costs.items():
+        times = []
+        for count in counts:
+            most = composers(count) if stage == "composite" else threads.get(stage, 1)
+            times.append(cost.core / min(count, most))
+            least[count].append(times[-1])
+        table.add(
+            stage,
+            cost.core,
+            threads.get(stage, f"{composers(2)}, {composers(16)}" if stage == "composite" else 1),
+            *times,
+        )
+    whole = [max(least[count]) for count in counts]
+    table.add("a frame", least[2][0] * 2, "", *whole)
+    table.add("times as fast", None, "", 1.0, whole[0] / whole[1])
+    return table
 
 
 def unpack(commit: str, folder: Path) -> Path:
@@ -114,7 +184,14 @@ def main() -> None:
             ]
             old, new = (statistics.median(rate[i] for rate in rates) for i in (0, 1))
             renders.add(label, old, new, statistics.median(b / a for a, b in rates))
-    results.record(asked, "stages", stages, renders)
+        cores = on_cores(enlarged((1920, 1080), 1.5, folder), 1080, folder)
+    inputs = results.Table(
+        "inputs", {"cells": "", "steps, core ms": ".1f", "with inputs": ".1f", "ratio": ".2f"}
+    )
+    for size, cell in (((1280, 720), 4), ((1280, 720), 2), ((1280, 720), 1), ((1920, 1080), 1)):
+        bare, whole = steps_and_inputs(size, cell, asked.repeats)
+        inputs.add(f"{size[0] // cell}x{size[1] // cell}", bare, whole, whole / bare)
+    results.record(asked, "stages", stages, renders, inputs, cores)
 
 
 if __name__ == "__main__":

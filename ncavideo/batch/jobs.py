@@ -29,6 +29,7 @@ CLIPS = frozenset(
     | {".wmv", ".flv", ".ogv", ".3gp", ".gif", ".mxf", ".dv"}
 )
 TEMPLATE = "{stem}.{rules}{suffix}"
+LISTS = {"": "folder", ".csv": "list", ".toml": "list"}  # what may hold several clips, by suffix
 PLACES = ("stem", "rules", "suffix", "parent", "number")
 KEPT = frozenset({".mp4", ".mov", ".mkv", ".webm", ".gif"})
 # The options that a job of a list may have: those of its clip and of its look.
@@ -128,9 +129,12 @@ def _sources(
             if not found:
                 raise UserError(f"there is no clip in {path}" + _hint(recursive))
             yield from ((clip, {}) for clip in found)
-        elif path.suffix.lower() in (".csv", ".toml") and path.exists():
+        elif LISTS.get(path.suffix.lower()) == "list" and path.exists():
             yield from (_csv if path.suffix.lower() == ".csv" else _toml)(path)
         elif path.exists() or not glob.has_magic(text):
+            # A clip that is not there fails by itself; a folder or a list would have had others.
+            if path.suffix.lower() in LISTS and not path.exists():
+                raise UserError(f"there is no {LISTS[path.suffix.lower()]} {path}")
             yield path, {}
         else:
             matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - with its own folders

@@ -222,6 +222,8 @@ def _settled(book: Journal, job: Job, since: float = math.inf) -> Entry | None:
         return entry if fresh else None
     if not there or job.options.overwrite:
         return None
+    if entry.state == FAILED and entry.frames:  # its own output, of a clip that is damaged
+        return entry
     book.finish(job.key, SKIPPED, f"{job.output} exists: --overwrite replaces it")
     return book.entry(job.key)
 

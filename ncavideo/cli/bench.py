@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ncavideo.cli.bench_stages import least_time, stage_costs
 from ncavideo.nca import engines
 from ncavideo.nca.ruleset import RuleSet, open_ruleset
+from ncavideo.rendering.frame_renderer import STAGES
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.render import RenderProgress, render
 from ncavideo.util.device import choose_device, cores
@@ -77,13 +79,18 @@ def measure(
     options = RenderOptions(
         rules=ruleset.rule_names[:2], ruleset=ruleset_name, device=device, engine=engine, warmup=0
     )
+    say("\nRenders, and what each of their stages takes alone, in milliseconds a frame:")
+    say("output   frames/s  limited by  " + "".join(f"{stage:>11}" for stage in STAGES))
     renders = []
     for size in SIZES:
-        renders.append(render_rate(size, options))
-        if len(renders) == 1:
-            say("\noutput   frames/s   ms a frame: " + "  ".join(renders[0].stages))
-        spent = (f"{ms:{len(name)}.1f}" for name, ms in renders[-1].stages.items())
-        say(f"{size:7}  {renders[-1].fps:8.1f}               " + "  ".join(spent))
+        timed = render_rate(size, options)
+        renders.append(timed)
+        for head, kind in (
+            (f"{size:7}  {timed.fps:8.1f}  {timed.limit:10}", "wall"),
+            ("", "core"),
+        ):
+            spent = (f"{timed.stages[stage][kind]:6.1f} {kind}" for stage in STAGES)
+            say(f"{head:29}  " + "".join(f"{cell:>11}" for cell in spent))
     return {
         "device": device,
         "cores": cores(),
@@ -162,14 +169,17 @@ def seconds_each(run: Callable[[int], None]) -> float:
 
 @dataclass(frozen=True)
 class RenderRate:
-    """How fast clips of one size render: frames a second, and each stage's milliseconds a frame.
+    """How fast clips of one size render: frames a second, and what limits them.
 
-    Stages overlap, so that their sum may exceed a frame's time.
+    `stages`: each stage's milliseconds a frame when it works alone, `wall` in wall time and `core`
+    in processor time of all threads; `limit`: the stage that a render waits for, or `cores`. In a
+    render the stages work at the same time.
     """
 
     size: str
     fps: float
-    stages: dict[str, float]
+    limit: str
+    stages: dict[str, dict[str, float]]
 
 
 def render_rate(size: str, options: RenderOptions) -> RenderRate:
@@ -183,9 +193,11 @@ def render_rate(size: str, options: RenderOptions) -> RenderRate:
     with tempfile.TemporaryDirectory(prefix="ncavideo-bench-") as folder:
         clip = Path(folder) / "clip.mp4"
         moving_picture(clip, width, height, frames)
-        report = render(clip, Path(folder) / "out.mp4", options, progress)
-    stages = {name: 1000 * spent / report.frames for name, spent in report.stages.items()}
-    return RenderRate(size, (len(times) - 1) / (times[-1] - times[0]), stages)
+        render(clip, Path(folder) / "out.mp4", options, progress)
+        costs = stage_costs(clip, Path(folder) / "again.mp4", options)
+    fps = (len(times) - 1) / (times[-1] - times[0])
+    _, limit = least_time(costs, cores())
+    return RenderRate(size, fps, limit, {name: vars(cost) for name, cost in costs.items()})
 
 
 def moving_picture(path: Path, width: int, height: int, frames: int) -> None:

@@ -108,7 +108,13 @@ def _devices() -> Check:
         names += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         names.append("mps")
-    return Check("devices", True, f"{', '.join(names)}; auto takes {choose_device()}")
+    hint = ""
+    if shutil.which("nvidia-smi") and torch.version.cuda is None:
+        hint = (
+            "; this torch was built without CUDA, so that the GPU is not used: pip install"
+            " --force-reinstall torch"
+        )
+    return Check("devices", True, f"{', '.join(names)}; auto takes {choose_device()}{hint}")
 
 
 def _render() -> Check:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from ncavideo.cli.common import EXIT_FAILED, one_sentence_errors, say
 from ncavideo.cli.complete import from_function, rulesets
+
+if TYPE_CHECKING:
+    from ncavideo.cli.doctor import Check
 
 
 @click.command("doctor")
@@ -37,10 +41,16 @@ def doctor_command(as_json: bool, cleaning: bool) -> None:
         click.echo(json.dumps([vars(check) for check in checks]))
     else:
         for check in checks:
-            mark = "NO" if not check.ok else "??" if check.doubt else "ok"
-            say(f"{mark}  {check.what}: {check.detail}")
+            say(f"{_mark(check)}  {check.what}: {check.detail}")
     if not all(check.ok for check in checks if check.needed):
         sys.exit(EXIT_FAILED)
+
+
+def _mark(check: Check) -> str:
+    """Return two letters: works, was never tested, is missing, or is missing and not needed."""
+    if check.ok:
+        return "??" if check.doubt else "ok"
+    return "NO" if check.needed else "--"
 
 
 @click.command("bench")

@@ -203,6 +203,7 @@ def train_command(
             parsed = recipe_of(options, output)
         parsed = changed(parsed)
         if recipe is None and not quiet and not as_json:
+            _open_styles(parsed)  # or its sentence would follow a page of what will not be
             say(parsed.to_toml())
         target = output or Path(f"{parsed.name}.safetensors")
         check_output(target, (SUFFIX,), overwrite)
@@ -229,6 +230,16 @@ def train_command(
         click.echo(json.dumps(facts))
     elif not quiet:
         say(f"{target}: samples and log are in {where}", err=True)
+
+
+def _open_styles(recipe: Recipe) -> None:
+    """Raise `UserError` for a style picture that cannot be read."""
+    from ncavideo.util.read_image import open_picture
+
+    for rule in recipe.rules:
+        for picture in rule.style:
+            with open_picture(recipe.folder / picture.path, "style picture"):
+                pass
 
 
 def _no_single_run(

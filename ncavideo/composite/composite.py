@@ -17,6 +17,7 @@ from ncavideo.control.field import View
 from ncavideo.nca.decode import colours, planes, second_layer, taps
 from ncavideo.nca.decoder_weights import DecoderWeights
 from ncavideo.util.pixels import LUMINANCE, as_float, bands
+from ncavideo.util.wide_blur import wide_blur
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, UInt
@@ -103,16 +104,17 @@ class Composite:
         """
         if self.decoder is not None:
             return self._decoded_rows(self.decoder, texture, light, view, source, shade, detail)
-        from ncavideo.composite.composite_kernel import CRISP, compose  # Numba loads slowly
+        from ncavideo.composite import composite_kernel as kernel  # Numba takes its time to load
 
-        fields = np.empty((CRISP + 5, *light.shape), np.float32)
-        cv2.split(np.ascontiguousarray(texture, np.float32), list(fields[:CRISP]))
-        luma = cv2.transform(np.ascontiguousarray(texture), LUMINANCE[None])
+        # As the fused engine's texture lies in memory.
+        colours = np.ascontiguousarray(texture.transpose(2, 0, 1), np.float32)
+        luma, fields = np.empty(light.shape, np.float32), np.empty((5, *light.shape), np.float32)
+        kernel.luminance_of(colours, luma)
         sharp, power = is_sharp(self.look.upscale, self.cell), exponent(shade, detail)
         if sharp:
-            fields[CRISP : CRISP + 3] = sharpened(luma)
+            sharpened(luma, fields[kernel.CRISP : kernel.CRISP + 3])
         if power > 0:
-            fields[CRISP + 3 :] = self._shading(luma, light, view, shade, detail)
+            self._shading(luma, light, view, shade, detail, fields[kernel.LIGHT :])
         linear, cubic, lanczos = (
             kind(self.cell) for kind in (phases.linear, phases.cubic, phases.lanczos)
         )
@@ -120,8 +122,8 @@ class Composite:
         frame = np.ascontiguousarray(source)  # a decoder may pad its rows
 
         def fill(top: int, white: np.float32, out: np.ndarray) -> None:
-            compose(
-                fields, sharp, power > 0, frame, scale, np.float32(power),
+            kernel.compose(
+                colours, fields, sharp, power > 0, frame, scale, np.float32(power),
                 linear.first, linear.weights, cubic.first, cubic.weights,
                 lanczos.first, lanczos.weights, top, white, out,
             )  # fmt: skip
@@ -145,7 +147,8 @@ class Composite:
         power = exponent(shade, detail)
         if power > 0:
             luma = cv2.transform(colours(decoder, cells), LUMINANCE[None])
-            shading = np.stack(self._shading(luma, light, view, shade, detail))
+            shading = np.empty((2, *luma.shape), np.float32)
+            self._shading(luma, light, view, shade, detail, shading)
         weights, w2 = taps(self.cell), second_layer(decoder)
         linear = phases.linear(self.cell)
         scale = np.float32(1 / np.iinfo(source.dtype).max)
@@ -160,28 +163,34 @@ class Composite:
         return fill
 
     def _shading(
-        self, luma: np.ndarray, light: np.ndarray, view: View, shade: float, detail: float
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the two fields that the kernels shade with: see `composite_kernel.compose`."""
+        self,
+        luma: np.ndarray,
+        light: np.ndarray,
+        view: View,
+        shade: float,
+        detail: float,
+        out: np.ndarray,
+    ) -> None:
+        """Fill `out` `[2, h, w]` with what the kernels shade with: `composite_kernel.compose`."""
         from ncavideo.composite.shading_kernel import lead
 
-        own, seen = _blurred(luma, TEXTURE_BLUR), view.luma + np.float32(FLOOR)
+        gain, seen = out
+        np.add(view.luma, np.float32(FLOOR), out=seen)
+        own = wide_blur(luma, TEXTURE_BLUR)
         part, added = detail_parts(shade, detail), 1.0
         finer: np.ndarray = np.empty((0, 0), np.float32)
         energy = finer
         if detail > 0:
             finer, added = _fine(seen), part.added
-            energy = _blurred(cv2.multiply(finer, finer), AROUND)
+            energy = wide_blur(cv2.multiply(finer, finer), AROUND)
         if part.removed:
             grain = _fine(_blurred(luma, GRAIN) + np.float32(FLOOR))
             finer, added = part.added * finer - part.removed * grain, 1.0
-        gain = np.empty(own.shape, np.float32)
         numbers = (np.float32(n) for n in (added, shade, part.led, part.power))
         lead(
             own, np.ascontiguousarray(light), np.float32(self.dark), np.float32(self.bright),
             np.asarray(finer, np.float32), energy, *numbers, gain,
         )  # fmt: skip
-        return gain, seen
 
     def _alpha(self, coverage: np.ndarray | None, opacity: float | np.ndarray) -> np.ndarray | None:
         """Return how much of the texture is seen, `[H, W]` in 0..1, None for all of it."""
@@ -208,4 +217,4 @@ def _blurred(field: np.ndarray, deviation: float) -> np.ndarray:
 def _fine(luma: np.ndarray) -> np.ndarray:
     """Return how far the log of a luminance, which is above 0, is from what is around it."""
     log = np.log(luma)
-    return np.asarray(cv2.subtract(log, _blurred(log, FORM), dst=log))
+    return np.asarray(cv2.subtract(log, wide_blur(log, FORM), dst=log))

@@ -12,12 +12,13 @@ from __future__ import annotations
 import numpy as np
 
 from ncavideo.composite import shading as shading_bounds
+from ncavideo.composite.phase_kernel import deinterleave, interleave
 from ncavideo.util.machine_code import compiled
 
 MOST_DETAIL, FLOOR = np.float32(shading_bounds.MOST_DETAIL), np.float32(shading_bounds.FLOOR)
 RED, GREEN, BLUE = np.float32(0.2126), np.float32(0.7152), np.float32(0.0722)  # ITU-R BT.709
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
-CRISP = 3  # the first of `compose`'s fields after the texture's red, green and blue
+CRISP, LIGHT = 0, 3  # `compose`'s fields begin with what sharpens, and with what shades
 PAD = 4  # cells beyond the edge that interpolation may ask for: they are as the edge
 
 # Values are finite, so minimum and maximum may be one instruction each.
@@ -176,31 +177,6 @@ def power_of(
 
 
 @fast
-def interleave(phases: np.ndarray, channel: int, pixels: np.ndarray) -> None:
-    """Fill `pixels[channel]` `[w * k]` with `phases[channel]` `[k, w]`, each in its places.
-
-    With steps that the compiler knows it can use vectors: these are the usual sizes of a cell.
-    """
-    k, width = phases.shape[1:]
-    if k == 1:
-        for x in range(width):
-            pixels[channel, x] = phases[channel, 0, x]
-    elif k == 2:
-        for x in range(width):
-            pixels[channel, 2 * x] = phases[channel, 0, x]
-            pixels[channel, 2 * x + 1] = phases[channel, 1, x]
-    elif k == 3:
-        for x in range(width):
-            pixels[channel, 3 * x] = phases[channel, 0, x]
-            pixels[channel, 3 * x + 1] = phases[channel, 1, x]
-            pixels[channel, 3 * x + 2] = phases[channel, 2, x]
-    else:
-        for p in range(k):
-            for x in range(width):
-                pixels[channel, x * k + p] = phases[channel, p, x]
-
-
-@fast
 def source_luminance(
     source: np.ndarray, row: int, scale: np.float32, luma: np.ndarray, phases: np.ndarray
 ) -> None:
@@ -208,31 +184,12 @@ def source_luminance(
 
     `source` `[H * W * 3]`, of which `row` begins at `row * W * 3`; `luma` `[W]` is room to work in.
     """
-    width, (k, cells) = len(luma), phases.shape
+    width = len(luma)
     red, green, blue = RED * scale, GREEN * scale, BLUE * scale
     seen = source[row * width * 3 :]
     for x in range(width):
         luma[x] = red * seen[3 * x] + green * seen[3 * x + 1] + blue * seen[3 * x + 2]
-    whole = width // k
-    if k == 1:
-        for x in range(whole):
-            phases[0, x] = luma[x]
-    elif k == 2:
-        for x in range(whole):
-            phases[0, x] = luma[2 * x]
-            phases[1, x] = luma[2 * x + 1]
-    elif k == 3:
-        for x in range(whole):
-            phases[0, x] = luma[3 * x]
-            phases[1, x] = luma[3 * x + 1]
-            phases[2, x] = luma[3 * x + 2]
-    else:
-        for p in range(k):
-            for x in range(whole):
-                phases[p, x] = luma[x * k + p]
-    for p in range(k):
-        for x in range(whole, cells):
-            phases[p, x] = luma[min(x * k + p, width - 1)]
+    deinterleave(luma, phases)
 
 
 @fast
@@ -295,7 +252,17 @@ def _sharpen_phase(p: int, room: np.ndarray, change: np.ndarray, phases: np.ndar
 
 
 @fast
+def luminance_of(planes: np.ndarray, luma: np.ndarray) -> None:
+    """Fill `luma` `[h, w]` with the luminance of `planes` `[3, h, w]`."""
+    height, width = luma.shape
+    for y in range(height):
+        for x in range(width):
+            luma[y, x] = RED * planes[0, y, x] + GREEN * planes[1, y, x] + BLUE * planes[2, y, x]
+
+
+@fast
 def compose(
+    texture: np.ndarray,
     fields: np.ndarray,
     sharp: bool,
     shaded: bool,
@@ -314,15 +281,17 @@ def compose(
 ) -> None:
     """Fill `out` `[rows, W, 3]`, the frame's rows from `top` on.
 
-    `fields` `[8, h, w]` float32, one pixel a cell: the texture's red, green and blue; for `sharp`
-    its sharpened luminance, and the least and the most that may be reached; for `shaded` the factor
-    that leads to the wanted light, and the source's luminance on the grid plus `FLOOR`. `source`
-    `[H, W, 3]` times `scale` is in 0..1; `shade` is the factor's exponent. `*_first`, `*`: see
-    `phases.Taps`. `white`: what 1 becomes in whole numbers, 0 for floating-point output.
+    `texture` `[3, h, w]` float32, one pixel a cell: its red, green and blue. `fields` `[5, h, w]`:
+    for `sharp` its sharpened luminance, and the least and the most that may be reached; for
+    `shaded` the factor that leads to the wanted light, and the source's luminance on the grid plus
+    `FLOOR`. `source` `[H, W, 3]` times `scale` is in 0..1; `shade` is the factor's exponent.
+    `*_first`, `*`: see `phases.Taps`. `white`: what 1 becomes in whole numbers, 0 for
+    floating-point output.
     """
     rows, width, cells, k = len(out), out.shape[1], fields.shape[2], len(linear)
     seen, flat = source.reshape(-1), out.reshape(-1)
-    lines = np.empty((8, cells + 2 * PAD), np.float32)
+    lines = np.empty((5, cells + 2 * PAD), np.float32)
+    colours = np.empty((3, cells + 2 * PAD), np.float32)
     pixels = np.empty((3, cells * k), np.float32)
     phases, luma = np.empty((3, k, cells), np.float32), np.empty((k, cells), np.float32)
     line, room = np.empty(width, np.float32), np.empty((3, 1, cells), np.float32)
@@ -332,26 +301,26 @@ def compose(
     for row in range(rows):
         cell, phase = (top + row) // k, (top + row) % k
         for channel in range(3):
-            _across4(fields, channel, cell + cubic_first[phase], cubic, phase, lines)
+            _across4(texture, channel, cell + cubic_first[phase], cubic, phase, colours)
         if sharp:
             _across8(fields, CRISP, cell + lanczos_first[phase], lanczos, phase, lines)
             for bound in range(CRISP + 1, CRISP + 3):
                 across2(fields, bound, cell + linear_first[phase], linear, phase, lines)
         if shaded:
-            for light in range(CRISP + 3, CRISP + 5):
+            for light in range(LIGHT, LIGHT + 2):
                 across2(fields, light, cell + linear_first[phase], linear, phase, lines)
             source_luminance(seen, top + row, scale, line, luma)
         for p in range(k):
             for channel in range(3):
-                _along4(lines, channel, cubic_first, cubic, p, phases, channel, p)
+                _along4(colours, channel, cubic_first, cubic, p, phases, channel, p)
             if sharp:
                 _along8(lines, CRISP, lanczos_first, lanczos, p, room, 0, 0)
                 for bound in range(1, 3):
                     along2(lines, CRISP + bound, linear_first, linear, p, room, bound, 0)
                 _sharpen_phase(p, room, factor, phases)
             if shaded:
-                for light in range(1, 3):
-                    along2(lines, CRISP + 2 + light, linear_first, linear, p, room, light, 0)
+                for light in range(2):
+                    along2(lines, LIGHT + light, linear_first, linear, p, room, 1 + light, 0)
                 shade_phase(luma, p, shade, room, factor, exponents, shifts, whole, bits, phases)
         for channel in range(3):
             interleave(phases, channel, pixels)

@@ -12,11 +12,11 @@ from ncavideo.composite.composite_kernel import (
     across2,
     along2,
     fast,
-    interleave,
     shade_phase,
     source_luminance,
     store,
 )
+from ncavideo.composite.phase_kernel import interleave
 from ncavideo.nca.decode_kernel import across_rows, along_row
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ncavideo.composite import phases
+from ncavideo.composite import device_decode, phases
 from ncavideo.composite.composite import TEXTURE_BLUR, Composite
 from ncavideo.composite.device_blend import blended, mix
 from ncavideo.composite.device_enlarge import enlarged, sharpened
@@ -34,6 +34,7 @@ from ncavideo.util.device_filters import (
     luminance_of,
     resized,
     rounded,
+    wide_blur,
 )
 
 
@@ -57,19 +58,23 @@ class DeviceComposite:
     ) -> Tensor:
         """Return the output frame `[H, W, 3]` in the source's type, with 4 channels for a matte.
 
-        `texture` `[h, w, 3]`, `light`, `coverage` and `luma`, the source's luminance on the grid,
-        `[h, w]`: float32, 0..1; `source` `[H, W, 3]`: see `as_planes`; `coverage` None: everywhere;
-        `shade`, `detail` and `opacity` 0..1, the last one number or `[h, w]`.
+        `texture` `[h, w, 3]`, or with a decoder the state `[h, w, C]`; `light`, `coverage` and
+        `luma`, the source's luminance on the grid, `[h, w]`: float32, 0..1; `source` `[H, W, 3]`:
+        see `as_planes`; `coverage` None: everywhere; `shade`, `detail` and `opacity` 0..1, the
+        last one number or `[h, w]`.
         """
         look = self.plan.look
         under = None
         shaded = exponent(shade, detail) > 0
         if shaded or not look.plain:
             under = as_planes(source)
-        out = self._enlarged(texture, source)
+        planes = self._planes(texture)
+        out = self._drawn(planes, source)
         if shaded:
             assert under is not None
-            out = self._shaded(out, texture, light, luma, under, shade, detail)
+            decoder = self.plan.decoder
+            rgb = planes if decoder is None else device_decode.colours(decoder, planes)
+            out = self._shaded(out, luminance_of(rgb), light, luma, under, shade, detail)
         out = out.clamp_(0, 1)
         alpha = self._alpha(coverage, opacity, out)
         if not look.plain:
@@ -83,10 +88,21 @@ class DeviceComposite:
             out = mix(under, out, alpha)
         return rounded(out, source)
 
-    def _enlarged(self, texture: Tensor, source: Tensor) -> Tensor:
-        """Return the texture enlarged, `[3, H, W]`, before it is clipped."""
-        height, width, cell = *source.shape[:2], self.plan.cell
-        planes = texture.permute(2, 0, 1).contiguous()
+    def _planes(self, texture: Tensor) -> Tensor:
+        """Return what is interpolated: the colours `[3, h, w]`, or a decoder's planes."""
+        if self.plan.decoder is None:
+            return texture.permute(2, 0, 1).contiguous()
+        return device_decode.planes(self.plan.decoder, texture, self.plan.edge)
+
+    def _drawn(self, planes: Tensor, source: Tensor) -> Tensor:
+        """Return the texture at the frame's size, `[3, H, W]`, not clipped."""
+        height, width, decoder = *source.shape[:2], self.plan.decoder
+        if decoder is None:
+            return self._enlarged(planes, height, width)
+        return device_decode.drawn(decoder, planes, self.plan.cell, height, width)
+
+    def _enlarged(self, planes: Tensor, height: int, width: int) -> Tensor:
+        cell = self.plan.cell
         out = enlarged(planes, phases.cubic, cell, height, width).contiguous()
         if not is_sharp(self.plan.look.upscale, cell):
             return out.clone() if cell == 1 else out
@@ -98,17 +114,19 @@ class DeviceComposite:
     def _shaded(
         self,
         out: Tensor,
-        texture: Tensor,
+        cells: Tensor,
         light: Tensor,
         luma: Tensor,
         under: Tensor,
         shade: float,
         detail: float,
     ) -> Tensor:
-        """Return `[3, H, W]` with its local luminance led towards the light's, and fine detail."""
+        """Return `[3, H, W]` with its local luminance led towards the light's, and fine detail.
+
+        `cells` `[h, w]`: the texture's luminance.
+        """
         plan = self.plan
-        cells = luminance_of(texture.permute(2, 0, 1))
-        own = gaussian_blur(cells, TEXTURE_BLUR)
+        own = wide_blur(cells, TEXTURE_BLUR)
         wanted = plan.dark + (plan.bright - plan.dark) * light
         gain = ((wanted + FLOOR) / (own + FLOOR)).clamp(1 / MOST_GAIN, MOST_GAIN)
         if detail > 0:
@@ -140,7 +158,7 @@ def _with_detail(gain: Tensor, cells: Tensor, luma: Tensor, shade: float, detail
     `cells`, `luma` `[h, w]`: luminances of the texture and of the source.
     """
     part, fine = detail_parts(shade, detail), _fine(luma)
-    energy = gaussian_blur(fine * fine, AROUND)
+    energy = wide_blur(fine * fine, AROUND)
     there = energy / (energy + IMPORTANT**2)
     finer = part.added * fine
     if part.removed:
@@ -152,4 +170,4 @@ def _with_detail(gain: Tensor, cells: Tensor, luma: Tensor, shade: float, detail
 def _fine(luma: Tensor) -> Tensor:
     """Return how far the log of a luminance is from what is around it."""
     log = (luma + FLOOR).log()
-    return log - gaussian_blur(log, FORM)
+    return log - wide_blur(log, FORM)

@@ -33,6 +33,8 @@ def lead(
     which is multiplied by `added`, and its blurred square; empty without detail.
     """
     width, span = own.shape[1], bright - dark
+    inverse = ONE / power if power > 0 else ONE
+    step = added * inverse * TO_BINARY
     values, whole = np.empty(width, np.float32), np.empty(width, np.float32)
     exponents, shifts = np.empty(width, np.float32), np.empty(width, np.float32)
     bits = np.empty(width, np.int32)
@@ -43,8 +45,8 @@ def lead(
         if len(energy) > 0:
             for x in range(width):
                 there = energy[y, x] / (energy[y, x] + IMPORTANT)
-                exponents[x] = (shade + led * there) / power
-                shifts[x] = there * finer[y, x] * added / power * TO_BINARY
+                exponents[x] = (shade + led * there) * inverse
+                shifts[x] = there * finer[y, x] * step
             power_of(values, exponents, shifts, whole, bits)
             for x in range(width):
                 values[x] = min(max(values[x], ONE / MOST_SQUARED), MOST_SQUARED)

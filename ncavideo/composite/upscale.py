@@ -35,7 +35,7 @@ def sharp(texture: np.ndarray, size: Size) -> np.ndarray:
     if not is_sharp("sharp", size[0] / texture.shape[1]):
         return enlarged
     coarse = cv2.transform(np.ascontiguousarray(texture), LUMINANCE[None])
-    crisp, least, most = sharpened(coarse)
+    crisp, least, most = sharpened(coarse, np.empty((3, *coarse.shape), np.float32))
     low = cv2.resize(least, size, interpolation=cv2.INTER_LINEAR)
     high = cv2.resize(most, size, interpolation=cv2.INTER_LINEAR)
     change = cv2.resize(crisp, size, interpolation=cv2.INTER_LANCZOS4)
@@ -45,14 +45,19 @@ def sharp(texture: np.ndarray, size: Size) -> np.ndarray:
     return np.asarray(cv2.add(enlarged, cv2.cvtColor(change, cv2.COLOR_GRAY2RGB), dst=enlarged))
 
 
-def sharpened(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return a luminance `[h, w]` sharpened, and the least and the most around each cell."""
+def sharpened(luma: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Fill `out` `[3, h, w]` with a luminance `[h, w]` sharpened, and its least and most around.
+
+    Both float32. Returns `out`.
+    """
     around = np.ones((3, 3), np.uint8)
     # Before enlarging: afterwards the interpolation's own ripple would be sharpened with the rest,
     # and cells would show on even slopes. OpenCV's cubic kernel (a = -0.75) ripples more.
     soft = cv2.GaussianBlur(luma, (0, 0), REACH)
-    crisp = cv2.addWeighted(luma, 1 + AMOUNT, soft, -AMOUNT, 0)
-    return crisp, cv2.erode(luma, around), cv2.dilate(luma, around)
+    cv2.addWeighted(luma, 1 + AMOUNT, soft, -AMOUNT, 0, dst=out[0])
+    cv2.erode(luma, around, dst=out[1])
+    cv2.dilate(luma, around, dst=out[2])
+    return out
 
 
 def auto(texture: np.ndarray, size: Size) -> np.ndarray:

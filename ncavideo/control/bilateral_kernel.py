@@ -1,4 +1,4 @@
-"""The bilateral filter's weighted means, a row at a time in vectors."""
+"""The bilateral filter's weighted means along one axis after the other, a row at a time."""
 
 from __future__ import annotations
 
@@ -6,66 +6,76 @@ import numpy as np
 
 from ncavideo.util.machine_code import compiled
 
-ONE, HALF, SIXTH = np.float32(1), np.float32(1 / 2), np.float32(1 / 6)
-ROOT = np.float32(1 / 32)
-FARTHEST = np.float32(1)  # e^-32 is nothing beside the centre's weight of 1
+ZERO, ONE, EIGHTH = np.float32(0), np.float32(1), np.float32(1 / 8)
 
 # Values are finite, so minimum and maximum may be one instruction each.
 fast = compiled(nogil=True, error_model="numpy", fastmath={"contract", "nnan", "ninf", "nsz"})
 
 
 @fast
-def smooth(
-    padded: np.ndarray,
-    rows: np.ndarray,
-    columns: np.ndarray,
-    weights: np.ndarray,
-    steepness: np.float32,
-    border: int,
-    out: np.ndarray,
-) -> None:
-    """Fill `out` `[h, w]` with means of `padded`, which is larger by `border` on each side.
+def smooth(picture: np.ndarray, near: np.ndarray, steepness: np.float32, out: np.ndarray) -> None:
+    """Fill `out` `[h, w]` with means of `picture` `[h, w]`, first along rows, then along columns.
 
-    `rows`, `columns`, `weights` `[n]`: half of the window without its centre, as offsets that are
-    below it or to its right, and what their distance lets them count; a difference d lets them
-    count exp(-`steepness` d^2). Two pixels count as much for each other, so that each pair is
-    weighed once.
+    `near` `[n]`: what the distances 1 to n let a pixel count; a difference d lets it count
+    (1 - `steepness` d^2 / 8)^8, or nothing where that base is negative.
     """
-    height, width = padded.shape
-    total, sum_weights = padded.copy(), np.ones((height, width), np.float32)
-    share = np.empty(width, np.float32)
+    height, width = picture.shape
+    share, counted = np.empty(width, np.float32), np.empty((height, width), np.float32)
+    across = np.empty((height, width), np.float32)
     for y in range(height):
-        for n in range(len(weights)):
-            below = y + rows[n]
-            if below >= height:
-                continue
-            begin, end = max(0, -columns[n]), width - max(0, columns[n])
-            count = end - begin
-            here, there = padded[y, begin:], padded[below, begin + columns[n] :]
-            weight = weights[n]
-            # In loops over few arrays each, of which no two overlap: the compiler makes vectors.
-            for x in range(count):
-                difference = there[x] - here[x]
-                # exp(-u) = exp(-u / 32)^32: a polynomial of degree 3 and five squarings, to 1e-5
-                # of the largest weight, need no table and no bits.
-                u = min(steepness * ROOT * difference * difference, FARTHEST)
-                e = ONE - u * (ONE - u * (HALF - u * SIXTH))
-                e *= e
-                e *= e
-                e *= e
-                e *= e
-                e *= e
-                share[x] = weight * e
-            own, sums = total[y, begin:], sum_weights[y, begin:]
-            for x in range(count):
-                own[x] += share[x] * there[x]
-            for x in range(count):
-                sums[x] += share[x]
-            own, sums = total[below, begin + columns[n] :], sum_weights[below, begin + columns[n] :]
-            for x in range(count):
-                own[x] += share[x] * here[x]
-            for x in range(count):
-                sums[x] += share[x]
-    for y in range(out.shape[0]):
-        for x in range(out.shape[1]):
-            out[y, x] = total[y + border, x + border] / sum_weights[y + border, x + border]
+        _begin(picture, y, out, counted)
+        for n in range(min(len(near), width - 1)):
+            _weigh(picture, y, y, n + 1, near[n], steepness, share, out, counted)
+        for x in range(width):
+            across[y, x] = out[y, x] / counted[y, x]
+        _begin(across, y, out, counted)
+    for y in range(height):
+        for n in range(min(len(near), height - 1 - y)):
+            _weigh(across, y, y + n + 1, 0, near[n], steepness, share, out, counted)
+        for x in range(width):
+            out[y, x] /= counted[y, x]
+
+
+@fast
+def _begin(picture: np.ndarray, y: int, sums: np.ndarray, counted: np.ndarray) -> None:
+    """Let each pixel of a row count for itself."""
+    for x in range(picture.shape[1]):
+        sums[y, x] = picture[y, x]
+        counted[y, x] = ONE
+
+
+@fast
+def _weigh(
+    picture: np.ndarray,
+    y: int,
+    below: int,
+    shift: int,
+    near: np.float32,
+    steepness: np.float32,
+    share: np.ndarray,
+    sums: np.ndarray,
+    counted: np.ndarray,
+) -> None:
+    """Let the pixels of row `y` and those of row `below`, `shift` to the right, count for another.
+
+    Two pixels count as much for each other, so that each pair is weighed once. `share` `[w]` is to
+    work in.
+    """
+    count, eighth = picture.shape[1] - shift, steepness * EIGHTH
+    here, there = picture[y], picture[below, shift:]
+    # In loops over few arrays each, of which no two overlap: the compiler makes vectors.
+    for x in range(count):
+        difference = there[x] - here[x]
+        base = max(ONE - eighth * difference * difference, ZERO)
+        fourth = base * base * base * base
+        share[x] = near * fourth * fourth
+    total, weights = sums[y], counted[y]
+    for x in range(count):
+        total[x] += share[x] * there[x]
+    for x in range(count):
+        weights[x] += share[x]
+    total, weights = sums[below, shift:], counted[below, shift:]
+    for x in range(count):
+        total[x] += share[x] * here[x]
+    for x in range(count):
+        weights[x] += share[x]

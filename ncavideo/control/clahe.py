@@ -22,13 +22,14 @@ def clahe(luma: np.ndarray, clip_limit: float, tiles: tuple[int, int]) -> np.nda
     `tiles` (across, down); `clip_limit`: the most by which contrast is raised, as the slope of
     the tone curve (1 leaves the picture alone).
     """
-    from ncavideo.control.clahe_kernel import count, map_tones  # Numba takes its time to load
+    from ncavideo.control.clahe_kernel import count, map_tones, tone_curves  # Numba loads slowly
 
     luma = np.ascontiguousarray(luma, np.float32)
     columns, rows = (axis(n, t) for n, t in zip(luma.shape[::-1], tiles, strict=True))
-    counts = np.zeros((*tiles[::-1], BINS), np.int64)
-    count(luma, rows.own, columns.own, counts)
-    curves = _tone_curves(counts, clip_limit)
+    counts = np.zeros((4, *tiles[::-1], BINS), np.int32)
+    count(luma, rows.own, columns.edges, counts)
+    curves = np.empty((*tiles[::-1], BINS + 1), np.float32)
+    tone_curves(counts, clip_limit / BINS, curves)
     equalised = np.empty_like(luma)
     map_tones(
         luma, curves, rows.before, rows.after, rows.weight, columns.before, columns.after,
@@ -39,13 +40,15 @@ def clahe(luma: np.ndarray, clip_limit: float, tiles: tuple[int, int]) -> np.nda
 
 @dataclass(frozen=True)
 class Axis:
-    """Where the tiles along one side of a picture are; all `[length]`.
+    """Where the tiles along one side of a picture are; `[length]` but for `edges`.
 
-    `own`: the tile that a pixel is in. `before`, `after`: those whose centres are on either side
-    of it; `weight` float32: how much the latter counts.
+    `own`: the tile that a pixel is in; `edges` `[tiles + 1]`: the pixels that tiles begin with, and
+    the last one's end. `before`, `after`: those whose centres are on either side of it; `weight`
+    float32: how much the latter counts.
     """
 
     own: np.ndarray
+    edges: np.ndarray
     before: np.ndarray
     after: np.ndarray
     weight: np.ndarray
@@ -60,17 +63,4 @@ def axis(length: int, tiles: int) -> Axis:
     before = np.clip(place.astype(np.intp), 0, max(tiles - 2, 0))
     after = np.minimum(before + 1, tiles - 1)
     own = np.repeat(np.arange(tiles), np.diff(edges))
-    return Axis(own, before, after, (place - before).astype(np.float32))
-
-
-def _tone_curves(counts: np.ndarray, clip_limit: float) -> np.ndarray:
-    """Return the clipped cumulative histograms `[..., 2, BINS]` float32, from 0 to 1.
-
-    First where the curve is at each bin's beginning, then how much it rises within the bin.
-    """
-    share = counts / counts.sum(-1, keepdims=True)
-    rise = np.minimum(share, clip_limit / BINS)
-    # What is cut off above the limit is spread over all bins, so that the curve still ends at 1.
-    rise += (1 - rise.sum(-1, keepdims=True)) / BINS
-    start = np.cumsum(rise, -1) - rise
-    return np.stack([start, rise], -2).astype(np.float32)
+    return Axis(own, edges, before, after, (place - before).astype(np.float32))

@@ -47,6 +47,7 @@ class Driver(Stateful):
         self._fields = PerRule([ModifiedField(s, make_field(s, context)) for s in own.values()])
         self._sharing = _sharing(shared, len(rest), alone=not own, context=context)
         self.needs_motion = self._fields.needs_motion or self._sharing.needs_motion
+        self.covers = not own and self._sharing.covers  # the weights sum to 1, without strengths
         self._peaks = np.zeros(len(self._rules))
 
     def weights(

@@ -45,8 +45,12 @@ class ClipRange:
 
     def stretch(self, luma: np.ndarray) -> np.ndarray:
         """Map luminance so that the clip's range fills 0..1."""
-        low, span = self.stretched
-        return np.asarray(np.clip((luma - low) / span, 0, 1), np.float32)
+        from ncavideo.control.light_kernel import stretch  # Numba takes its time to load
+
+        luma = np.ascontiguousarray(luma, np.float32)
+        out = np.empty_like(luma)
+        stretch(luma.ravel(), *(np.float32(number) for number in self.stretched), out.ravel())
+        return out
 
 
 def clip_range(lumas: list[np.ndarray]) -> ClipRange:
@@ -123,19 +127,14 @@ class Thresholds(Stateful):
         return 0.5 * float(np.abs(histogram - self._histogram).sum()) > CUT
 
     def _split(self, histogram: np.ndarray) -> np.ndarray:
+        from ncavideo.control.sharing_kernel import split_bands
+
         values = (np.arange(self.BINS) + 0.5) / self.BINS
         cumulative = np.cumsum(histogram)
         even = np.arange(1, self.bands) / self.bands
         at_share = np.interp(even, cumulative, values)
         thresholds = at_share.copy()
-        for _ in range(ROUNDS):
-            band = np.searchsorted(thresholds, values)
-            weight = np.bincount(band, histogram, self.bands)
-            total = np.bincount(band, histogram * values, self.bands)
-            if (weight <= 0).any():
-                break
-            centres = total / weight
-            thresholds = (centres[1:] + centres[:-1]) / 2
+        split_bands(values, histogram, thresholds, ROUNDS)
         # No band may starve: each keeps `LEAST_SHARE` of its even share of the frame.
         low = np.interp(even - LEAST_SHARE / 2 / self.bands, cumulative, values)
         high = np.interp(even + LEAST_SHARE / 2 / self.bands, cumulative, values)

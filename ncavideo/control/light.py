@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from ncavideo.control.field import DeviceView, Field, View
 from ncavideo.util.state import Stateful
+from ncavideo.util.wide_blur import wide_blur
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -29,17 +29,20 @@ def raised(light: np.ndarray, detail: float) -> np.ndarray:
     amount = _amount(detail)
     if amount <= 0:
         return light
-    around = cv2.GaussianBlur(light, (0, 0), FORM)
-    louder = cv2.addWeighted(light, 1 + amount, around, -amount, 0)
-    return np.asarray(np.clip(louder, 0, 1, out=louder))
+    from ncavideo.control.light_kernel import raise_detail  # Numba takes its time to load
+
+    light = np.ascontiguousarray(light, np.float32)
+    louder = np.empty_like(light)
+    raise_detail(light, wide_blur(light, FORM), np.float32(amount), louder)
+    return louder
 
 
 def raised_on_device(light: Tensor, detail: float) -> Tensor:
     """Return what `raised` does, as a tensor on the light's device."""
-    from ncavideo.util.device_filters import gaussian_blur  # torch takes its time to load
+    from ncavideo.util.device_filters import wide_blur  # torch takes its time to load
 
     amount = _amount(detail)
-    return light if amount <= 0 else light.lerp(gaussian_blur(light, FORM), -amount).clamp_(0, 1)
+    return light if amount <= 0 else light.lerp(wide_blur(light, FORM), -amount).clamp_(0, 1)
 
 
 def _amount(detail: float) -> float:
@@ -48,7 +51,7 @@ def _amount(detail: float) -> float:
 
 def weakened(light: np.ndarray, strength: float) -> np.ndarray:
     """Return light `[h, w]` led towards the middle: `strength` 0 asks for it everywhere."""
-    return np.asarray(0.5 + strength * (light - 0.5), np.float32)
+    return light if strength == 1 else np.asarray(0.5 + strength * (light - 0.5), np.float32)
 
 
 class Light(Stateful):
@@ -66,8 +69,9 @@ class Light(Stateful):
 
     def __call__(self, view: View) -> Float32[np.ndarray, "h w"]:
         """Return the light, in 0..1."""
-        values = view.local if self._field is None else self._field.values(view)
-        return np.asarray(np.clip(values, 0, 1), np.float32)
+        if self._field is None:
+            return view.local  # which keeps to these bounds
+        return np.asarray(np.clip(self._field.values(view), 0, 1), np.float32)
 
     def on_device(self, view: DeviceView) -> Tensor:
         """Return the light, in 0..1, as a tensor on the view's device."""

@@ -71,7 +71,7 @@ class Luminance(Sharing):
 
     def __init__(self, count: int, spec: ControlSpec | None = None) -> None:
         spec = spec or ControlSpec(None, "luminance")
-        self.count = count
+        self.count, self.covers = count, count > 1
         self._steep, self._plain = ModifiedField(spec, Regions()), ModifiedField(spec, Plain())
         self._thresholds = Thresholds(max(count, 2))
 

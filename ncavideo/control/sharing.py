@@ -23,6 +23,7 @@ class Sharing(Stateful, ABC):
     """
 
     needs_motion = False
+    covers = False  # whether the weights are known to sum to 1 everywhere
 
     @abstractmethod
     def weights(self, view: View, contrast: float | None = None) -> np.ndarray:
@@ -53,7 +54,7 @@ class Ramp(Sharing):
 
     def __init__(self, field: Field, count: int) -> None:
         self._field, self._count = field, count
-        self.needs_motion = field.needs_motion
+        self.needs_motion, self.covers = field.needs_motion, count > 1
 
     def weights(self, view: View, contrast: float | None = None) -> np.ndarray:
         """Return `[count, h, w]`, summing to 1 unless there is only one rule."""
@@ -128,6 +129,7 @@ class Constant(Sharing):
 
     def __init__(self, count: int, share: float) -> None:
         self._count, self._share = count, share
+        self.covers = count * share == 1
 
     def weights(self, view: View, contrast: float | None = None) -> np.ndarray:
         """Return `[count, h, w]`."""

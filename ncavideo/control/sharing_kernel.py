@@ -23,6 +23,32 @@ def count(values: np.ndarray, counts: np.ndarray) -> None:
 
 
 @fast
+def split_bands(
+    values: np.ndarray, weights: np.ndarray, thresholds: np.ndarray, rounds: int
+) -> None:
+    """Lead `thresholds` `[n]` to where Lloyd's algorithm puts them, in at most so many rounds.
+
+    `values` `[bins]`, ascending, count as much as their `weights`; all float64. It stops where a
+    band would be empty.
+    """
+    bands = len(thresholds) + 1
+    weight, total = np.empty(bands), np.empty(bands)
+    for _ in range(rounds):
+        weight[:], total[:] = 0, 0
+        band = 0
+        for n in range(len(values)):
+            while band < bands - 1 and values[n] > thresholds[band]:
+                band += 1
+            weight[band] += weights[n]
+            total[band] += weights[n] * values[n]
+        if weight.min() <= 0:
+            return
+        for n in range(bands - 1):
+            low, high = total[n] / weight[n], total[n + 1] / weight[n + 1]
+            thresholds[n] = (low + high) / 2
+
+
+@fast
 def share_out(
     position: np.ndarray, thresholds: np.ndarray, slope: np.float32, weights: np.ndarray
 ) -> None:

@@ -18,7 +18,9 @@ def check_growth(rules: Mapping[str, float], *, steps: int, seed: int) -> None:
     check_range("steps", steps, 1, 1_000_000)
     check_range("seed", seed, 0, 2**32 - 1)
     total = sum(rules.values())
-    if not rules or min(rules.values()) < 0 or not 0 < total <= 1 + 1e-6:
+    if not rules or min(rules.values()) < 0 or not total <= 1 + 1e-6:
         raise UserError(
             "the rules' weights must be 0 or more and sum to at most 1, as fire=0.7,moss=0.3"
         )
+    if total == 0:
+        raise UserError("no rule has a weight above 0: there is nothing to grow")

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ncavideo.nca.decoder_weights import REACH, DecoderWeights
+from ncavideo.nca.decoder_weights import DecoderWeights
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
 
     from ncavideo.nca.model import Edge
 
-GROUP = 4  # hidden units that the kernel takes at a time
-GRAIN = 2  # pixels a side that a cell's mean colour is taken from
+GROUP = 4  # hidden units, and channels, that the kernel takes at a time
 
 
 @lru_cache(64)
@@ -32,7 +31,13 @@ def taps(cell: int) -> np.ndarray:
 @lru_cache(32)
 def second_layer(decoder: DecoderWeights) -> np.ndarray:
     """Return a decoder's `w2`, filled up with units of no weight to a multiple of `GROUP`."""
-    return np.pad(decoder.w2, ((0, 0), (0, _filled(decoder.hidden) - decoder.hidden)))
+    return _filled(decoder.w2, 1)
+
+
+@lru_cache(32)
+def _first_layer(decoder: DecoderWeights) -> tuple[np.ndarray, np.ndarray]:
+    """Return a decoder's `w1` and `b1`, filled up with units and channels of no weight."""
+    return _filled(_filled(decoder.w1, 0), 1), _filled(decoder.b1, 0)
 
 
 def planes(
@@ -42,18 +47,12 @@ def planes(
 
     With a rim of one cell: `wrap` joins opposite sides, `reflect` repeats the cell at the edge.
     """
-    height, width, channels = state.shape
-    rim = ((REACH, REACH), (REACH, REACH), (0, 0))
-    near = np.ascontiguousarray(state, np.float32)
-    wide = np.pad(near, rim, "wrap") if edge == "wrap" else np.pad(near, rim, "edge")
-    rows = _soft(wide[:-2], wide[1:-1], wide[2:])
-    flat = _soft(rows[:, :-2], rows[:, 1:-1], rows[:, 2:]).reshape(-1, channels)
-    found = np.zeros((3 + _filled(decoder.hidden), height + 2, width + 2), np.float32)
-    rest = found.reshape(len(found), -1)
-    np.add(flat[:, :3].T, np.float32(0.5), out=rest[:3])
-    sums = rest[3 : 3 + decoder.hidden]
-    np.matmul(decoder.w1, flat.T, out=sums)
-    sums += decoder.b1[:, None]
+    from ncavideo.nca.decode_kernel import fill_planes  # Numba takes its time to load
+
+    height, width = state.shape[:2]
+    w1, b1 = _first_layer(decoder)
+    found = np.empty((3 + len(b1), height + 2, width + 2), np.float32)
+    fill_planes(np.ascontiguousarray(state, np.float32), edge == "wrap", w1, b1, found)
     return found
 
 
@@ -79,20 +78,11 @@ def drawn(
 def colours(
     decoder: DecoderWeights, planes: Float32[np.ndarray, "planes h_and_2 w_and_2"]
 ) -> Float32[np.ndarray, "h w 3"]:
-    """Return each cell's mean colour, 0..1, from what `planes` returned."""
-    fine = drawn(decoder, planes, GRAIN)
-    height, width = fine.shape[0] // GRAIN, fine.shape[1] // GRAIN
-    return np.asarray(fine.reshape(height, GRAIN, width, GRAIN, 3).mean((1, 3)), np.float32)
+    """Return the colour in the middle of each cell, 0..1, from what `planes` returned."""
+    return drawn(decoder, planes, 1)
 
 
-def _soft(before: np.ndarray, own: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Return the sum of cells and their neighbours, weighed 1/2, 1/4 and 1/4."""
-    found: np.ndarray = before + after
-    found *= np.float32(0.5)
-    found += own
-    found *= np.float32(0.5)
-    return found
-
-
-def _filled(hidden: int) -> int:
-    return -(-hidden // GROUP) * GROUP
+def _filled(array: np.ndarray, axis: int) -> np.ndarray:
+    room = [(0, 0)] * array.ndim
+    room[axis] = (0, -array.shape[axis] % GROUP)
+    return np.pad(array, room)

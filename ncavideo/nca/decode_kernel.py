@@ -11,11 +11,88 @@ import numpy as np
 
 from ncavideo.util.machine_code import compiled
 
-ZERO, ONE = np.float32(0), np.float32(1)
+ZERO, ONE, HALF = np.float32(0), np.float32(1), np.float32(0.5)
 COLOURS = 3  # planes before those of the hidden units
 
 # Values are finite, so minimum and maximum may be one instruction each.
 fast = compiled(nogil=True, error_model="numpy", fastmath={"contract", "nnan", "ninf", "nsz"})
+
+
+@fast
+def _place(place: int, length: int, wrap: bool) -> int:
+    """Return the place within 0..length that a place beyond the edge stands for."""
+    return place % length if wrap else min(max(place, 0), length - 1)
+
+
+@fast
+def _soft_row(
+    state: np.ndarray, row: int, channels: int, wrap: bool, tall: np.ndarray, soft: np.ndarray
+) -> None:
+    """Fill `soft` `[>= C, w + 2]` with a row of cells, softened, and one more at either end.
+
+    `state` `[h, w * C]`; `row` may be beyond the edge; `tall` `[(w + 4) * C]` is room.
+    """
+    height, length = state.shape
+    width, ahead = length // channels, 2 * channels
+    above, below = _place(row - 1, height, wrap), _place(row + 1, height, wrap)
+    own = _place(row, height, wrap)
+    for i in range(length):
+        around = state[above, i] + state[below, i]
+        tall[ahead + i] = (around * HALF + state[own, i]) * HALF
+    for x in (-2, -1, width, width + 1):
+        taken = ahead + _place(x, width, wrap) * channels
+        for c in range(channels):
+            tall[ahead + x * channels + c] = tall[taken + c]
+    for i in range(length + ahead):
+        tall[i] = ((tall[i] + tall[ahead + i]) * HALF + tall[channels + i]) * HALF
+    for c in range(channels):
+        for x in range(width + 2):
+            soft[c, x] = tall[x * channels + c]
+
+
+@fast
+def _add_channels(
+    soft: np.ndarray, first: int, w1: np.ndarray, unit: int, row: int, planes: np.ndarray
+) -> None:
+    """Add four channels, `first` and on, to the sums of four hidden units, `unit` and on."""
+    a, b, c, d = first, first + 1, first + 2, first + 3
+    e, f, g, h = unit, unit + 1, unit + 2, unit + 3
+    ea, eb, ec, ed = w1[e, a], w1[e, b], w1[e, c], w1[e, d]
+    fa, fb, fc, fd = w1[f, a], w1[f, b], w1[f, c], w1[f, d]
+    ga, gb, gc, gd = w1[g, a], w1[g, b], w1[g, c], w1[g, d]
+    ha, hb, hc, hd = w1[h, a], w1[h, b], w1[h, c], w1[h, d]
+    for x in range(planes.shape[2]):
+        p, q, r, s = soft[a, x], soft[b, x], soft[c, x], soft[d, x]
+        planes[COLOURS + e, row, x] += ea * p + eb * q + ec * r + ed * s
+        planes[COLOURS + f, row, x] += fa * p + fb * q + fc * r + fd * s
+        planes[COLOURS + g, row, x] += ga * p + gb * q + gc * r + gd * s
+        planes[COLOURS + h, row, x] += ha * p + hb * q + hc * r + hd * s
+
+
+@fast
+def fill_planes(
+    state: np.ndarray, wrap: bool, w1: np.ndarray, b1: np.ndarray, planes: np.ndarray
+) -> None:
+    """Fill `planes` `[3 + hidden, h + 2, w + 2]`: colours, then sums of the hidden units.
+
+    `state` `[h, w, C]`; `wrap`: whether opposite edges are neighbours; `w1` `[hidden, channels]`
+    and `b1` `[hidden]`, filled up to multiples of four.
+    """
+    height, width, channels = state.shape
+    flat = state.reshape(height, width * channels)
+    tall = np.empty((width + 4) * channels, np.float32)
+    soft = np.zeros((w1.shape[1], width + 2), np.float32)
+    for row in range(planes.shape[1]):
+        _soft_row(flat, row - 1, channels, wrap, tall, soft)
+        for colour in range(COLOURS):
+            for x in range(width + 2):
+                planes[colour, row, x] = soft[colour, x] + HALF
+        for unit in range(len(b1)):
+            for x in range(width + 2):
+                planes[COLOURS + unit, row, x] = b1[unit]
+        for unit in range(0, len(b1), 4):
+            for first in range(0, w1.shape[1], 4):
+                _add_channels(soft, first, w1, unit, row, planes)
 
 
 # Rows by their numbers rather than as views: a view's owner is counted in an atomic operation.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ncavideo.nca.inputs import FULL, LEAST_STRENGTH, SPREAD, TRACE
 from ncavideo.nca.network import LIGHT, Network
-from ncavideo.util.device_filters import gaussian_blur
+from ncavideo.util.device_filters import wide_blur
 
 
 def inputs_for(
@@ -33,5 +33,5 @@ def alive(weights: Tensor) -> Tensor:
     missing = (LEAST_STRENGTH * (1 - weights.sum(0))).clamp(min=0)
     if len(weights) == 1:
         return weights + missing
-    shares = weights + TRACE * gaussian_blur(weights, SPREAD) + TRACE**2
+    shares = weights + TRACE * wide_blur(weights, SPREAD) + TRACE**2
     return weights + missing * (shares / shares.sum(0))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from ncavideo.nca.network import LIGHT, Network
+from ncavideo.util.wide_blur import wide_blur
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -45,12 +45,13 @@ def alive(weights: np.ndarray) -> np.ndarray:
     A total t becomes 0.4 + 0.6 t. Where no rule is active, the rules nearby stay alive
     invisibly, so that they are there when their weight returns.
     """
-    total = weights.sum(0)
-    if total.min() >= FULL:
+    from ncavideo.util.least_total import least_total  # Numba takes its time to load
+
+    if least_total(np.ascontiguousarray(weights, np.float32)) >= FULL:
         return weights
-    missing = np.maximum(LEAST_STRENGTH * (1 - total), 0)
+    missing = np.maximum(LEAST_STRENGTH * (1 - weights.sum(0)), 0)
     if len(weights) == 1:
         return np.asarray(weights + missing, np.float32)
-    around = np.stack([cv2.GaussianBlur(weight, (0, 0), SPREAD) for weight in weights])
+    around = np.stack([wide_blur(weight, SPREAD) for weight in weights])
     shares = weights + TRACE * around + TRACE**2
     return np.asarray(weights + missing * (shares / shares.sum(0)), np.float32)

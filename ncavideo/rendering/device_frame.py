@@ -109,7 +109,7 @@ class DeviceFrame:
             )
 
     def step(self, conditions: DeviceConditions) -> Tensor:
-        """Step the grid for one frame; return the texture `[h, w, 3]`, 0..1, on the device."""
+        """Step the grid for one frame; return `Engine.texture_tensor` on the device."""
         owner = self._renderer
         with self._here("step"):
             owner._follow_scene(conditions.motion)
@@ -117,7 +117,7 @@ class DeviceFrame:
             rules, least = owner._options.rules, conditions.least
             inputs = inputs_for(owner._ruleset, rules, conditions.weights, light, least)
             owner._advance(inputs, conditions.steps)
-            return owner._engine.rgb_tensor().to(self._device)
+            return owner._engine.texture_tensor().to(self._device)
 
     def composite(
         self, texture: Tensor, conditions: DeviceConditions, rgb: np.ndarray
@@ -139,7 +139,7 @@ class DeviceFrame:
                 conditions.opacity,
                 conditions.detail,
             )
-            picture, broken = self._transfer.down(out, texture.isnan().any())
+            picture, broken = self._transfer.down(out, ~texture.isfinite().all())
             if broken:
                 raise UserError(UNSOUND)
             return picture.view(rgb.dtype)

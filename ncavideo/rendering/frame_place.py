@@ -14,8 +14,6 @@ SWITCH = "NCAVIDEO_FRAME"
 def may_be_on_device(renderer: FrameRenderer) -> bool:
     """Return whether a renderer's frames go through `DeviceFrame`."""
     wanted = os.environ.get(SWITCH)
-    # A learned decoder draws on the processor alone.
-    drawn = renderer._options.show_control or renderer._ruleset.decoder is not None
-    if drawn or wanted == "processor":
+    if renderer._options.show_control or wanted == "processor":
         return False
     return wanted == "device" or renderer._engine.device.startswith("cuda")

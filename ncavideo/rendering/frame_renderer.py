@@ -12,15 +12,16 @@ import numpy as np
 from ncavideo.composite.blend import Look
 from ncavideo.composite.composite import Composite
 from ncavideo.composite.false_colour import over_source
+from ncavideo.control.background import Foreground
 from ncavideo.control.driver import Driver
 from ncavideo.control.field import Context, Field, Motion, View, make_view
 from ncavideo.control.levels import ClipRange
 from ncavideo.control.light import Light, raised, weakened
 from ncavideo.control.modifiers import ModifiedField
 from ncavideo.control.optical_flow import OpticalFlow
-from ncavideo.control.segment import models
-from ncavideo.nca import engines
-from ncavideo.nca.engines.base import Snapshot
+from ncavideo.control.segment import Segment, models
+from ncavideo.nca import engines, patchwork
+from ncavideo.nca.engines.base import Engine, Snapshot
 from ncavideo.nca.inputs import inputs_for
 from ncavideo.nca.ruleset import RuleSet
 from ncavideo.rendering.options import RenderOptions
@@ -28,6 +29,7 @@ from ncavideo.rendering.quality import QUALITIES
 from ncavideo.rendering.step_schedule import StepSchedule
 from ncavideo.rendering.warp import warp_state
 from ncavideo.util.events import phase
+from ncavideo.util.opencv_threads import one_opencv_thread
 from ncavideo.util.pixels import luminance
 from ncavideo.util.state import StateDict, Stateful
 from ncavideo.util.stopwatch import Stopwatch
@@ -42,6 +44,8 @@ STAGES = ("decode", "control", "step", "composite", "encode")
 DARKEST_LIGHT = 0.2
 # The local luminances that light 0 and 1 stand for, for a rule set that does not say.
 LIGHT_SCALE = (0.08, 0.72)
+# What OpenCV has passes for that are worth several threads, also on pictures of a grid's size.
+THREADED = (OpticalFlow, Foreground, Segment)
 COVERED = 1 - 1e-4  # an expression that sums to this much hides the source
 
 
@@ -51,7 +55,8 @@ class FrameConditions:
 
     `weights` `[rules, h, w]`; `light` `[h, w]`, what the texture is asked for, with its detail
     raised, and `shading` `[h, w]`, the light that `shade` pulls the finished texture towards, all
-    0..1; `steps` to take; `opacity` 0..1, one number or `[h, w]`; `shade` and `detail` 0..1.
+    0..1; `steps` to take; `opacity` 0..1, one number or `[h, w]`; `shade` and `detail` 0..1;
+    `covers`: whether the weights are known to sum to 1 everywhere.
     """
 
     view: View
@@ -62,6 +67,7 @@ class FrameConditions:
     shade: float
     opacity: float | np.ndarray
     detail: float
+    covers: bool = False
 
 
 class FrameRenderer(Stateful):
@@ -101,6 +107,8 @@ class FrameRenderer(Stateful):
                 size, cell, dark, bright, look, ruleset.decoder, options.edge
             )
             self._schedule = StepSchedule(options)
+            if not any(isinstance(part, THREADED) for part in self.walk()):
+                stack.enter_context(one_opencv_thread())
             self._engine = engines.start(
                 options.engine,
                 ruleset,
@@ -150,7 +158,10 @@ class FrameRenderer(Stateful):
                 opacity = self._opacity.values(view) * np.float32(opacity)
             shade = options.at("shade", moment) or 0
             steps = self._schedule(moment, duration)
-            return FrameConditions(view, weights, light, shading, steps, shade, opacity, detail)
+            covers = self._driver.covers and not strengths
+            return FrameConditions(
+                view, weights, light, shading, steps, shade, opacity, detail, covers
+            )
 
     def step(self, conditions: FrameConditions) -> np.ndarray:
         """Step the grid for one frame; return its texture, as `Engine.texture` does."""
@@ -178,17 +189,28 @@ class FrameRenderer(Stateful):
 
     def _advance(self, inputs: np.ndarray | Tensor, steps: int) -> None:
         """Take a frame's steps, after those of the warm-up where it is still to come."""
-        engine = self._engine
         if self._warm_steps_left:
             phase("warm-up")
-        steps += self._warm_steps_left
+            left = self._warm_steps_left
+            if isinstance(inputs, np.ndarray) or inputs.device.type == "cpu":
+                left = patchwork.begin(self._engine, np.asarray(inputs), left, self._take)
+            steps += left
         self._warm_steps_left = 0
+        self._take(self._engine, inputs, steps)
+
+    def _take(self, engine: Engine, inputs: np.ndarray | Tensor, steps: int) -> None:
+        """Take steps in pieces, as long as nobody has said `stop`."""
         while steps > 0 and not self._stopped:
             if isinstance(inputs, np.ndarray):
                 engine.step(inputs, min(PIECE, steps))
             else:
                 engine.step_on_device(inputs, min(PIECE, steps))
             steps -= PIECE
+
+    @property
+    def device(self) -> str:
+        """The torch device that takes the steps."""
+        return self._engine.device
 
     def grid(self) -> Snapshot:
         """Return the grid as the last frame left it."""
@@ -212,11 +234,15 @@ class FrameRenderer(Stateful):
         self, texture: np.ndarray, conditions: FrameConditions, rgb: np.ndarray
     ) -> np.ndarray:
         """Lay the texture over its source frame."""
+        from ncavideo.util.least_total import least_total  # Numba takes its time to load
+
         with self.watch("composite"):
             if self._options.show_control:
                 return over_source(conditions.weights, rgb, luminance(rgb))
-            total = conditions.weights.sum(0)
-            coverage = None if total.min() > COVERED else total
+            coverage = None
+            if not conditions.covers:
+                weights = np.ascontiguousarray(conditions.weights, np.float32)
+                coverage = None if least_total(weights) > COVERED else weights.sum(0)
             return self._composite(
                 texture,
                 conditions.shading,
@@ -236,7 +262,7 @@ class FrameRenderer(Stateful):
         return list(dict.fromkeys(notes))
 
     def close(self) -> None:
-        """Let go of the controls' files."""
+        """Let go of the controls' files, and of OpenCV's threads."""
         self._opened.close()
 
 

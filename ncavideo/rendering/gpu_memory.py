@@ -14,8 +14,9 @@ from ncavideo.util.errors import OutputError, UserError, ran_out
 
 # Counted from the passes, not measured: libraries and their workspace; of a pixel the bytes of a
 # frame under way in the composite (some twenty float32 numbers), and of those that wait between
-# stages; of a cell those of control, whose bilateral filter holds a band of its window's pixels,
-# and the hidden units of the `folded` engine, which takes the most.
+# stages; of a cell those of control (some hundred float32 numbers), and the hidden units of the
+# `folded` engine, which takes the most.
+# A decoder holds planes of all cells and of a band of pixels, twice while they are interpolated.
 BASE, PER_PIXEL, FRAMES, PER_CELL = 400e6, 100, 12, 500
 HIDDEN_COPIES = 3
 COMFORT = 0.9  # of what is free
@@ -29,7 +30,13 @@ def estimate(
     kept = FRAMES * 3 * (2 if bit_depth > 8 else 1)
     channels = ruleset.channels + len(ruleset.inputs)
     a_cell = PER_CELL + 4 * (HIDDEN_COPIES * ruleset.hidden + 4 * channels)
-    return BASE + (PER_PIXEL + kept) * pixels + a_cell * cells[0] * cells[1]
+    needed = BASE + (PER_PIXEL + kept) * pixels + a_cell * cells[0] * cells[1]
+    if ruleset.decoder is not None:
+        from ncavideo.composite.device_decode import BAND  # torch takes its time to load
+
+        planes = 4 * (3 + ruleset.decoder.hidden)
+        needed += 2 * planes * (BAND + cells[0] * cells[1])
+    return needed
 
 
 def fitting(

@@ -174,7 +174,8 @@ class RenderOptions:
     )
     quality: str = option(
         STANDARD,
-        "Cells and steps where --cell and --steps do not say: some 180 rows of cells, 360 or 1080.",
+        "Cells and steps where --cell and --steps do not say: some 180 rows of cells, 360 or 1080;"
+        " of cells that a learned decoder draws 120, 240 or 360.",
         GRID,
         choices=tuple(QUALITIES),
         metavar="QUALITY",

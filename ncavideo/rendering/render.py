@@ -23,6 +23,7 @@ from ncavideo.rendering.rule_order import in_order
 from ncavideo.util.device import cores
 from ncavideo.util.events import event, phase
 from ncavideo.util.interrupts import held_interrupts
+from ncavideo.util.preload import preload
 from ncavideo.util.state import StateDict
 from ncavideo.util.stopwatch import Stopwatch
 from ncavideo.video.clip import Clip
@@ -136,6 +137,7 @@ def render(
         reader = stack.enter_context(
             source.read(options.start, options.duration, options.fields, pipe)
         )
+        stack.callback(preload().join)
         check_same = source.watch_for_another() if pipe is None else None
         info = reader.info
         size = (info.width, info.height)
@@ -174,7 +176,7 @@ def render(
         phase("compiling the step")
         renderer = FrameRenderer(ruleset, size, levels, on_device, clip)
         stack.callback(renderer.close)
-        stages = _stages(renderer)
+        stages = frame_stages(renderer)
         report.models = renderer.models
         report.width, report.height, report.cells = info.width, info.height, renderer.cells
         warning = memory.warning(info, renderer.cells, options)
@@ -205,7 +207,7 @@ def render(
                 lambda item: replace(
                     item, out=stages.composite(item.out, item.conditions, item.shot.rgb)
                 ),
-                workers=max(1, cores() // CORES_A_COMPOSER),
+                workers=composers(cores()),
             ),
         )
         stack.enter_context(closing(rendered))
@@ -245,6 +247,11 @@ def render(
     return report
 
 
+def composers(count: int) -> int:
+    """Return how many frames are composed at once on so many cores."""
+    return max(1, count // CORES_A_COMPOSER)
+
+
 def _checkpoint(
     clip: Clip, output: Path, ruleset: RuleSet, options: RenderOptions
 ) -> RenderCheckpoint:
@@ -264,7 +271,7 @@ def _after(
             renderer.condition(shot.rgb, shot.seconds, shot.span, shot.moment)
 
 
-def _stages(renderer: FrameRenderer) -> Any:
+def frame_stages(renderer: FrameRenderer) -> Any:
     """Return what works on the frames: the renderer, or with it the GPU that its engine is on."""
     if not may_be_on_device(renderer):
         return renderer

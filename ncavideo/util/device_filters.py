@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from ncavideo.util.pixels import LUMINANCE
+from ncavideo.util.wide_blur import LEAST, NOTHING, at_half
 
-REFLECT, REPLICATE = cv2.BORDER_REFLECT_101, cv2.BORDER_REPLICATE
+REFLECT, REPLICATE, WRAP = cv2.BORDER_REFLECT_101, cv2.BORDER_REPLICATE, cv2.BORDER_WRAP
 CACHED = 64  # tables of places and weights that are kept on devices
 
 
@@ -42,6 +43,30 @@ def gaussian_blur(planes: Tensor, deviation: float, border: int = REFLECT) -> Te
     return _blurred(_blurred(planes, weights, -1, border), weights, -2, border)
 
 
+def wide_blur(planes: Tensor, deviation: float) -> Tensor:
+    """Return planes `[..., h, w]` float32 blurred, as `wide_blur.wide_blur`."""
+    binomial = [1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16]
+    half = _blurred(planes, binomial, -1, REFLECT)[..., ::2]
+    half = _blurred(half, binomial, -2, REFLECT)[..., ::2, :]
+    left = at_half(deviation)
+    if left >= LEAST:
+        half = wide_blur(half, left)
+    elif left >= NOTHING:
+        half = gaussian_blur(half, left)
+    return _doubled(_doubled(half, planes.shape[-1], -1), planes.shape[-2], -2)
+
+
+def _doubled(planes: Tensor, length: int, dim: int) -> Tensor:
+    """Return planes at twice the size along `dim`, or one place less, as `cv2.pyrUp`."""
+    count = planes.shape[dim]
+    own = extended(planes, 1, 0, planes.dim() + dim, REFLECT)
+    own = extended(own, 0, 1, planes.dim() + dim, REPLICATE)
+    before, here, after = (own.narrow(dim, place, count) for place in range(3))
+    even, odd = (before + 6 * here + after) / 8, (here + after) / 2
+    pairs = torch.stack([even, odd], dim if dim == -1 else -2)
+    return pairs.flatten(dim - 1, dim).narrow(dim, 0, length)
+
+
 def _blurred(planes: Tensor, weights: list[float], dim: int, border: int) -> Tensor:
     reach, length = len(weights) // 2, planes.shape[dim]
     wide = extended(planes, reach, reach, dim % planes.dim(), border)
@@ -59,16 +84,16 @@ def least_and_most(plane: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def resized(plane: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return a plane `[h, w]` at (width, height), as `cv2.resize` with `INTER_LINEAR`."""
-    across = _between(plane, size[0], 1)
-    return _between(across, size[1], 0)
+    """Return planes `[..., h, w]` at (width, height), as `cv2.resize` with `INTER_LINEAR`."""
+    across = _between(plane, size[0], -1)
+    return _between(across, size[1], -2)
 
 
 def _between(plane: Tensor, length: int, dim: int) -> Tensor:
     if plane.shape[dim] == length:
         return plane
     first, second, weight = _linear(plane.shape[dim], length, plane.device)
-    weight = weight if dim == 1 else weight[:, None]
+    weight = weight if dim == -1 else weight[:, None]
     low, high = plane.index_select(dim, first), plane.index_select(dim, second)
     return low + weight * (high - low)
 

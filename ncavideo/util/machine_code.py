@@ -65,3 +65,8 @@ class _Kept(FunctionCache):  # type: ignore[misc]
         """Keep what was compiled, if that can be done: the next run compiles it otherwise."""
         with suppress(Exception):
             super().save_overload(signature, data)
+
+
+@compiled()
+def nothing() -> None:
+    """Do nothing: the first function that is called has Numba set itself up."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 StateDict = dict[str, Any]
@@ -36,7 +37,14 @@ class Stateful:
     @property
     def needs_replay(self) -> bool:
         """Whether it, or a part of it, has to see all frames again."""
-        return self.replayed or any(p.needs_replay for n in self.parts for p in self._in(n))
+        return any(part.replayed for part in self.walk())
+
+    def walk(self) -> Iterator[Stateful]:
+        """Yield the object, its parts, and theirs."""
+        yield self
+        for name in self.parts:
+            for part in self._in(name):
+                yield from part.walk()
 
     def _in(self, name: str) -> list[Stateful]:
         held = getattr(self, name)

@@ -118,14 +118,17 @@ class ClipWriter(Writer):
 
         `later`: seconds from the clip's first frame to the output's.
         """
-        # What the encoder refuses is told of the picture's own size.
-        with contextlib.closing(open_muxer(io.BytesIO(), self._kind, options)) as unused:
-            self._encoder.open(self._encoder.add_stream(unused))
         encoder = self._encoder.small()
 
         def add_video(output: OutputContainer) -> VideoStream:
             stream = encoder.add_stream(output)
-            encoder.open(stream)
+            try:
+                encoder.open(stream)
+            except UserError:
+                # What the encoder refuses is told of the picture's own size.
+                with contextlib.closing(open_muxer(io.BytesIO(), self._kind, options)) as unused:
+                    self._encoder.open(self._encoder.add_stream(unused))
+                raise
             return stream
 
         pipe = self._source if isinstance(self._source, PipeIn) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 
 import av
@@ -74,16 +75,18 @@ CODECS = {
     # Macroblock-tree rate control is off: with AVX-512 its propagation gives other bits from run to
     # run, even on one thread, and one seed must give one file. One reference frame: a living
     # texture does not return to what it was, so that looking further back finds nothing and costs
-    # a sixth of the time. A coarser search for motion saves another third, and the rate factor
-    # gives its loss back, but for 0.1 dB (docs/research/pipeline.md).
+    # a sixth of the time. Coarse motion, no search for the cheapest coefficients, few ways to
+    # divide a block and every other frame a B-frame, without a search for better places, leave a
+    # third of the time that is left; the rate factor gives the loss back up to 1920x1080, and half
+    # a decibel of 42 is lost at 3840x2160 (benchmarks/encoder.py).
     "h264": Codec(
         "libx264",
         "yuv420p",
         "yuv420p",
         "yuv444p",
         "yuv444p",
-        17.7,
-        {"x264-params": "mbtree=0:ref=1:subme=4"},
+        17.5,
+        {"x264-params": "mbtree=0:ref=1:subme=1:trellis=0:partitions=i8x8:bframes=1:b-adapt=0"},
         most_threads=16,
     ),
     # Apple's players take H.265 only under this tag.
@@ -221,12 +224,15 @@ def find_codec(name: str | None, container: str) -> Codec:
 
 
 def cannot_hold(kind: str, codec: str) -> str:
-    """Return the sentence about video that a container cannot hold."""
-    fitting = [suffix for suffix, (other, _) in CONTAINERS.items() if other != kind]
-    return (
-        f"{kind} cannot hold {codec} video: name an output that ends in"
-        f" {' or '.join(fitting[-3:])}, or choose another --codec"
-    )
+    """Return the sentence about video, by its canonical name, that a container cannot hold."""
+    fitting = [s for s, (other, _) in CONTAINERS.items() if other != kind and _holds(other, codec)]
+    named = f"name an output that ends in {' or '.join(fitting)}, or " if fitting else ""
+    return f"{kind} cannot hold {codec} video: {named}choose another --codec"
+
+
+def _holds(kind: str, codec: str) -> bool:
+    with av.open(io.BytesIO(), "w", format=kind) as output:
+        return codec in output.supported_codecs
 
 
 # The codec that a container gets for pictures with alpha.

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from ncavideo.util.errors import UserError
 from ncavideo.util.thread_priority import kept_priority
+from ncavideo.video import planes
 from ncavideo.video.codecs import (
     FORGET_RANGE,
     HARDWARE,
@@ -101,7 +102,8 @@ class Encoder:
     def blank(self, alpha: bool) -> av.VideoFrame:
         """Return a black frame at 0 in the pixels that are stored; see `add_stream`."""
         shape = (self._info.height, self._info.width, 4 if alpha else 3)
-        frame = self.convert(np.zeros(shape, np.uint8))
+        # By swscale also where the machine code would do: that takes its time to load.
+        frame = self._tagged(self._reformatted(np.zeros(shape, np.uint8)))
         frame.pts, frame.time_base = 0, self._info.time_base
         return frame
 
@@ -225,11 +227,18 @@ class Encoder:
 
     def convert(self, rgb: np.ndarray) -> av.VideoFrame:
         """Return a frame `[H, W, 3 or 4]`, uint8 or uint16, in the pixels that are stored."""
+        matrix = self._info.colour.matrix
+        if self._palette is None and planes.takes(rgb, self._stored.format, matrix):
+            return self._tagged(planes.to_planes(rgb, matrix, self._range))
+        return self._tagged(self._reformatted(rgb))
+
+    def _reformatted(self, rgb: np.ndarray) -> av.VideoFrame:
+        """Return a frame in the pixels that are stored, by FFmpeg's own conversion."""
+        matrix = self._info.colour.matrix
         frame = av.VideoFrame.from_ndarray(rgb, LAYOUTS[rgb.shape[2], rgb.dtype.itemsize])
         if self._palette is not None:
             return self._palette(frame)
-        matrix = self._info.colour.matrix
-        frame = self._reformatter.reformat(
+        return self._reformatter.reformat(
             frame,
             format=self._stored.format,
             src_colorspace=matrix,
@@ -238,6 +247,11 @@ class Encoder:
             dst_color_range=self._range,
             interpolation=RESAMPLING,
         )
+
+    def _tagged(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """Return a frame with the tags of what it is stored as, unless that is a palette."""
+        if self._palette is not None:
+            return frame
         frame.color_range = int(self._range)
         frame.colorspace = self._stored.space
         # ProRes writes these from its frames, other encoders from the context.

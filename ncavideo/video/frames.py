@@ -184,10 +184,22 @@ class TimedFrames:
     def __iter__(self) -> Iterator[Timed]:
         """Yield the frames of the part, in order, with strictly increasing times. Once."""
         timed, self.first = self.first, None
+        due = None if self._from is None else round(self._from / self.time_base)
+        gaps = 0
         while timed is not None and not self._is_after(timed[1]):
+            gaps += self._missing(due, timed[1])
+            due = timed[1] + self.step
             yield timed
             timed = self._next()
         self._goes_on = timed is not None
+        if self._goes_on and self._until is not None:
+            # What is damaged behind the part is no loss.
+            gaps += self._missing(due, round(self._until / self.time_base))
+            self.errors = min(self.errors, gaps)
+
+    def _missing(self, due: int | None, ticks: int) -> int:
+        """Return how many frames there would be from a time that one is due at to another."""
+        return 0 if due is None else max(0, round((ticks - due) / self.step))
 
     def _next(self) -> Timed | None:
         timed = self._looked_at.popleft() if self._looked_at else next(self._timed, None)

@@ -71,9 +71,23 @@ Type._missing_ = classmethod(_unknown_kind)  # type: ignore[assignment]
 def side_data(frame: av.VideoFrame) -> Any:
     """Return a decoded frame's side data, to be asked by a kind's name: `.get("DISPLAYMATRIX")`.
 
-    By names, since what iterating this mapping yields differs between PyAV 18 and 19.
+    By names, since what iterating this mapping yields differs between PyAV 18 and 19. Without ICC
+    profiles: both end the process with a segmentation fault some time after they have read one that
+    has a name, as that of a PNG.
     """
-    return frame.side_data
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=frame.width,
+        height=frame.height,
+        format=frame.format,
+        time_base=frame.time_base or DEFAULT_TIME_BASE,
+    )
+    graph.link_nodes(
+        source, graph.add("sidedata", "mode=delete:type=ICC_PROFILE"), graph.add("buffersink")
+    )
+    graph.configure()
+    graph.vpush(frame)
+    return graph.vpull().side_data
 
 
 def positive(value: Rational | None) -> Fraction | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain, islice
 from pathlib import Path
 
 import av
@@ -26,7 +27,7 @@ from ncavideo.video.reader import main_video, open_clip
 
 FRAMES = 16
 LEAST = 4  # with fewer key frames than this, ordinary frames are looked at too
-DECODED = 240  # how many of those are decoded at most
+DECODED = 240  # how many of those are gone through at most
 BEGINNING = 20  # packets among which the first frame shown is: B-frames come later than decoded
 BEYOND = 1e9  # seconds: after the end of every clip
 MOST_READ = 1 << 30  # bytes of a file that is read for nothing but its length
@@ -37,7 +38,7 @@ def survey(path: Path) -> list[np.ndarray]:
     """Return some small RGB frames `[h, w, 3]`, uint8, spread over the clip.
 
     Decodes the key frame before each of 16 evenly spread times; a clip with hardly any key frames
-    gives an even choice of its first 240 frames instead. Damage is skipped.
+    gives an even choice from its first 240 frames instead. Damage is skipped.
     """
     frames = _key_frames(path)
     return frames if len(frames) >= LEAST else _first_frames(path)
@@ -49,12 +50,20 @@ def _key_frames(path: Path) -> list[np.ndarray]:
         stream = main_video(container, path)
         stream.codec_context.skip_frame = "NONKEY"
         origin, length = container.start_time or 0, container.duration or 0
+        begun: set[int] = set()  # where a search has led: several may lead to one key frame
         seen: set[int | None] = set()
         for index in range(FRAMES if length else 1):
             with contextlib.suppress(av.error.FFmpegError, OSError, StopIteration):
                 if index:
                     container.seek(origin + length * index // FRAMES)
-                frame = next(container.decode(stream))
+                packets = container.demux(stream)
+                first = next(packets)
+                if first.pts is not None:
+                    if first.pts in begun:
+                        continue
+                    begun.add(first.pts)
+                decoded = (packet.decode() for packet in chain((first,), packets))
+                frame = next(chain.from_iterable(decoded))
                 if frame.pts not in seen:
                     seen.add(frame.pts)
                     frames.append(small(frame))
@@ -66,13 +75,33 @@ def _first_frames(path: Path) -> list[np.ndarray]:
     with contextlib.closing(open_clip(path)) as container:
         stream = main_video(container, path)
         stream.thread_type = "AUTO"
+        stream.codec_context.skip_frame = "NONREF"  # what no other frame needs: half of H.264
+        # By packets' numbers: how many of them a decoder takes before its first frame depends on
+        # its threads, and with them on the machine.
+        numbers: dict[int | None, int] = {}
+        packets = (packet for packet in container.demux(stream) if packet.size)
         with contextlib.suppress(av.error.FFmpegError, OSError):
-            for index, frame in enumerate(container.decode(stream)):
-                if index >= DECODED:
-                    break
-                if index % (DECODED // FRAMES) == 0:
-                    frames.append(small(frame))
+            for number, packet in enumerate(islice(packets, DECODED)):
+                if packet.pts is None:  # an elementary stream
+                    packet.pts = number
+                numbers[packet.pts] = number
+                with contextlib.suppress(av.error.FFmpegError):
+                    _choose(packet.decode(), numbers, frames)
+        with contextlib.suppress(av.error.FFmpegError):
+            _choose(stream.codec_context.decode(None), numbers, frames)
     return frames
+
+
+def _choose(
+    decoded: list[av.VideoFrame], numbers: dict[int | None, int], frames: list[np.ndarray]
+) -> None:
+    """Add to `frames` the decoded ones whose turn it is by their packets' `numbers`.
+
+    A frame whose time is that of no packet counts as one of the newest.
+    """
+    for frame in decoded:
+        if numbers.get(frame.pts, len(numbers)) >= len(frames) * (DECODED // FRAMES):
+            frames.append(small(frame))
 
 
 def small(frame: av.VideoFrame) -> np.ndarray:

@@ -418,6 +418,9 @@ def test_what_cannot_be_asked_for(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     with pytest.raises(UserError, match="no clip in"):
         find_jobs([str(tmp_path / "bare")], tmp_path, ASKED)
+    for missing, kind in (("nowhere", "folder"), ("nowhere.csv", "list"), ("none.TOML", "list")):
+        with pytest.raises(UserError, match=f"there is no {kind} {missing}"):
+            find_jobs([missing], tmp_path, {"rules": ("fire",)})
     with pytest.raises(UserError, match="nothing matches"):
         find_jobs([str(tmp_path / "*.mkv")], tmp_path, ASKED)
     with pytest.raises(UserError, match="no rules"):

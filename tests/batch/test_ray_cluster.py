@@ -123,7 +123,9 @@ def test_a_lost_head_ends_the_batch_with_a_sentence(tmp_path: Path) -> None:
     assert b"Traceback" not in told
     result = run("batch", *clips, "--out-dir", out, *asked, "--quiet", "--json")
     assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)["done"] == 2
+    found = json.loads(result.stdout)
+    # A worker may outlive its head for long enough to finish a clip.
+    assert found["done"] + found["skipped"] == 2
     assert not list(out.glob(".*.work"))
 
 

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from ncavideo.cli import bench
+from ncavideo.cli.bench_stages import StageCost, least_time
 from ncavideo.cli.main import main
 from ncavideo.nca import engines
 from ncavideo.nca.ruleset import open_ruleset
@@ -43,8 +44,11 @@ def test_json_holds_every_engine_and_size() -> None:
     assert [rate["size"] for rate in report["renders"]] == ["tiny", "small"]
     for rate in report["renders"]:
         assert rate["fps"] > 0
-        assert set(rate["stages"]) == {"decode", "control", "step", "composite", "encode"}
-        assert all(spent > 0 for spent in rate["stages"].values())
+        assert list(rate["stages"]) == ["decode", "control", "step", "composite", "encode"]
+        for spent in rate["stages"].values():
+            assert spent["wall"] > 0
+            assert spent["core"] > 0
+        assert rate["limit"] in ("cores", *rate["stages"])
 
 
 @pytest.mark.usefixtures("small")
@@ -70,6 +74,15 @@ def test_unusable_options_are_one_sentence(wrong: list[str]) -> None:
     assert done.exit_code == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert not done.stdout, "refused before anything is measured"
+
+
+def test_a_render_waits_for_its_slowest_stage_or_for_a_core() -> None:
+    costs = {"control": StageCost(8, 8), "step": StageCost(40, 76), "composite": StageCost(18, 18)}
+    assert least_time(costs, 2) == (51, "cores")
+    assert least_time(costs, 16) == (40, "step")
+    costs["step"] = StageCost(6, 76)
+    costs["composite"] = StageCost(60, 60)
+    assert least_time(costs, 16) == (15, "composite")  # four frames at once
 
 
 def test_the_made_up_clip_moves(tmp_path) -> None:

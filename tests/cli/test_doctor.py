@@ -9,9 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from interrupted import cut_short, make_clip, run
 
 from ncavideo.cli import doctor
+from ncavideo.cli.machine import _mark
 
 
 def test_doctor_knows_what_was_left(
@@ -84,3 +86,28 @@ def test_doctor_does_not_say_that_it_removed_what_stays(
     monkeypatch.chdir(tmp_path)
     assert doctor.clean() == [goes]
     assert list(tmp_path.iterdir()) == [stays]
+
+
+@pytest.mark.parametrize("cuda", ["13.2", None])
+def test_doctor_names_a_torch_that_cannot_use_the_gpu(
+    cuda: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    assert ("built without CUDA" in doctor._devices().detail) == (cuda is None)
+
+
+@pytest.mark.parametrize(
+    ("mark", "facts"),
+    [
+        ("ok", {"ok": True}),
+        ("??", {"ok": True, "doubt": True}),
+        ("NO", {"ok": False}),
+        ("--", {"ok": False, "needed": False}),
+    ],
+)
+def test_what_is_not_needed_is_no_failure(mark: str, facts: dict[str, bool]) -> None:
+    """As an engine for GPUs on a machine without one."""
+    assert _mark(doctor.Check("engine", detail="", **facts)) == mark

@@ -164,7 +164,7 @@ def test_values_are_completed() -> None:
     render = ("render", "in.mp4")
     assert completed(*render, "--rules", "fire,m") == ["fire,moss", "fire,magma"]
     assert completed(*render, "--rules", "auto:neb") == ["auto:nebula"]
-    assert completed(*render, "--ruleset", "earth") == ["earth", "earth-rich"]
+    assert completed(*render, "--ruleset", "earth") == ["earth", "earth-fine", "earth-rich"]
     assert "fire=segment:person" in completed(*render, "--control", "fire=seg")
     assert completed(*render, "--control", "fire=hue:0-30,sm") == ["fire=hue:0-30,smooth="]
     assert completed(*render, "--opacity-control", "luminance:d") == ["luminance:dark"]
@@ -174,7 +174,7 @@ def test_values_are_completed() -> None:
     assert completed(*render, "--engine", "fu") == ["fused"]
     assert completed("still", "--rules", "fire=0.5,mo") == ["fire=0.5,moss"]
     assert completed("looks", "show", "stained") == ["stained-glass"]
-    assert completed("presets", "show", "cos") == ["cosmos", "cosmos-rich"]
+    assert completed("presets", "show", "cos") == ["cosmos", "cosmos-fine", "cosmos-rich"]
     assert completed("export", "ti") == ["tiny"]
     assert completed("pres") == ["presets"]
 

@@ -9,6 +9,7 @@ from ncavideo.composite.composite import TEXTURE_BLUR
 from ncavideo.composite.shading import FLOOR, MOST_DETAIL, MOST_GAIN
 from ncavideo.composite.upscale import find_upscaler
 from ncavideo.util.pixels import LUMINANCE, luminance
+from ncavideo.util.wide_blur import wide_blur
 
 
 def composed(
@@ -39,15 +40,15 @@ def composed(
     power = max(shade, min(1, detail / 0.4))
     if power > 0:
         cells = cv2.transform(texture, LUMINANCE[None])
-        own = cv2.GaussianBlur(cells, (0, 0), TEXTURE_BLUR)
+        own = wide_blur(cells, TEXTURE_BLUR)
         wanted = ends[0] + (ends[1] - ends[0]) * light
         gain = np.clip((wanted + FLOOR) / (own + FLOOR), 1 / MOST_GAIN, MOST_GAIN)
         if detail > 0:
             log_source = np.log(grid_luma + FLOOR)
             log_own = np.log(cv2.GaussianBlur(cells, (0, 0), 0.6) + FLOOR)
-            wanted = log_source - cv2.GaussianBlur(log_source, (0, 0), 3)
-            log_own -= cv2.GaussianBlur(log_own, (0, 0), 3)
-            energy = cv2.GaussianBlur(wanted**2, (0, 0), 3)
+            wanted = log_source - wide_blur(log_source, 3)
+            log_own -= wide_blur(log_own, 3)
+            energy = wide_blur(wanted**2, 3)
             there = energy / (energy + 0.06**2)
             led = shade + there * min(shade, 1 - shade) * (1 - (1 - detail) ** 4)
             removed = 0.5 * max(0, detail - 0.4) / 0.6

@@ -66,8 +66,7 @@ def test_the_kernel_is_its_plain_definition(
     out = Composite((width, height), cell, *ENDS, Look(), weights, edge)(
         state, light, None, view, source, shade
     )
-    fine = drawn(weights, state, 2, edge).clip(0, 1)
-    texture = fine.reshape(grid[0], 2, grid[1], 2, 3).mean((1, 3)).astype(np.float32)
+    texture = drawn(weights, state, 1, edge).clip(0, 1)
     picture = drawn(weights, state, cell, edge)
     expected = composed(texture, light, view.luma, source, cell, shade, "cubic", ENDS, picture)
     level = 1 if kind is np.uint8 else 257

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -12,10 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_composite import composed
 
+from ncavideo.composite import device_decode
 from ncavideo.composite.blend import BLENDS, Look
 from ncavideo.composite.composite import Composite
 from ncavideo.composite.device_composite import DeviceComposite
 from ncavideo.control.field import make_view
+from ncavideo.nca.decoder_weights import DecoderWeights
+from ncavideo.nca.model import Edge
 from ncavideo.util.device_filters import gaussian_blur, resized
 
 FEW = 1e-3  # share of the samples that may be more than a level of 255 apart
@@ -116,6 +119,43 @@ def test_the_plain_picture(
     level = 1 if kind is np.uint8 else 257
     for expected in (kernel, plain):
         assert np.abs(out.astype(np.int64) - expected.astype(np.int64)).max() <= level
+
+
+@given(
+    shade=st.sampled_from([0.0, 0.5]),
+    cell=st.integers(1, 6),
+    grid=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    cut=st.tuples(st.integers(0, 5), st.integers(0, 5)),
+    edge=st.sampled_from(["wrap", "reflect"]),
+    band=st.integers(1, 500),
+    seed=st.integers(0, 1000),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_decoder_draws_the_same(
+    make_decoder: Callable[..., DecoderWeights],
+    shade: float,
+    cell: int,
+    grid: tuple[int, int],
+    cut: tuple[int, int],
+    edge: Edge,
+    band: int,
+    seed: int,
+) -> None:
+    """In whatever bands it is drawn, and whatever is cut off."""
+    _, light, source = pictures(np.uint8, grid, cell, cut, seed)
+    weights = make_decoder(seed, channels=5, hidden=7)
+    state = np.random.default_rng(seed).normal(size=(*grid, 5)).astype(np.float32) / 3
+    plan = Composite(source.shape[1::-1], cell, 0.1, 0.8, Look(), weights, edge)
+    view = make_view(source, *grid, 0.0)
+    expected = plan(state, light, None, view, source, shade)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device_decode, "BAND", band)
+        out = DeviceComposite(plan)(
+            on_device(state), on_device(light), None, on_device(view.luma), on_device(source), shade
+        )
+    apart = np.abs(from_device(out).astype(np.int64) - expected.astype(np.int64))
+    assert apart.max() <= 1
+    assert (apart > 0).mean() < 0.05 or apart.size < 200
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])

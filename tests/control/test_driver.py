@@ -479,3 +479,25 @@ def test_driver_state_is_plain() -> None:
     driver.weights(make_view(np.zeros((16, 16, 3), np.uint8), 16, 16, 0.0))
     state = driver.state_dict()
     assert json.dumps(state, default=lambda value: value.tolist())
+
+
+@pytest.mark.parametrize(
+    ("covers", "rules", "controls"),
+    [
+        (True, RULES, ()),
+        (False, ("fire",), ()),
+        (True, RULES, ("edges",)),
+        (False, ("fire",), ("luminance",)),
+        (False, RULES, ("fire=edges",)),
+    ],
+)
+@pytest.mark.parametrize("contrast", [None, 1.0, 20.0])
+def test_weights_that_are_known_to_cover_sum_to_1(
+    covers: bool, rules: tuple[str, ...], controls: tuple[str, ...], contrast: float | None
+) -> None:
+    """So that nobody has to look."""
+    made = driver(*controls, rules=rules)
+    assert made.covers == covers
+    if covers:
+        seen = view(np.random.default_rng(0).random((HEIGHT, WIDTH)))
+        np.testing.assert_allclose(made.weights(seen, contrast).sum(0), 1, atol=1e-5)

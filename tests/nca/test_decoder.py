@@ -40,11 +40,30 @@ def test_the_kernel_draws_as_the_plain_definition(
     assert np.abs(decoded(weights, state, cell, edge) - expected).max() < 1e-5
 
 
-def test_a_cell_s_colour_is_the_mean_of_its_pixels(make_decoder: MakeDecoder) -> None:
+def test_a_cell_s_colour_is_that_of_its_middle(make_decoder: MakeDecoder) -> None:
     weights = make_decoder(channels=5)
     state = np.random.default_rng(1).normal(size=(6, 9, 5)).astype(np.float32) / 2
-    fine = plain(weights, state, 2, "reflect").reshape(6, 2, 9, 2, 3).mean((1, 3))
-    assert np.abs(colours(weights, planes(weights, state, "reflect")) - fine).max() < 1e-5
+    fine = plain(weights, state, 3, "reflect")
+    middle = colours(weights, planes(weights, state, "reflect"))
+    assert np.abs(middle - fine[1::3, 1::3]).max() < 1e-5
+
+
+@pytest.mark.parametrize("edge", ["wrap", "reflect"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (2, 1), (2, 3)])
+def test_a_grid_of_hardly_any_cells(
+    make_decoder: MakeDecoder, size: tuple[int, int], edge: Edge
+) -> None:
+    weights = make_decoder(channels=5)
+    state = np.random.default_rng(1).normal(size=(*size, 5)).astype(np.float32) / 2
+    tiled = (
+        np.tile(state, (5, 5, 1))
+        if edge == "wrap"
+        else np.pad(state, ((2, 2), (2, 2), (0, 0)), "edge")
+    )
+    near = plain(weights, tiled, 2, edge)
+    top, left = (2 * 2 * size[0], 2 * 2 * size[1]) if edge == "wrap" else (4, 4)
+    expected = near[top : top + 2 * size[0], left : left + 2 * size[1]]
+    assert np.abs(decoded(weights, state, 2, edge) - expected).max() < 1e-5
 
 
 def test_it_draws_the_same_texture_at_every_size(make_decoder: MakeDecoder) -> None:

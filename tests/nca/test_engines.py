@@ -143,6 +143,8 @@ def test_restore_goes_on_bit_for_bit(
     assert fresh.steps_taken == 20
     assert np.array_equal(fresh.snapshot().state, whole.snapshot().state)
     assert np.array_equal(fresh.rgb(), whole.rgb())
+    on_device = fresh.state_tensor().permute(2, 0, 1).cpu().numpy()
+    assert np.array_equal(on_device, fresh.snapshot().state)
 
 
 @pytest.mark.parametrize("names", [(a, b) for a in NAMES for b in NAMES if a != b], ids=str)

@@ -222,6 +222,8 @@ def test_restore_goes_on_bit_for_bit(
     assert fresh.steps_taken == 7
     assert np.array_equal(fresh.snapshot().state, first.snapshot().state)
     assert np.array_equal(fresh.rgb(), first.rgb())
+    on_device = fresh.state_tensor().permute(2, 0, 1).cpu().numpy()
+    assert np.array_equal(on_device, fresh.snapshot().state)
 
 
 def test_recorded_calls_are_the_same_steps(

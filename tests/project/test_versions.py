@@ -157,7 +157,8 @@ def test_doctor_fails_for_what_is_too_old(
     pretend(**{package: version})
     done = CliRunner().invoke(main, ["doctor"])
     assert done.exit_code == code, done.stdout
-    assert lines(done)[package].startswith(f"NO  {package}: ")
+    mark = "NO" if code else "--"  # nothing needs matplotlib but training's plots
+    assert lines(done)[package].startswith(f"{mark}  {package}: ")
 
 
 def test_doctor_fails_where_auto_passes_an_engine_over(monkeypatch: pytest.MonkeyPatch) -> None:

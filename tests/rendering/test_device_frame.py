@@ -16,6 +16,7 @@ from material import SMALL, ffmpeg
 
 from ncavideo.cli.main import main
 from ncavideo.control.levels import ClipRange
+from ncavideo.nca.decoder_weights import DecoderWeights
 from ncavideo.nca.engines.folded import FoldedEngine
 from ncavideo.nca.ruleset import RuleSet
 from ncavideo.rendering import checkpoint, gpu_memory
@@ -84,6 +85,27 @@ def test_the_same_frames(kind: type, look: str, engine: str, make_ruleset: Make)
         assert (apart > CLOSE * level).mean() <= FEW
     assert owner.grid().step == here.grid().step
     assert owner.notes() == here.notes()
+
+
+@pytest.mark.parametrize("engine", ["fused", "folded", "torch"])
+def test_the_same_frames_of_a_decoder(
+    engine: str, make_ruleset: Make, make_decoder: Callable[..., DecoderWeights]
+) -> None:
+    options = replace(OPTIONS, engine=engine)
+    ruleset = replace(make_ruleset(), decoder=make_decoder())
+    here, owner = (
+        FrameRenderer(ruleset, (161, 91), ClipRange(0.1, 0.9), options) for _ in range(2)
+    )
+    there = DeviceFrame(owner)
+    for index in range(3):
+        rgb, seconds = frame(index), index / 25
+        expected = here.render(rgb, seconds)
+        conditions = there.condition(rgb, seconds)
+        out = there.composite(there.step(conditions), conditions, rgb)
+        assert out.shape == expected.shape
+        assert out.std() > 20
+        apart = np.abs(out.astype(np.int64) - expected.astype(np.int64))
+        assert (apart > CLOSE).mean() <= FEW
 
 
 def test_a_checkpoint_goes_on_in_either(make_ruleset: Make) -> None:
@@ -187,10 +209,15 @@ def test_errors_of_a_gpu_and_others() -> None:
         raise RuntimeError("something else")
 
 
-def test_too_little_memory_on_the_gpu(make_ruleset: Make) -> None:
+def test_too_little_memory_on_the_gpu(
+    make_ruleset: Make, make_decoder: Callable[..., DecoderWeights]
+) -> None:
     options = RenderOptions(("fire", "moss"))
     needed = gpu_memory.estimate(make_ruleset(), (3840, 2160), (640, 360), 8)
     assert 1e9 < needed < 4e9
+    drawn = replace(make_ruleset(), decoder=make_decoder())
+    more = gpu_memory.estimate(drawn, (3840, 2160), (640, 360), 8) - needed
+    assert 5e7 < more < 5e8
     assert gpu_memory.placed(options, needed, 8e9) == (options, None)
     moved, note = gpu_memory.placed(options, needed, 1e9)
     assert moved == replace(options, device="cpu")

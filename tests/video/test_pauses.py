@@ -37,7 +37,8 @@ def packets(path: Path, kind: str) -> list[tuple[float, float]]:
     command = ["ffprobe", "-v", "error", "-select_streams", kind, "-show_packets", "-of", "json"]
     found = subprocess.run([*command, str(path)], check=True, capture_output=True).stdout
     return sorted(
-        (float(packet["pts_time"]), float(packet["duration_time"]))
+        # How long a first packet of sound lasts, ffprobe may not know yet.
+        (float(packet["pts_time"]), float(packet.get("duration_time", 0)))
         for packet in json.loads(found)["packets"]
     )
 

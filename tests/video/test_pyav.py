@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,11 +16,13 @@ from av.sidedata.sidedata import Type
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from material import variable
+from PIL import Image, ImageCms
 
 from ncavideo.app.preview_process import facts
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.rendering.preview import _times
 from ncavideo.video.clip import Clip
+from ncavideo.video.codecs import cannot_hold
 from ncavideo.video.open_writer import open_writer
 from ncavideo.video.pyav import frame_rate, open_output, positive, time_base
 from ncavideo.video.reader import ClipInfo, VideoReader
@@ -43,6 +47,34 @@ def test_only_what_is_above_zero_is_set(numerator: int, denominator: int) -> Non
 
 def test_nothing_is_not_set() -> None:
     assert positive(None) is None
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+def test_a_picture_with_a_colour_profile_ends_no_process(suffix: str, tmp_path: Path) -> None:
+    picture = tmp_path / f"profile{suffix}"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.new("RGB", (64, 48), (200, 80, 40)).save(picture, icc_profile=profile)
+    script = (
+        "import gc, sys; from pathlib import Path; from ncavideo.video.reader import VideoReader\n"
+        "with VideoReader(Path(sys.argv[1])) as reader: print(len(list(reader)))\n"
+        "del reader; gc.collect()"
+    )
+    command = [sys.executable, "-c", script, str(picture)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "1\n")
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec", "advice"),
+    [
+        ("mp4", "prores", "name an output that ends in .mov or .mkv, or choose another --codec"),
+        ("mp4", "ffv1", "name an output that ends in .mkv, or choose another --codec"),
+        ("webm", "h264", "ends in .mp4 or .m4v or .mov or .mkv, or choose"),
+        ("matroska", "nothing", "matroska cannot hold nothing video: choose another --codec"),
+    ],
+)
+def test_what_can_hold_it_is_named(kind: str, codec: str, advice: str) -> None:
+    assert advice in cannot_hold(kind, codec)
 
 
 @given(st.integers(100, 2**31 - 1))

@@ -74,6 +74,16 @@ class Engine(ABC):
 
         return torch.from_numpy(self.rgb())
 
+    def texture_tensor(self) -> Tensor:
+        """Return what `texture()` does, unchecked, on the engine's device; see `rgb_tensor`."""
+        return self.rgb_tensor() if self.ruleset.decoder is None else self.state_tensor()
+
+    def state_tensor(self) -> Tensor:
+        """Return the state `[H, W, C]` on the engine's device, which need not be done with it."""
+        import torch
+
+        return torch.from_numpy(self.snapshot().state).permute(1, 2, 0)
+
     def restore(self, snapshot: Snapshot) -> None:
         """Continue from `snapshot`. Raises `ValueError` for one of another grid."""
         self._check(snapshot.state, "state", self.ruleset.channels)

@@ -85,6 +85,11 @@ class FoldedEngine(Engine):
         """Return `rgb()` on the engine's device."""
         return (self._state[0, :3].permute(1, 2, 0) + 0.5).clamp(0, 1)
 
+    @torch.inference_mode()
+    def state_tensor(self) -> Tensor:
+        """Return a copy of the state `[H, W, C]` on the engine's device."""
+        return self._state[0].permute(1, 2, 0).clone()
+
     def snapshot(self) -> Snapshot:
         """Return a copy of the grid that `restore` accepts."""
         return Snapshot(self._state[0].cpu().contiguous().numpy().copy(), self.steps_taken)

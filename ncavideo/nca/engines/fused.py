@@ -10,6 +10,7 @@ import numpy as np
 from ncavideo.nca.engines import fused_kernel as kernel
 from ncavideo.nca.engines.base import Engine, Snapshot
 from ncavideo.nca.engines.fused_kernel import GROUP, LANES
+from ncavideo.nca.engines.visible_kernel import visible
 from ncavideo.nca.fire_mask import UINT32, threshold
 from ncavideo.nca.network import Network
 from ncavideo.util.device import cores
@@ -130,9 +131,10 @@ class FusedEngine(Engine):
         )
 
     def rgb(self) -> np.ndarray:
-        """Return the visible channels as float32 `[H, W, 3]`, clipped to 0..1."""
-        visible = self._grid[:, 1:-1, :3] + np.float32(0.5)
-        return np.clip(visible, 0, 1, out=visible)
+        """Return the visible channels as float32 `[H, W, 3]`, clipped to 0..1: planes in memory."""
+        planes = np.empty((3, self.height, self.width), np.float32)
+        visible(self._grid, planes)
+        return planes.transpose(1, 2, 0)
 
     def snapshot(self) -> Snapshot:
         """Return a copy of the grid that `restore` accepts."""

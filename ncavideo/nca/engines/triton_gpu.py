@@ -289,6 +289,10 @@ class TritonEngine(Engine):
         """Return `rgb()` on the engine's device."""
         return (self._state[:, :, :3].float() + 0.5).clamp(0, 1)
 
+    def state_tensor(self) -> Tensor:
+        """Return a copy of the state `[H, W, C]` on the engine's device."""
+        return self._state.float().clone()
+
     def snapshot(self) -> Snapshot:
         """Return a copy of the grid that `restore` accepts."""
         state = self._state.permute(2, 0, 1).float().cpu().contiguous()
