@@ -11,6 +11,7 @@ from ncavideo.app import html as shown
 from ncavideo.app.queue_panel import QueuePanel
 from ncavideo.app.refusals import bad
 from ncavideo.app.service import Service
+from ncavideo.app.shown_rules import shown_rules
 from ncavideo.batch.jobs import is_clip
 from ncavideo.util.errors import UserError
 
@@ -35,17 +36,22 @@ class BatchPanel:
             self._go = gr.Button("Render all of them", elem_id="batch-render")
             self._news = gr.HTML(elem_id="batch-news")
 
-    def connect(self, service: Service, inputs: set[Any], queue: QueuePanel) -> None:
-        """Connect the handlers; `inputs`: the form's; `queue`: what renders."""
+    def connect(self, service: Service, inputs: set[Any], rules: Any, queue: QueuePanel) -> None:
+        """Connect the handlers.
+
+        `inputs`: the form's, and which of them has the `rules`; `queue`: what renders.
+        """
         self._service, self._queue = service, queue
         fields = [self._clips, self._folder]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         quiet["concurrency_limit"] = None
         # What was told of the last clips goes when others come.
         gr.on([field.upload for field in fields], lambda: "", None, self._news, **quiet)
+        read = {*inputs, *fields}
         added = self._go.click(
-            self._add, {*inputs, *fields}, [self._news, *fields], trigger_mode="once", **quiet
-        )
+            self._add, read, [self._news, *fields], trigger_mode="once",
+            js=shown_rules(read, rules), **quiet,
+        )  # fmt: skip
         queue.follow(added)
 
     def _add(self, values: dict[Any, Any], request: gr.Request) -> tuple[Any, ...]:

@@ -20,6 +20,7 @@ from ncavideo.app.render_form import shown_options
 from ncavideo.app.render_job import RenderStatus
 from ncavideo.app.service import Service
 from ncavideo.app.sessions import Session
+from ncavideo.app.shown_rules import shown_rules
 from ncavideo.nca.catalog import presets
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.still.options import StillOptions, parse_weights
@@ -64,9 +65,10 @@ class FractalPanel:
         self._service = service
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         quiet["concurrency_limit"] = None
+        read = [ruleset, rules, seed, edge, *self._fields]
         self._go.click(
-            self._make, [ruleset, rules, seed, edge, *self._fields],
-            [self._news, self._command, self._go, self._stop], trigger_mode="once", **quiet,
+            self._make, read, [self._news, self._command, self._go, self._stop],
+            trigger_mode="once", js=shown_rules(read, rules), **quiet,
         )  # fmt: skip
         self._stop.click(self._cancel, None, self._stop, **quiet)
         gr.on(

@@ -15,6 +15,7 @@ from ncavideo.app.refusals import bad
 from ncavideo.app.render_form import shown_options
 from ncavideo.app.service import Service
 from ncavideo.app.sessions import Session
+from ncavideo.app.shown_rules import shown_rules
 from ncavideo.nca.catalog import presets
 from ncavideo.rendering.command_line import frame_command
 from ncavideo.rendering.options import RenderOptions
@@ -40,14 +41,21 @@ class PicturePanel:
         )  # fmt: skip
 
     def connect(
-        self, service: Service, clip: gr.File, time: gr.Slider, inputs: set[Any], asked: Asked
-    ) -> None:
-        """Connect the handlers; `asked`: what the form asks for, and the output's name."""
+        self, service: Service, clip: gr.File, time: gr.Slider, inputs: set[Any], rules: Any,
+        asked: Asked,
+    ) -> None:  # fmt: skip
+        """Connect the handlers.
+
+        `inputs`: the form's, and which of them has the `rules`; `asked`: what the form asks for,
+        and the output's name.
+        """
         self._service, self._time, self._asked = service, time, asked
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         quiet["concurrency_limit"] = None
         told = [self.news, self.command, self.go]
-        self.go.click(self._make, inputs, told, trigger_mode="once", **quiet)
+        self.go.click(
+            self._make, inputs, told, trigger_mode="once", js=shown_rules(inputs, rules), **quiet
+        )
         clip.change(self._reset, clip, told, **quiet)
 
     def _reset(self, clip: str | None) -> tuple[Any, ...]:

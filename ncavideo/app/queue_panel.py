@@ -20,6 +20,7 @@ from ncavideo.app.render_job import Render
 from ncavideo.app.render_queue import Entry
 from ncavideo.app.service import Service
 from ncavideo.app.sessions import Session
+from ncavideo.app.shown_rules import shown_rules
 from ncavideo.nca.catalog import presets
 from ncavideo.rendering.command_line import option_words
 from ncavideo.rendering.options import RenderOptions
@@ -47,14 +48,20 @@ class QueuePanel:
             self._archive = ArchivePanel()
         self._archive.make_result()
 
-    def connect(self, service: Service, inputs: set[Any], asked: Asked) -> None:
-        """Connect the handlers; `asked`: what the form asks for, and the output's name."""
+    def connect(self, service: Service, inputs: set[Any], rules: Any, asked: Asked) -> None:
+        """Connect the handlers.
+
+        `inputs`: the form's, and which of them has the `rules`; `asked`: what the form asks for,
+        and the output's name.
+        """
         self._service, self._asked = service, asked
         self._archive.connect(service)
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         quiet["concurrency_limit"] = None
         for changed in (
-            self.go.click(self._add, inputs, None, trigger_mode="once", **quiet),
+            self.go.click(
+                self._add, inputs, None, trigger_mode="once", js=shown_rules(inputs, rules), **quiet
+            ),
             self.news.select(self._act, None, None, trigger_mode="multiple", **quiet),
             self.stop.click(self._cancel_all, None, None, **quiet),
         ):

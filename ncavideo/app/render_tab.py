@@ -22,6 +22,7 @@ from ncavideo.app.render_results import RenderResults
 from ncavideo.app.render_view import RenderView, own_updates
 from ncavideo.app.service import Service
 from ncavideo.app.sessions import Session
+from ncavideo.app.shown_rules import shown_rules
 from ncavideo.nca.catalog import presets
 from ncavideo.nca.ruleset import RuleSet, find_ruleset
 from ncavideo.rendering.look_file import load_look
@@ -95,14 +96,14 @@ class RenderTab:
         make = self._results
         view.move.click(
             make.move, inputs, [view.compare, *motion], concurrency_limit=None,
-            trigger_mode="once", **quiet,
+            trigger_mode="once", js=shown_rules(inputs, view.rules), **quiet,
         )  # fmt: skip
         view.still.click(
             make.back_to_still, None, [view.compare, *motion], concurrency_limit=None, **quiet
         )
-        view.picture.connect(self._service, view.clip, view.time, inputs, make.asked)
-        view.queue.connect(self._service, inputs, make.asked)
-        view.batch.connect(self._service, inputs, view.queue)
+        view.picture.connect(self._service, view.clip, view.time, inputs, view.rules, make.asked)
+        view.queue.connect(self._service, inputs, view.rules, make.asked)
+        view.batch.connect(self._service, inputs, view.rules, view.queue)
         grown = (view.inputs[name] for name in ("ruleset", "rules", "seed", "edge"))
         view.fractal.connect(self._service, *grown)
 

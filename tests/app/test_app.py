@@ -572,6 +572,30 @@ def test_a_choice_that_another_overtook_does_not_count(
     assert "--rules fire,moss,water,magma" in tab.input_value("#command textarea")
 
 
+def test_what_is_asked_for_has_the_rules_that_the_swatches_show(
+    open_tab: Callable[[], Any], clip: Path
+) -> None:
+    tab = open_tab()
+    previewed(tab, clip)
+    held = held_back(tab, '"rules":[')
+    for rule in ("fire", "moss"):
+        tab.click(f"#strip button[data-rule={rule}]")
+    tab.click("#fractal > button")
+    for button, news in (
+        ("#move", "#motion-news"),
+        ("#picture", "#picture-news"),
+        ("#render", "#news"),
+        ("#fractal-make", "#fractal-news"),
+    ):
+        tab.click(button)
+        said(tab, news, "Choose at least one rule.")
+    assert len(held) == 2
+    assert "--rules fire,moss" in tab.input_value("#command textarea")
+    for route in held:
+        route.continue_()
+    said(tab, "#said", "Choose at least one rule.")
+
+
 def test_a_form_that_was_read_too_early_is_read_again(
     open_tab: Callable[[], Any], clip: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,5 +24,8 @@ def test_a_render_stays_ordinary(clip: Path, tmp_path: Path, codec: str) -> None
                "1", "--quiet", "--codec", codec, "-o", str(tmp_path / "out.mp4")]  # fmt: skip
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.stderr
-    seen = {os.sched_getscheduler(int(task.name)) for task in TASKS.iterdir()}
+    seen = {os.sched_getscheduler(0)}
+    for task in TASKS.iterdir():
+        with suppress(ProcessLookupError):  # a thread that ends meanwhile
+            seen.add(os.sched_getscheduler(int(task.name)))
     assert seen == {before}
