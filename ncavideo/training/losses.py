@@ -73,6 +73,9 @@ class Losses:
         terms = {"style": part * styles.mean(), "overflow": part * overflow}
         if self.guide is not None and loss.text:
             terms["text"] = self.text(self.guide, rgb, rollout.rules, edge, share)
+        if loss.colour:
+            found = self.style.colours(rgb, weights, light, share)
+            terms["colour"] = part * found.mean()
         if light is not None and loss.brightness:
             wanted = self.style.target_luminance(light)
             error = blur(luminance(rgb) - wanted, BRIGHTNESS_BLUR, edge)

@@ -218,10 +218,12 @@ class LossRecipe:
     """Weights of the loss terms, and the style distance.
 
     `corner` forbids more energy near the grid's Nyquist corner, the checkerboard, than the exemplar
-    has. `stillness` applies to samples whose condition did not change, over eight steps, those of a
-    video frame, and only from the share `stillness_from` of the iterations on: a texture finds its
-    shapes before it holds them. `motion` applies from the first iteration on; a texture that stands
-    still has a loss of 1. `smooth` keeps what a decoder draws from locking to the lattice of cells.
+    has. `colour` counts pixels once more, which weigh little beside VGG's features: lines of a
+    colour that no exemplar has. `stillness` applies to samples whose condition did not change, over
+    eight steps, those of a video frame, and only from the share `stillness_from` of the iterations
+    on: a texture finds its shapes before it holds them. `motion` applies from the first iteration
+    on; a texture that stands still has a loss of 1. `smooth` keeps what a decoder draws from
+    locking to the lattice of cells.
     """
 
     metric: str = choice(
@@ -232,6 +234,7 @@ class LossRecipe:
         meaning="style distance",
     )
     style: float = number(1.0, 0, 1e6, "weight of the style pictures")
+    colour: float = number(0.0, 0, 1e6, "weight of the style pictures' colours, beside `style`")
     text: float = number(2.0, 0, 1e6, "weight of the prompts")
     overflow: float = number(50.0, 0, 1e6, "weight against state values out of range")
     brightness: float = number(10.0, 0, 1e6, "weight of blurred luminance following the light")

@@ -306,6 +306,19 @@ class StyleLoss:
             total = total + distance
         return total * judged
 
+    def colours(
+        self, rgb: Tensor, weights: Tensor, light: Tensor | None, share: Share | None = None
+    ) -> Tensor:
+        """Return the distance of each sample's pixels alone, `[B]`: which colours it has.
+
+        Arguments are as in a call. Beside VGG's maps a few pixels of a colour that no exemplar has
+        cost little: a line of cyan in a fire.
+        """
+        if not self._layers:
+            return rgb.new_zeros(len(rgb))
+        asked, lights = request(weights, light, *rgb.shape[2:])
+        return self._compare(0, rgb, asked, lights, None, share) * self.counted(weights)[0]
+
     def counted(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Return which samples of `weights` `[B, R, H, W]` count, and of those on maps from `DEEP`.
 

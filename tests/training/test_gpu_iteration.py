@@ -132,7 +132,7 @@ def watched(trainer: Trainer, seen: dict[str, Any]) -> None:
         way.patches.choose = note
 
 
-STILL = LossRecipe(stillness=50.0, stillness_from=0.0)
+STILL = LossRecipe(colour=3.0, stillness=50.0, stillness_from=0.0)
 # The last number: the side of the patch that a decoder draws of 64 pixels, 0 for no decoder.
 CASES: list[tuple[Edge, tuple[int, int], LossRecipe, int]] = [
     ("wrap", (2, 2), LossRecipe(), 0),
@@ -149,7 +149,7 @@ def test_loss_and_gradients_are_the_cpus(
     gpu: torch.device, style: StyleLoss, edge: Edge, steps: tuple[int, int], loss: LossRecipe,
     patch: int,
 ) -> None:  # fmt: skip
-    """All terms: style, overflow, brightness, corner, stillness, motion, smooth of a decoder."""
+    """All terms: style, colour, overflow, brightness, corner, stillness, motion, smooth."""
     recipe = small(
         loss, 5 * bool(patch), steps=steps, reflect=float(edge == "reflect"),
         switch_probability=0.0, patch=patch or 96,
@@ -173,6 +173,7 @@ def test_loss_and_gradients_are_the_cpus(
     total, gradients = by_torch(trainer, before, seen, loss)
     assert {"style", "overflow", "brightness", "corner", "motion"} < progress.losses.keys()
     assert ("stillness" in progress.losses) == (loss.stillness_from == 0)
+    assert ("colour" in progress.losses) == (loss.colour > 0)
     assert progress.losses["total"] == pytest.approx(float(total), rel=1e-5)
     # About 1e-7, but for pixels at a kink of a decoder's ReLU: states that differ by 1e-7 of
     # themselves change the processor's own gradients by up to 2e-5 there.
@@ -361,7 +362,8 @@ def test_judging_what_a_decoder_draws_stays_on_the_device(
     with Watch("meta"):
         names = way._judged(buffers, draw, STILL)
     assert set(names) == {
-        "total", "style", "overflow", "brightness", "corner", "smooth", "stillness", "motion"
+        "total", "style", "colour", "overflow", "brightness", "corner", "smooth", "stillness",
+        "motion",
     }  # fmt: skip
 
 

@@ -389,7 +389,7 @@ def test_an_iteration_does_not_wait_for_the_device(
     model = dataclasses.replace(recipe.model, decoder=decoder, pixels=2)
     rules = [dataclasses.replace(r, prompt=("it",), stillness=True) for r in recipe.rules]
     rules[0] = dataclasses.replace(rules[0], motion=MotionRecipe(30, 0.25), stillness=False)
-    loss = LossRecipe(text=1.0, stillness=1.0, stillness_from=0.0)
+    loss = LossRecipe(colour=1.0, text=1.0, stillness=1.0, stillness_from=0.0)
     recipe = dataclasses.replace(recipe, rules=tuple(rules), model=model, loss=loss)
     style = StyleLoss(vgg, exemplars)
     style.vgg = elsewhere(vgg, device)
@@ -399,7 +399,8 @@ def test_an_iteration_does_not_wait_for_the_device(
     terms = set[str]()
     for progress in trainer.run():
         terms |= set(progress.losses)
-    everything = {"style", "overflow", "text", "brightness", "corner", "stillness", "motion"}
+    everything = {"style", "colour", "overflow", "text", "brightness", "corner", "stillness"}
+    everything |= {"motion"}
     assert terms == everything | {"total"} | ({"smooth"} if decoder else set())
 
 
