@@ -11,6 +11,10 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("examples", "presets")
+GALLERY = """<iframe src="../live/index.html" title="All presets, live"
+ style="width: 100%; height: 46rem; border: 0; border-radius: 8px"></iframe>
+
+[On a page of its own](live/index.html){target=_blank}"""
 SUFFIXES = (".jpg", ".png")
 # Files that GitHub and the source distribution want elsewhere, by the names of their pages.
 PAGES = {
@@ -33,8 +37,11 @@ def on_files(files: Files, config: Any) -> None:
         files.append(page)
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Let links that are right in the repository be right in the site."""
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Let links that are right in the repository be right in the site, and the gallery run."""
+    if page.file.src_uri == "gallery.md":
+        # The repository has no pages that run: there a picture stands for them.
+        markdown = re.sub(r"!\[.*?\]\(pictures/gallery-page.jpg\)", GALLERY, markdown)
     for source, name in PAGES.items():
         markdown = re.sub(rf"\]\((\.\./)?{re.escape(source)}", f"]({name}", markdown)
     return re.sub(r"\]\(\.\./(examples|presets)/", r"](\1/", markdown)

@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 from ncavideo.cli.complete import AUTO, BY_OPTION, from_function, look_names
 from ncavideo.cli.headings import HeadedCommand, HeadedOption
 from ncavideo.rendering.option_table import Belongs, Option, table
-from ncavideo.rendering.options import RenderOptions
+from ncavideo.rendering.options import PACES, RenderOptions
 from ncavideo.util.errors import UserError
 from ncavideo.util.former_names import notice
 
@@ -141,6 +141,9 @@ def asked_values(options: dict[str, Any]) -> dict[str, Any]:
     }
     if rules is not None:
         asked["rules"], asked["by_brightness"] = rules_option(rules)
+    # Of these a render has one: that of the command line takes the look's place.
+    if not given.keys().isdisjoint(PACES):
+        asked = {name: value for name, value in asked.items() if name not in PACES}
     return asked | given
 
 

@@ -28,6 +28,7 @@ RULES, LIGHT, COMPOSITING, TIME = "Rules", "Light", "Compositing", "Motion and t
 GRID, CLIP, ENCODING, RUN = "Grid", "Part of the clip", "Encoding", "Machine and run"
 STREAMS = "Standard input and output"
 FIELD = "NAME[:ARGUMENT]"
+PACES = ("steps", "steps_per_second")  # a render has one of them
 
 
 @takes_former_names
@@ -368,10 +369,10 @@ class RenderOptions:
                 raise UserError(
                     f"--keyframes {name}@... must lie between {plain(low)} and {plain(high)}"
                 )
-        if "steps" in self.curves and (
-            self.steps_per_second is not None or "steps_per_second" in self.curves
-        ):
-            raise UserError("give keyframes for steps or steps_per_second, not both")
+        if all(getattr(self, name) is not None or name in self.curves for name in PACES):
+            raise UserError(
+                "give --steps or --steps-per-second, or --keyframes of one of them, not both"
+            )
 
     @cached_property
     def curves(self) -> Mapping[str, Curve]:

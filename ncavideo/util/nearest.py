@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-LEAST_LIKENESS = 0.5  # difflib's ratio; at its own 0.6 `fier` is not like `fire`
-
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known name that is most like `word` whatever the case, None if none is like it."""
     import difflib  # only mistakes need it
 
-    names = {name.lower(): name for name in reversed([*known])}
-    close = difflib.get_close_matches(word.lower(), list(names), 1, LEAST_LIKENESS)
+    names, asked = {name.lower(): name for name in reversed([*known])}, word.lower()
+    # Letters in another order are a slip that difflib hardly sees: `fier`.
+    close = [name for name in names if sorted(name) == sorted(asked)]
+    close = close or difflib.get_close_matches(asked, list(names), 1)
     return names[close[0]] if close else None
 
 

@@ -245,6 +245,7 @@ def test_the_site_has_all_pages(site: Path) -> None:
         assert (site / page / "index.html").is_file()
     live = site / "live"
     assert {p.name for p in live.iterdir()} >= {"index.html", "elements.html", "cosmos.html"}
+    assert 'src="../live/index.html"' in (site / "gallery" / "index.html").read_text("utf-8")
     assert "gamma-encoded" in (site / "api" / "index.html").read_text("utf-8")
 
 
@@ -279,12 +280,20 @@ def test_every_look_has_its_line_and_picture() -> None:
     assert total < 1_000_000
 
 
-def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
-    text = (ROOT / "README.md").read_text("utf-8")
-    assert len(text.splitlines()) <= 120
-    links = re.findall(r"(?<!!)\[[^\]]*\]\(([^)#]+)\)", text)
-    assert len(links) > 10
-    assert [link for link in links if not (ROOT / link).is_file()] == []
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 120
+
+
+def test_links_lead_somewhere_in_the_repository_too() -> None:
+    seen, dead = 0, []
+    for page in PAGES:
+        for link in re.findall(r"(?<!!)\[[^\]]*\]\(([^)#]+)", page.read_text("utf-8")):
+            if not urlsplit(link).scheme:
+                seen += 1
+                if not (page.parent / link).is_file():
+                    dead.append((page.name, link))
+    assert seen > 150
+    assert dead == []
 
 
 def test_files_named_for_contributors_are_there() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -82,6 +84,17 @@ def test_a_tempo_does_not_depend_on_the_frame_rate(fps: float, tempo: float) -> 
     steps = counts(RenderOptions(RULES, steps_per_second=tempo), fps, 10)
     assert abs(sum(steps) - 10 * tempo) <= 1 + tempo / fps
     assert max(steps) - min(steps) <= 1
+
+
+@pytest.mark.parametrize(
+    "both",
+    [{"steps": 4, "steps_per_second": 90.0},
+     {"steps": 4, "keyframes": ("steps_per_second@0=1,2=9",)},
+     {"keyframes": ("steps@0=1,2=9",), "steps_per_second": 90.0}],
+)  # fmt: skip
+def test_steps_a_frame_and_a_second_at_once_are_refused(both: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="--steps or --steps-per-second"):
+        RenderOptions(RULES, **both)
 
 
 def test_steps_a_frame() -> None:

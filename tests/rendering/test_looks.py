@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from click.testing import CliRunner
@@ -47,6 +48,20 @@ def test_a_look_is_shown_with_the_command_line_that_does_the_same() -> None:
     assert "ncavideo render in.mp4 --rules moss --control moss=luminance:0-0.45" in shown.stderr
     facts = json.loads(CliRunner().invoke(main, ["looks", "show", "wild", "--json"]).stdout)
     assert facts["name"] == "wild" and facts["options"]["cell"] == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "steps", "rate"),
+    [([], None, 90.0), (["--steps", "4"], 4, None), (["--steps-per-second", "30"], None, 30.0)],
+)
+def test_steps_of_the_command_line_take_the_place_of_the_looks(
+    words: list[str], steps: int | None, rate: float | None
+) -> None:
+    """Polar night has steps a second, beside which steps a frame were ignored."""
+    with patch("ncavideo.rendering.render.render", side_effect=KeyboardInterrupt) as render:
+        CliRunner().invoke(main, ["render", "in.mp4", "--look", "polar-night", *words])
+    options = render.call_args.args[2]
+    assert (options.steps, options.steps_per_second) == (steps, rate)
 
 
 def test_a_file_comes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
