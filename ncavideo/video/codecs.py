@@ -35,7 +35,8 @@ class Codec:
     it has no such option; `quality`: what the encoder calls it. `most_threads`: None for an encoder
     that gives the same bits whatever its number of threads, and may take as many as there are
     cores; for the others, see `threads`. `keeps_range`: whether a file says that its YUV is of full
-    range; what does not is read as limited. `with_alpha`: None for an encoder without.
+    range; what does not is read as limited. `with_alpha`: None for an encoder without. `tall`:
+    options in place of others where a frame has more than `TALL` rows.
     """
 
     encoder: str
@@ -50,6 +51,11 @@ class Codec:
     most_threads: int | None = None
     keeps_range: bool = True
     with_alpha: WithAlpha | None = None
+    tall: dict[str, str] = field(default_factory=dict)
+
+    def options_for(self, height: int) -> dict[str, str]:
+        """Return the encoder's options for a frame of `height` rows."""
+        return self.options | self.tall if height > TALL else self.options
 
     def threads(self, height: int) -> int:
         """Return the threads for a frame of `height` rows; 0 for as many as there are cores.
@@ -69,16 +75,20 @@ FORGET_RANGE = ("nut",)
 # An encoder at work on several frames waits for rows of the one before, so that small frames leave
 # little for many threads to do: two for 272 rows, eight for 1080.
 ROWS_A_THREAD = 128
+TALL = 1440  # rows
+
+# Coarse motion, no search for the cheapest coefficients and few ways to divide a block: what they
+# would find in a living texture is not worth their time.
+_QUICK = "mbtree=0:ref=1:subme=1:trellis=0:partitions=i8x8"
 
 CODECS = {
     # Hardly any player shows 10-bit H.264, so deeper sources are rendered in 8 bits there.
     # Macroblock-tree rate control is off: with AVX-512 its propagation gives other bits from run to
     # run, even on one thread, and one seed must give one file. One reference frame: a living
     # texture does not return to what it was, so that looking further back finds nothing and costs
-    # a sixth of the time. Coarse motion, no search for the cheapest coefficients, few ways to
-    # divide a block and every other frame a B-frame, without a search for better places, leave a
-    # third of the time that is left; the rate factor gives the loss back up to 1920x1080, and half
-    # a decibel of 42 is lost at 3840x2160 (benchmarks/encoder.py).
+    # a sixth of the time. Every other frame is a B-frame, without a search for better places; in
+    # tall frames, where a cell is many pixels, those take half as long again and save less. With
+    # all that a third of the time is left (benchmarks/encoder.py).
     "h264": Codec(
         "libx264",
         "yuv420p",
@@ -86,8 +96,9 @@ CODECS = {
         "yuv444p",
         "yuv444p",
         17.5,
-        {"x264-params": "mbtree=0:ref=1:subme=1:trellis=0:partitions=i8x8:bframes=1:b-adapt=0"},
+        {"x264-params": f"{_QUICK}:bframes=1:b-adapt=0"},
         most_threads=16,
+        tall={"x264-params": f"{_QUICK}:bframes=0:weightp=0"},
     ),
     # Apple's players take H.265 only under this tag.
     "h265": Codec(

@@ -966,8 +966,10 @@ def test_a_checkpoint_may_lack_keys_that_came_later(folder: Path) -> None:
     earlier = json.loads(json.dumps(recipe.to_json()))
     for section in (earlier["training"], earlier["stages"][0]["training"]):
         del section["patch"]
-    del earlier["model"]["decoder"], earlier["loss"]["smooth"]
+    del earlier["model"]["decoder"], earlier["loss"]["smooth"], earlier["loss"]["colour"]
     assert difference(recipe, earlier) == ""
+    loss = dataclasses.replace(recipe.loss, colour=2.0)
+    assert difference(dataclasses.replace(recipe, loss=loss), earlier) == "loss.colour"
     model = dataclasses.replace(recipe.model, decoder=8)
     assert difference(dataclasses.replace(recipe, model=model), earlier) == "model.decoder"
     earlier["seed"] += 1
