@@ -7,8 +7,7 @@ a process of its own, on the example clip enlarged to 1280x720, 1920x1080 and 38
 and moss.
 
 stages: processor time of all threads, a frame, for control and composite.
-renders: frames a second from the start of the work to the finished file, warm-up included, and the
-most memory that the process had.
+renders: frames a second from the start of the work to the finished file, warm-up included.
 
 Then this version alone:
 
@@ -50,10 +49,10 @@ BEFORE = "66c537e"
 SIZES = {"1280x720": (1280, 720), "1920x1080": (1920, 1080), "3840x2160": (3840, 2160)}
 # Of the Python interface, which both versions have.
 RENDER = """
-import resource, sys, ncavideo
+import sys, ncavideo
 _, clip, output, *rules = sys.argv
 report = ncavideo.render(clip, rules=rules, out=output, overwrite=True)
-print(report.frames / report.seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
+print(report.frames / report.seconds)
 """
 
 
@@ -80,11 +79,10 @@ def in_tree(tree: Path, *words: str) -> str:
     return done.stdout
 
 
-def render(tree: Path, clip: Path, folder: Path) -> tuple[float, float]:
-    """Return the frames a second of a whole render of a clip, and its peak memory in MB."""
+def render_rate(tree: Path, clip: Path, folder: Path) -> float:
+    """Return the frames a second of a whole render of a clip."""
     words = ("-c", RENDER, str(clip), str(folder / "out.mp4"), *RULES)
-    rate, memory = map(float, in_tree(tree, *words).splitlines()[-1].split())
-    return rate, memory
+    return float(in_tree(tree, *words).splitlines()[-1])
 
 
 def steps_and_inputs(size: tuple[int, int], cell: int, repeats: int) -> tuple[float, float]:
@@ -163,12 +161,8 @@ def main() -> None:
         {"frame": "", "stage": "", "before, core ms": ".1f", "now, core ms": ".1f", "ratio": ".2f"},
     )
     renders = results.Table(
-        "renders",
-        {
-            "frame": "", "before, fps": ".2f", "now, fps": ".2f", "ratio": ".2f",
-            "before, peak MB": ".0f", "now, peak MB": ".0f",
-        },
-    )  # fmt: skip
+        "renders", {"frame": "", "before, fps": ".2f", "now, fps": ".2f", "ratio": ".2f"}
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         trees = unpack(asked.against, folder / "before"), ROOT
@@ -185,13 +179,11 @@ def main() -> None:
                 stages.add(label, stage, old, new, statistics.median(ratios))
         for label, size in SIZES.items():
             clip = enlarged(size, asked.seconds, folder)
-            turns = [[render(tree, clip, folder) for tree in trees] for _ in range(asked.repeats)]
-            speeds, peaks = (
-                [statistics.median(turn[version][what] for turn in turns) for version in (0, 1)]
-                for what in (0, 1)
-            )
-            ratio = statistics.median(after[0] / before[0] for before, after in turns)
-            renders.add(label, *speeds, ratio, *peaks)
+            rates = [
+                [render_rate(tree, clip, folder) for tree in trees] for _ in range(asked.repeats)
+            ]
+            old, new = (statistics.median(rate[i] for rate in rates) for i in (0, 1))
+            renders.add(label, old, new, statistics.median(b / a for a, b in rates))
         cores = on_cores(enlarged((1920, 1080), 1.5, folder), 1080, folder)
     inputs = results.Table(
         "inputs", {"cells": "", "steps, core ms": ".1f", "with inputs": ".1f", "ratio": ".2f"}

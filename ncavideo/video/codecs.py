@@ -87,8 +87,8 @@ CODECS = {
     # run, even on one thread, and one seed must give one file. One reference frame: a living
     # texture does not return to what it was, so that looking further back finds nothing and costs
     # a sixth of the time. Every other frame is a B-frame, without a search for better places; in
-    # tall frames, where a cell is many pixels, those take half as long again and save less. With
-    # all that a third of the time is left (benchmarks/encoder.py).
+    # tall frames, where a cell is many pixels, those take a fifth longer than none and save less.
+    # With all that a third of the time is left (benchmarks/encoder.py).
     "h264": Codec(
         "libx264",
         "yuv420p",
