@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ncavideo.nca.model import Edge
+from ncavideo.training.exemplar_maps import ExemplarMap, even_choice, kept
 from ncavideo.training.metrics import METRICS
 from ncavideo.training.share import Share
 from ncavideo.training.vgg import VGGFeatures
@@ -32,7 +33,6 @@ APART = 2.0  # more than any luminance: keeps the lights of one rule from those 
 LIGHT_WEIGHT = 2.5  # the light coordinate's weight beside features of deviation 1
 RULE_WEIGHT = 2.0  # the same for the rule coordinates
 POSITIONS = 2304  # positions compared on large maps: a fresh random choice every time
-KEPT = 1 << 16  # positions kept of each of an exemplar's maps, evenly over its lights
 LIGHT_SCALE = (0.08, 0.72)  # blurred luminance that light 0 and 1 stand for, without exemplars
 SEAM = 2.5  # a jump across a picture's edge by this much more than inside is a seam
 QUANTILE_LIMIT = 1 << 24  # torch's quantile takes no more numbers
@@ -118,53 +118,6 @@ def seamless(rgb: Tensor) -> bool:
 
 
 @dataclass(frozen=True)
-class _Map:
-    """The stored part of one map: features `[N, F]` and blurred luminance `[N]`, ordered by light.
-
-    `variance` is the mean over features of the whole map's, `square` that of their squares.
-    """
-
-    features: Tensor
-    light: Tensor
-    variance: Tensor
-    square: Tensor
-
-
-def _kept(feature_map: Tensor, light: Tensor) -> _Map:
-    """Return the stored part of a map `[F, h, w]` under blurred luminance `[1, H, W]`."""
-    local = F.adaptive_avg_pool2d(
-        light[None], (feature_map.shape[1], feature_map.shape[2])
-    ).flatten()
-    order = local.argsort()
-    if len(order) > KEPT:
-        order = order[torch.arange(KEPT, device=order.device) * len(order) // KEPT]
-    flat = feature_map.flatten(1)
-    return _Map(flat.t()[order], local[order], flat.var(1).mean(), flat.square().mean())
-
-
-def _even_choice(maps: list[_Map], weights: list[float], count: int) -> tuple[Tensor, Tensor]:
-    """Choose `count` positions from the same map of one rule's exemplars, shared out by weight.
-
-    From each they are spread evenly over its lights. Returns the features `[count, F]` and the
-    lights `[count]`, both ordered by light.
-    """
-    total, ends, start = sum(weights), [], 0.0
-    for weight in weights:
-        start += weight / total * count
-        ends.append(round(start))
-    features, found, begin = [], [], 0
-    for m, end in zip(maps, ends, strict=True):
-        places = torch.arange(end - begin, device=m.light.device)
-        places = places * len(m.light) // max(end - begin, 1)
-        features.append(m.features[places])
-        found.append(m.light[places])
-        begin = end
-    together = torch.cat(found)
-    order = together.argsort(stable=True)
-    return torch.cat(features)[order], together[order]
-
-
-@dataclass(frozen=True)
 class Exemplar:
     """A style picture `[3, H, W]`, RGB 0..1, and its weight among those of its rule."""
 
@@ -213,15 +166,16 @@ class StyleLoss:
     def _measure(self, pictures: list[list[Exemplar]]) -> None:
         """Take the exemplars' features and lights."""
         ends: list[Tensor] = []
-        measured: dict[int, tuple[list[_Map], Tensor]] = {}  # several rules may share a picture
-        maps: list[list[list[_Map]]] = []
+        # Several rules may share a picture.
+        measured: dict[int, tuple[list[ExemplarMap], Tensor]] = {}
+        maps: list[list[list[ExemplarMap]]] = []
         for rule, group in enumerate(pictures):
             edges: list[Edge] = ["wrap" if seamless(e.rgb) else "reflect" for e in group]
             for e, edge in zip(group, edges, strict=True):
                 if id(e.rgb) not in measured:
                     light = blur(luminance(e.rgb[None]), LIGHT_BLUR, edge)
                     found = feature_maps(self.vgg, e.rgb[None], edge)
-                    measured[id(e.rgb)] = [_kept(m[0], light) for m in found], light
+                    measured[id(e.rgb)] = [kept(m[0], light) for m in found], light
             maps.append([measured[id(e.rgb)][0] for e in group])
             if group:
                 lights = [measured[id(e.rgb)][1] for e in group]
@@ -252,7 +206,7 @@ class StyleLoss:
                     features.append(every[0].features.new_zeros(count, width))
                     ordered.append(every[0].light.new_zeros(count))
                     continue
-                chosen, light = _even_choice(of_rule, [e.weight for e in group], count)
+                chosen, light = even_choice(of_rule, [e.weight for e in group], count)
                 features.append(chosen / self.scales[-1])
                 ordered.append(light)
             order = torch.cat([light + APART * rule for rule, light in enumerate(ordered)])

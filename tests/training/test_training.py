@@ -271,7 +271,7 @@ def test_of_a_large_picture_as_much_is_kept_as_is_needed(
 ) -> None:
     """And it is looked at once, however many rules share it."""
     whole = StyleLoss(vgg, exemplars)
-    monkeypatch.setattr("ncavideo.training.style.KEPT", 500)
+    monkeypatch.setattr("ncavideo.training.exemplar_maps.KEPT", 500)
     few = StyleLoss(vgg, exemplars)
     assert [len(layer.features) for layer in few._layers] == [
         2 * min(len(layer.order) // 2, 500) for layer in whole._layers
