@@ -94,6 +94,7 @@ class MaskPainting:
         except (UserError, OSError) as error:
             return bad(session, error), *nothing[1:]
         session.mask = path
+        session.set_form()
         own = list(nothing[3:])
         if rule:
             own[(slots or ()).index(rule)] = CONTROL

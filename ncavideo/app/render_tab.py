@@ -218,6 +218,7 @@ class RenderTab:
         if event.number < session.turn_of_choice or not set(event.rules) <= set(session.rules):
             return gr.skip()
         session.turn_of_choice, session.chosen = event.number, list(event.rules)
+        session.set_form()
         return session.chosen
 
     async def _open_ruleset(
@@ -296,6 +297,7 @@ class RenderTab:
         could be older or newer than the controls, where changes follow each other quickly.
         """
         session = self._service.session(request)
+        session.set_form()
         kept = dict(zip(slots or (), controls, strict=False))
         # Rules and controls were set at once: the form's controls may still be the previous ones.
         if list(rules) == list(session.opened):
@@ -372,14 +374,19 @@ class RenderTab:
         """Answer the form that an answer has left, if it is another one.
 
         The page reads a form's fields some time before it sends them: of two forms the later one
-        may have the older values.
+        may have the older values. And it takes over what the server sets in several turns, without
+        an event for a field that is folded away: for a while the form is read again and again.
         """
-        session = self._service.session(request)
-        if self._form(values, session) == session.answered:
-            yield (gr.skip(),) * OUTPUTS
+        session, nothing = self._service.session(request), (gr.skip(),) * OUTPUTS
+        if self._form(values, session) != session.answered:
+            async for updates in self._look(values, request):
+                yield updates
             return
-        async for updates in self._look(values, request):
-            yield updates
+        mine, pause = int(values[self.view.turn]), session.settling()
+        session.turn_of_reading = max(mine, session.turn_of_reading)
+        await asyncio.sleep(pause)
+        again = pause and mine == session.turn_of_reading and not session.closed
+        yield (*nothing[:-1], mine) if again else nothing
 
     def _form(self, values: dict[Any, Any], session: Session) -> object:
         """Return all that an answer depends on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import secrets
@@ -18,6 +19,10 @@ from ncavideo.nca.ruleset import RuleSet, open_ruleset
 from ncavideo.rendering.look_file import save_look
 from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
+
+# Seconds from the setting of a form to its first reading, and after which it is left alone. A busy
+# page takes seconds to take over what it was sent.
+SOONEST, SETTLED = 0.2, 20.0
 
 
 class Stoppable(Protocol):
@@ -50,6 +55,8 @@ class Session:
         self.opened: dict[str, str] = {}  # the rules' own controls that were set with the rules
         self.turn_of_form = 0  # number of the newest form that was answered
         self.answered: object = None  # that form
+        self.turn_of_reading = 0  # number of the newest form that was read once more
+        self._set_at = -math.inf  # when the server last set fields of the form
         self.saved: dict[RenderOptions, Path] = {}  # the looks that could be saved so far
         self.moving: object = None  # clip, options and moment of the clip in motion
         self.begun = False  # whether the form has been brought back, so that it may be kept
@@ -62,8 +69,18 @@ class Session:
         self._newest: dict[str, Path] = {}  # the newest folder of each kind
 
     def show(self, ruleset: str, rules: tuple[str, ...]) -> None:
-        """Note which rule set's swatches the form shows."""
+        """Note which rule set's swatches the form shows, and that its fields are set."""
         self.shown, self.rules = ruleset, rules
+        self.set_form()
+
+    def set_form(self) -> None:
+        """Note that the server sets fields of the form."""
+        self._set_at = time.monotonic()
+
+    def settling(self) -> float:
+        """Return in how many seconds the form is to be read again, 0 once it has settled."""
+        since = time.monotonic() - self._set_at
+        return max(SOONEST, since / 2) if since < SETTLED else 0.0
 
     def ruleset_path(self, name: str) -> str:
         """Return what `open_ruleset` takes for a name in the list. Raises `UserError`."""

@@ -645,6 +645,30 @@ def test_a_look_whose_form_was_read_too_early_is_read_again(
     until(lambda: "--rules aurora,nebula" in tab.input_value("#command textarea"))
 
 
+def test_a_look_that_the_page_takes_over_late_is_read_until_it_has(
+    open_tab: Callable[[], Any], clip: Path
+) -> None:
+    """A field that is folded away has no event: its value can come after the last reading."""
+    tab = open_tab()
+    previewed(tab, clip)
+    late: list[float] = []
+
+    def as_before(route: Any) -> None:
+        form = route.request.post_data or ""
+        if '["sand","bark"]' in form and (not late or time.monotonic() < late[0] + 2):
+            late.append(time.monotonic())
+            route.continue_(post_data=form.replace("false,16,", "false,0,"))
+        else:
+            route.continue_()
+
+    tab.route("**/queue/join*", as_before)
+    tab.locator("#looks button", has_text="woodcut").click()
+    command = "#command textarea"
+    until(lambda: "--contrast 16" in tab.input_value(command))
+    assert "--rules sand,bark" in tab.input_value(command)
+    assert late
+
+
 def test_a_sample_clip_is_a_click_away(open_tab: Callable[[], Any]) -> None:
     tab = open_tab()
     assert "Blender Foundation, CC BY 3.0" in tab.inner_text("#credit")
