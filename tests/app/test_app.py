@@ -153,6 +153,20 @@ def drop(tab: Any, where: str, *files: Path) -> None:
     tab.set_input_files(f"{where} input[type=file]", [str(file) for file in files])
 
 
+def drop_until(taken: Callable[[], bool], tab: Any, where: str, *files: Path) -> None:
+    """Drop files on a field that may just have come into view, until they are taken: see `hold`."""
+    dropped = -math.inf
+
+    def there() -> bool:
+        nonlocal dropped
+        if not taken() and time.monotonic() > dropped + 60:
+            dropped = time.monotonic()
+            drop(tab, where, *files)
+        return taken()
+
+    patience.until(there, f"what was dropped on {where}", every=0.1)
+
+
 def previewed(tab: Any, clip: Path) -> None:
     drop(tab, "#clip", clip)
     tab.wait_for_selector("#compare img")
@@ -503,8 +517,9 @@ def test_files_of_ones_own(
     previewed(tab, clip)
     command = "#command textarea"
     tab.click("#files button")
-    drop(tab, "#look-file", LOOKS / "burning-edges.toml")
-    until(lambda: "fire=edges:2,smooth=0.15,blur=1.5,weight=1.3" in tab.input_value(command))
+    wanted = "fire=edges:2,smooth=0.15,blur=1.5,weight=1.3"
+    burning = LOOKS / "burning-edges.toml"
+    drop_until(lambda: wanted in tab.input_value(command), tab, "#look-file", burning)
     drop(tab, "#look-file", LOOKS / "polar-night.toml")
     until(lambda: "--rules aurora,nebula" in tab.input_value(command))
 
@@ -515,8 +530,8 @@ def test_files_of_ones_own(
         return RenderOptions(**load_look(tmp_path / "saved.toml"))
 
     # The page takes a look over bit by bit: the command line first, the button after it.
-    wanted = RenderOptions(**load_look(LOOKS / "polar-night.toml"))
-    until(lambda: saved() == wanted)
+    polar = RenderOptions(**load_look(LOOKS / "polar-night.toml"))
+    until(lambda: saved() == polar)
     make_ruleset(rules=("rust", "ash"), name="own").save(tmp_path / "any name.safetensors")
     drop(tab, "#ruleset-file", tmp_path / "any name.safetensors")
     until(lambda: "--rules rust,ash" in tab.input_value(command))
@@ -640,7 +655,10 @@ def test_a_look_whose_form_was_read_too_early_is_read_again(
 
     tab.route("**/queue/join*", as_before)
     tab.click("#files button")
-    drop(tab, "#look-file", LOOKS / "polar-night.toml")
+    polar = LOOKS / "polar-night.toml"
+    taken = "--rules aurora,nebula"
+    command = "#command textarea"
+    drop_until(lambda: taken in tab.input_value(command) or bool(stale), tab, "#look-file", polar)
     until(lambda: int(tab.input_value("#answered input")) > max(stale, default=math.inf))
     until(lambda: "--rules aurora,nebula" in tab.input_value("#command textarea"))
 
@@ -781,7 +799,9 @@ def test_the_mask_is_shown_over_the_clip(open_tab: Callable[[], Any], clip: Path
     tab.wait_for_selector("#drivers button:has-text('expression') img")
     assert not tab.query_selector(shown)
     tab.click("#files button")
-    drop(tab, "#look-file", LOOKS / "burning-person.toml")
+    command = "#command textarea"
+    person = LOOKS / "burning-person.toml"
+    drop_until(lambda: "segment:person" in tab.input_value(command), tab, "#look-file", person)
     tab.wait_for_selector(shown)
     tab.locator(shown).scroll_into_view_if_needed()  # it is loaded when it comes into view
     wide = "(image) => image.complete && image.naturalWidth"

@@ -17,7 +17,17 @@ from ncavideo.app.archive import PIECE, Archive, distinct_names
 from ncavideo.util.errors import OutputError, UserError
 
 pytest.importorskip("gradio")
-from test_app import CHROMIUM, Server, browser, make_clip, open_tab, said, server, until
+from test_app import (
+    CHROMIUM,
+    Server,
+    browser,
+    drop_until,
+    make_clip,
+    open_tab,
+    said,
+    server,
+    until,
+)
 
 __all__ = ["browser", "open_tab", "server"]  # fixtures
 
@@ -94,8 +104,8 @@ def test_a_batch_is_one_download(
     before = set(server.sessions())
     tab = open_tab()
     tab.click("#batch > button")
-    tab.set_input_files("#batch-folder input[type=file]", str(tmp_path / "shoot"))
-    until(lambda: tab.locator("#batch-folder a[download]").count() == 2)
+    there = tab.locator("#batch-folder a[download]")
+    drop_until(lambda: there.count() == 2, tab, "#batch-folder", tmp_path / "shoot")
     assert not tab.is_visible("#archive")
     tab.click("#batch-render")
     until(lambda: tab.locator("#news li a[download]").count() == 2)

@@ -16,6 +16,7 @@ from test_app import (
     CHROMIUM,
     browser,
     clip,
+    drop_until,
     held_back,
     make_clip,
     open_tab,
@@ -34,8 +35,8 @@ FIRST = "#news li:last-child"  # the newest comes first
 
 
 def drop_all(tab: Any, *clips: Path) -> None:
-    tab.set_input_files("#batch-clips input[type=file]", [str(path) for path in clips])
-    until(lambda: tab.locator("#batch-clips a[download]").count() == len(clips))
+    there = tab.locator("#batch-clips a[download]")
+    drop_until(lambda: there.count() == len(clips), tab, "#batch-clips", *clips)
 
 
 def test_clips_and_a_folder_with_one_look(
