@@ -25,14 +25,14 @@ import results
 from stages import enlarged
 
 import ncavideo
-from ncavideo.video.codecs import CODECS, TALL
+from ncavideo.video.codecs import CODECS, LARGE
 
 H264 = CODECS["h264"]
 SETTINGS = {
     "subme=4": (17.7, "mbtree=0:ref=1:subme=4"),
     "subme=2, few partitions": (16.9, "mbtree=0:ref=1:subme=2:trellis=0:partitions=i8x8"),
-    "the default up to 1440 rows": (H264.crf, H264.options_for(TALL)["x264-params"]),
-    "the default beyond": (H264.crf, H264.options_for(TALL + 1)["x264-params"]),
+    "the default up to 1440 rows": (H264.crf, H264.options_for(LARGE)["x264-params"]),
+    "the default beyond": (H264.crf, H264.options_for(LARGE + 1)["x264-params"]),
 }
 RATE = 24
 

@@ -35,8 +35,8 @@ class Codec:
     it has no such option; `quality`: what the encoder calls it. `most_threads`: None for an encoder
     that gives the same bits whatever its number of threads, and may take as many as there are
     cores; for the others, see `threads`. `keeps_range`: whether a file says that its YUV is of full
-    range; what does not is read as limited. `with_alpha`: None for an encoder without. `tall`:
-    options in place of others where a frame has more than `TALL` rows.
+    range; what does not is read as limited. `with_alpha`: None for an encoder without. `large`:
+    options in place of others where a frame's shorter side has more than `LARGE` pixels.
     """
 
     encoder: str
@@ -51,11 +51,11 @@ class Codec:
     most_threads: int | None = None
     keeps_range: bool = True
     with_alpha: WithAlpha | None = None
-    tall: dict[str, str] = field(default_factory=dict)
+    large: dict[str, str] = field(default_factory=dict)
 
-    def options_for(self, height: int) -> dict[str, str]:
-        """Return the encoder's options for a frame of `height` rows."""
-        return self.options | self.tall if height > TALL else self.options
+    def options_for(self, side: int) -> dict[str, str]:
+        """Return the encoder's options for a frame whose shorter side has so many pixels."""
+        return self.options | self.large if side > LARGE else self.options
 
     def threads(self, height: int) -> int:
         """Return the threads for a frame of `height` rows; 0 for as many as there are cores.
@@ -75,7 +75,7 @@ FORGET_RANGE = ("nut",)
 # An encoder at work on several frames waits for rows of the one before, so that small frames leave
 # little for many threads to do: two for 272 rows, eight for 1080.
 ROWS_A_THREAD = 128
-TALL = 1440  # rows
+LARGE = 1440  # pixels
 
 # Coarse motion, no search for the cheapest coefficients and few ways to divide a block: what they
 # would find in a living texture is not worth their time.
@@ -87,7 +87,7 @@ CODECS = {
     # run, even on one thread, and one seed must give one file. One reference frame: a living
     # texture does not return to what it was, so that looking further back finds nothing and costs
     # a sixth of the time. Every other frame is a B-frame, without a search for better places; in
-    # tall frames, where a cell is many pixels, those take a fifth longer than none and save less.
+    # large frames, where a cell is many pixels, those take a fifth longer than none and save less.
     # With all that a third of the time is left (benchmarks/encoder.py).
     "h264": Codec(
         "libx264",
@@ -98,7 +98,7 @@ CODECS = {
         17.5,
         {"x264-params": f"{_QUICK}:bframes=1:b-adapt=0"},
         most_threads=16,
-        tall={"x264-params": f"{_QUICK}:bframes=0:weightp=0"},
+        large={"x264-params": f"{_QUICK}:bframes=0:weightp=0"},
     ),
     # Apple's players take H.265 only under this tag.
     "h265": Codec(

@@ -112,7 +112,9 @@ class Encoder:
         codec, info, container = self._codec, self._info, self._container
         name = av.codec.Codec(codec.encoder, "w").canonical_name
         with_alpha = self._with_alpha
-        options = codec.options_for(info.height) | (with_alpha.options if with_alpha else {})
+        options = codec.options_for(min(info.width, info.height)) | (
+            with_alpha.options if with_alpha else {}
+        )
         for name, value in (encoder_options(codec.encoder, info.hdr) or {}).items():
             options[name] = ":".join(part for part in (options.get(name), value) if part)
         quality = codec.crf if self._crf is None else self._crf
