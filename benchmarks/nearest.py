@@ -20,12 +20,12 @@ from collections.abc import Callable
 import numpy as np
 import results
 import torch
-from rule_set import exemplars_of, grown, one_rule, seen
+from rule_set import exemplars_of, grown, one_rule, seen, style_of
 from torch import Tensor
 
 from ncavideo.nca.ruleset import RuleSet, open_ruleset
 from ncavideo.training.imagenet import MEAN, SCALE, SIDE, load_efficientnet
-from ncavideo.training.style import LIGHT_BLUR, StyleLoss, blur, luminance
+from ncavideo.training.style import StyleLoss, blur, luminance
 from ncavideo.training.text import resize
 from ncavideo.training.vgg import VGGFeatures, load_vgg
 
@@ -79,7 +79,7 @@ def all_features(features: Features, pictures: Tensor) -> Tensor:
 
 def texture(ruleset: RuleSet, rule: int, style: StyleLoss, exemplar: Tensor) -> Tensor:
     """Return a rule's texture `[3, H, W]` under the light of its picture."""
-    light = style.light_of(blur(luminance(exemplar[None]), LIGHT_BLUR))
+    light = style.light_of(blur(luminance(exemplar[None]), style.light_blur))
     cells = tuple(side // ruleset.pixels for side in exemplar.shape[1:])
     cells = (min(cells[0], 256), min(cells[1], 256))
     part = light[:, : cells[0] * ruleset.pixels, : cells[1] * ruleset.pixels]
@@ -100,7 +100,7 @@ def main() -> None:
     known, drawn = [], []
     for ruleset in map(open_ruleset, arguments.rulesets):
         exemplars = exemplars_of(ruleset)
-        style = StyleLoss(vgg, exemplars)
+        style = style_of(ruleset, vgg, exemplars)
         for index, (rule, exemplar) in enumerate(zip(ruleset.rules, exemplars, strict=True)):
             names.append(rule.name)
             known.append(crops(exemplar, KNOWN, generator))

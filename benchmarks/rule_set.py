@@ -48,7 +48,7 @@ from ncavideo.training.patches import Patches
 from ncavideo.training.recipe_file import load_recipe
 from ncavideo.training.style import StyleLoss
 from ncavideo.training.style_picture import load_style, recipe_style
-from ncavideo.training.vgg import load_vgg
+from ncavideo.training.vgg import VGGFeatures, load_vgg
 
 STYLES = Path(__file__).parent.parent / "examples" / "styles"
 HOLE = 20  # cells, radius
@@ -64,6 +64,15 @@ def exemplars_of(ruleset: RuleSet) -> list[torch.Tensor]:
         return [load_style(STYLES / rule.style) for rule in ruleset.rules]
     recipe = load_recipe(path.with_suffix(".toml"))
     return [recipe_style(recipe, rule.style[0], print) for rule in recipe.rules]
+
+
+def style_of(ruleset: RuleSet, vgg: VGGFeatures, exemplars: Sequence[torch.Tensor]) -> StyleLoss:
+    """Return the distance to a rule set's exemplars, with the light that it was trained under."""
+    path = presets().get(ruleset.name)
+    if path is None:
+        return StyleLoss(vgg, exemplars)
+    light_blur = load_recipe(path.with_suffix(".toml")).loss.light_blur
+    return StyleLoss(vgg, exemplars, light_blur=light_blur)
 
 
 def seen(engine: Engine, ruleset: RuleSet) -> np.ndarray:
@@ -129,10 +138,10 @@ def alone(
     )
 
 
-def halves(vgg: object, exemplar: torch.Tensor) -> float:
+def halves(vgg: VGGFeatures, exemplar: torch.Tensor) -> float:
     """Return the style distance of an exemplar's right half to its left half."""
     left, right = exemplar.chunk(2, 2)
-    style = StyleLoss(vgg, [left.contiguous()])  # type: ignore[arg-type]
+    style = StyleLoss(vgg, [left.contiguous()])
     weights = torch.ones(1, 1, *right.shape[1:])
     torch.manual_seed(0)
     with torch.no_grad():
@@ -211,7 +220,7 @@ def main() -> None:
     ruleset, size = open_ruleset(arguments.ruleset), arguments.size
     exemplars = exemplars_of(ruleset)
     vgg = load_vgg("auto")
-    style, patches = StyleLoss(vgg, exemplars), Patches(vgg, exemplars)
+    style, patches = style_of(ruleset, vgg, exemplars), Patches(vgg, exemplars)
     light = light_field(size)
     ages = [*EARLY] + ([] if arguments.skip_long else [arguments.long])
     numbers = {"halves": ".3f", "drift": ".2f", "Nyquist": ".1f", "healed": "", "moves": ".3f"}

@@ -81,7 +81,7 @@ def fine_picture(name: str) -> Image.Image:
         exemplar = Image.fromarray(
             to_bytes(recipe_style(recipe, style, print)[:, :side, :side].permute(1, 2, 0).numpy())
         )
-        light = light_of(exemplar, ruleset, BLUR * style.scale)
+        light = light_of(exemplar, ruleset, recipe.loss.light_blur)
         cells = cv2.resize(light, None, fx=1 / pixels, fy=1 / pixels, interpolation=cv2.INTER_AREA)
         drawn = grow(ruleset, {rule.name: 1.0}, cells, steps=STEPS, seed=SEED, cell=pixels)
         for row, part in enumerate((exemplar, Image.fromarray(to_bytes(drawn)))):

@@ -15,9 +15,10 @@ from ncavideo.training.share import Share
 from ncavideo.training.style import StyleLoss, blur, luminance, strongest
 from ncavideo.training.text import TextGuide
 
-BRIGHTNESS_BLUR = (
-    3.0  # pixels of the judged picture: finer than this, light and dark are the texture's own
-)
+# Of `light_blur`, for judging brightness: finer than that, light and dark are the texture's own.
+BRIGHTNESS_BLUR = 0.6
+FINE_BLUR = 3.0  # pixels: the same where light has detail
+PLAIN_DETAIL = 0.1  # of luminance: detail that counts as much as brightness does
 STATE_LIMIT = 1.0  # hidden numbers beyond this cost; keeps a state in range for ever
 FAINTEST = 1e-3  # mean change of RGB below which a texture that moves shows nothing
 
@@ -78,8 +79,11 @@ class Losses:
             terms["colour"] = part * found.mean()
         if light is not None and loss.brightness:
             wanted = self.style.target_luminance(light)
-            error = blur(luminance(rgb) - wanted, BRIGHTNESS_BLUR, edge)
+            wide = BRIGHTNESS_BLUR * self.style.light_blur
+            error = blur(luminance(rgb) - wanted, wide, edge)
             terms["brightness"] = part * error.square().mean()
+        if light is not None and loss.form:
+            terms["form"] = part * self._form(rgb, light, edge)
         if loss.corner:
             terms["corner"] = part * self.style.corner_excess(rgb, weights, edge).mean()
         if self.patches is not None and loss.smooth:
@@ -88,6 +92,16 @@ class Losses:
         held = self.held(loss, seen, rollout.steps, rest, ripe)
         terms |= {name: part * term for name, term in held.items()}
         return terms, styles
+
+    def _form(self, rgb: Tensor, light: Tensor, edge: Edge) -> Tensor:
+        """Return how far brightness is from the light where that has detail, which may be an eye.
+
+        Finer than `light_blur` light and dark are the texture's own, except there.
+        """
+        wanted = self.style.target_luminance(light)
+        detail = (wanted - blur(wanted, self.style.light_blur, edge)).abs()
+        error = blur(luminance(rgb) - wanted, FINE_BLUR, edge)
+        return (error.square() * detail).mean() / PLAIN_DETAIL
 
     def _smooth(self, rollout: Rollout, share: Share) -> Tensor:
         """Return the share's part of the roughness, a ratio of sums over all samples.

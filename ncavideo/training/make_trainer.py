@@ -46,7 +46,7 @@ def make_trainer(
         phase("loading VGG")
         weights = recipe.folder / recipe.training.vgg
         vgg = load_vgg(str(weights) if is_file(weights) else recipe.training.vgg, device, precise)
-    style = StyleLoss(vgg, exemplars, recipe.loss.metric)
+    style = StyleLoss(vgg, exemplars, recipe.loss.metric, recipe.loss.light_blur)
     return Trainer(recipe, style, device, guide, note, group)
 
 

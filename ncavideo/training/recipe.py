@@ -238,6 +238,16 @@ class LossRecipe:
     text: float = number(2.0, 0, 1e6, "weight of the prompts")
     overflow: float = number(50.0, 0, 1e6, "weight against state values out of range")
     brightness: float = number(10.0, 0, 1e6, "weight of blurred luminance following the light")
+    form: float = number(
+        0.0, 0, 1e6, "weight of luminance following detail of the light finer than `light_blur`"
+    )
+    light_blur: float = number(
+        5.0,
+        0.5,
+        100,
+        "pixels over which luminance is blurred before it counts as light: what of a motif is"
+        " larger is flat under flat light",
+    )
     corner: float = number(0.1, 0, 1e6, "weight against more checkerboard than the picture has")
     stillness: float = number(
         2.0,

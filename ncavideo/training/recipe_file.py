@@ -250,7 +250,7 @@ def _loggers(path: str, value: object) -> tuple[str, ...]:
 
 
 # A later stage cannot change these, since the whole run uses the same networks.
-_FIXED = ("precision", "optimiser", "vgg", "metric")
+_FIXED = ("precision", "optimiser", "vgg", "metric", "light_blur")
 
 
 def _stages(path: str, data: object, before: Stage) -> tuple[Stage, ...]:

@@ -27,7 +27,7 @@ from ncavideo.training.share import Share
 from ncavideo.training.vgg import VGGFeatures
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. ITU-R BT.709
-LIGHT_BLUR = 5.0  # px: over what surroundings an exemplar's brightness is judged
+LIGHT_BLUR = 5.0  # px: over what surroundings an exemplar's brightness is judged by default
 LIGHT_SPREAD = 0.08  # of the light scale: how far a counterpart's light may lie from the asked one
 APART = 2.0  # more than any luminance: keeps the lights of one rule from those of another
 LIGHT_WEIGHT = 2.5  # the light coordinate's weight beside features of deviation 1
@@ -143,6 +143,9 @@ class StyleLoss:
     `rules`: for each rule its exemplars; a bare picture is one of weight 1. A rule without any is
     not judged by style. The light scale 0..1 spans the mean range of their blurred luminances, so
     equal light is equal brightness whatever the rule; without exemplars it is `LIGHT_SCALE`.
+
+    `light_blur`: pixels over which luminance is blurred before it counts as light. What is larger
+    than that is flat wherever the light is: the gaps between flames have to be smaller.
     """
 
     def __init__(
@@ -150,8 +153,10 @@ class StyleLoss:
         vgg: VGGFeatures,
         rules: Sequence[Tensor | Sequence[Exemplar]],
         metric: str = "sliced-wasserstein",
+        light_blur: float = LIGHT_BLUR,
     ) -> None:
         self.vgg, self.metric, self.rules = vgg, METRICS[metric], len(rules)
+        self.light_blur = light_blur
         pictures = [[Exemplar(r)] if isinstance(r, Tensor) else list(r) for r in rules]
         self.judged = torch.tensor([bool(group) for group in pictures], device=vgg.device)
         self.dark, self.bright = LIGHT_SCALE
@@ -161,9 +166,9 @@ class StyleLoss:
         self._layers: list[_Layer] = []
         if any(pictures):
             with torch.no_grad():
-                self._measure(pictures)
+                self._measure(pictures, light_blur)
 
-    def _measure(self, pictures: list[list[Exemplar]]) -> None:
+    def _measure(self, pictures: list[list[Exemplar]], light_blur: float) -> None:
         """Take the exemplars' features and lights."""
         ends: list[Tensor] = []
         # Several rules may share a picture.
@@ -173,7 +178,7 @@ class StyleLoss:
             edges: list[Edge] = ["wrap" if seamless(e.rgb) else "reflect" for e in group]
             for e, edge in zip(group, edges, strict=True):
                 if id(e.rgb) not in measured:
-                    light = blur(luminance(e.rgb[None]), LIGHT_BLUR, edge)
+                    light = blur(luminance(e.rgb[None]), light_blur, edge)
                     found = feature_maps(self.vgg, e.rgb[None], edge)
                     measured[id(e.rgb)] = [kept(m[0], light) for m in found], light
             maps.append([measured[id(e.rgb)][0] for e in group])

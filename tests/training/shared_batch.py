@@ -60,7 +60,7 @@ def recipe(model: dict[str, Any] | None = None, metric: str = "", **training: An
         "long_rollout_probability": 0.6, "long_rollout_steps": 3, "precision": "float32",
         "damage": 0.3,
     }  # fmt: skip
-    loss = LossRecipe(metric or "sliced-wasserstein", colour=2.0, stillness_from=0.0)
+    loss = LossRecipe(metric or "sliced-wasserstein", colour=2.0, form=2.0, stillness_from=0.0)
     rules = (
         RuleRecipe("fire", prompt=("a flame",)),
         RuleRecipe("moss", motion=MotionRecipe(30, 0.25)),
