@@ -44,7 +44,7 @@ SIZE = "x".join(map(str, StillOptions.size))
     "--zoom",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write a clip that zooms into the fractal, too.",
+    help="Write a clip that zooms into the picture, too; a fractal has something to find there.",
 )
 @click.option(
     "--picture",

@@ -32,6 +32,8 @@ def test_a_quality_chooses_the_cell(size: tuple[int, int], cells: tuple[int, ...
 def test_a_decoder_takes_coarser_cells_at_every_quality() -> None:
     found = [grid_of((1920, 1080), options(quality), decoded=True)[0] for quality in QUALITIES]
     assert found == [9, 4, 3]
+    small = [grid_of((640, 272), options(quality), decoded=True)[0] for quality in QUALITIES]
+    assert small == [3, 3, 2]
 
 
 def test_what_is_given_is_taken() -> None:
