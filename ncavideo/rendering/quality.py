@@ -31,7 +31,7 @@ class Quality:
 
 # Some 640x360 cells show faces and type at any frame size; finer costs time with the square,
 # coarser loses the picture. Two thirds of the rows, decoded, show smaller forms than that; a step
-# of them takes less time. In small frames decoded cells of less than 3 pixels cost time and flicker,
+# of them takes less time. In small frames decoded cells of less than 3 pixels cost time, flicker
 # and show no smaller forms.
 STANDARD = "standard"
 QUALITIES = {
