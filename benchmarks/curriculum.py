@@ -35,9 +35,9 @@ from ncavideo.nca import engines
 from ncavideo.nca.engines.base import Engine
 from ncavideo.nca.ruleset import RuleSet
 from ncavideo.training.conditions import draw_light
+from ncavideo.training.loss_recipe import LossRecipe
 from ncavideo.training.patches import Patches
 from ncavideo.training.recipe import (
-    LossRecipe,
     ModelRecipe,
     Recipe,
     RuleRecipe,

@@ -35,10 +35,10 @@ from ncavideo.nca import engines
 from ncavideo.nca.ruleset import RuleSet, open_ruleset
 from ncavideo.training.imagenet import load_efficientnet, logits
 from ncavideo.training.imagenet_names import class_of
+from ncavideo.training.loss_recipe import LossRecipe
 from ncavideo.training.make_trainer import make_trainer
 from ncavideo.training.recipe import (
     GuideRecipe,
-    LossRecipe,
     ModelRecipe,
     Recipe,
     RuleRecipe,

@@ -8,13 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ncavideo.training.recipe import (
-    GuideRecipe,
-    LossRecipe,
-    ModelRecipe,
-    RuleRecipe,
-    TrainingRecipe,
-)
+from ncavideo.training.loss_recipe import LossRecipe
+from ncavideo.training.recipe import GuideRecipe, ModelRecipe, RuleRecipe, TrainingRecipe
 from ncavideo.training.recipe_fields import keys
 
 PAGE = Path(__file__).with_name("train.md")

@@ -15,7 +15,8 @@ from ncavideo.cli.progress import progress_bar
 from ncavideo.cli.train_sweep import SweepOptions, sweep_options, train_sweep
 from ncavideo.nca.catalog import SUFFIX
 from ncavideo.training.loggers import LOGGERS
-from ncavideo.training.recipe import GuideRecipe, LossRecipe, ModelRecipe, Recipe, TrainingRecipe
+from ncavideo.training.loss_recipe import LossRecipe
+from ncavideo.training.recipe import GuideRecipe, ModelRecipe, Recipe, TrainingRecipe
 from ncavideo.training.recipe_fields import Key, keys
 from ncavideo.util.atomic_write import check_output
 from ncavideo.util.errors import UserError

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from ncavideo.nca.model import Edge
+from ncavideo.training.loss_recipe import LossRecipe
 from ncavideo.training.motion import velocity, warped
-from ncavideo.training.recipe import LossRecipe, Recipe
+from ncavideo.training.recipe import Recipe
 from ncavideo.training.seen import Patch, Patches, Rollout, Seen, roughness, whole
 from ncavideo.training.share import Share
 from ncavideo.training.style import StyleLoss, blur, luminance, strongest

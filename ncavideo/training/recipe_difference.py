@@ -6,13 +6,8 @@ import dataclasses
 import json
 from typing import Any
 
-from ncavideo.training.recipe import (
-    GuideRecipe,
-    LossRecipe,
-    ModelRecipe,
-    Recipe,
-    TrainingRecipe,
-)
+from ncavideo.training.loss_recipe import LossRecipe
+from ncavideo.training.recipe import GuideRecipe, ModelRecipe, Recipe, TrainingRecipe
 
 # What a key of a recipe's plain data is where a recipe does not say; lists are their items'.
 DEFAULTS: dict[str, Any] = {

@@ -12,10 +12,10 @@ from typing import Any
 from ncavideo.nca.network import LIGHT
 from ncavideo.nca.ruleset import NAME
 from ncavideo.training.loggers import LOGGERS
+from ncavideo.training.loss_recipe import LossRecipe
 from ncavideo.training.recipe import (
     FORMAT,
     GuideRecipe,
-    LossRecipe,
     ModelRecipe,
     MotionRecipe,
     Recipe,

@@ -22,10 +22,10 @@ from torch import Tensor
 from whole_samples import whole_samples
 
 from ncavideo.nca.model import Edge
+from ncavideo.training.loss_recipe import LossRecipe
 from ncavideo.training.process_group import ALONE, ProcessGroup
 from ncavideo.training.progress import Progress
 from ncavideo.training.recipe import (
-    LossRecipe,
     ModelRecipe,
     MotionRecipe,
     Recipe,

@@ -13,7 +13,8 @@ from ncavideo.nca.model import NCA
 from ncavideo.training.curriculum import Curriculum
 from ncavideo.training.gpu.choose import OPERAND, fused_iteration, obstacle
 from ncavideo.training.gpu.memory import needed_bytes
-from ncavideo.training.recipe import LossRecipe, ModelRecipe, Recipe, RuleRecipe, TrainingRecipe
+from ncavideo.training.loss_recipe import LossRecipe
+from ncavideo.training.recipe import ModelRecipe, Recipe, RuleRecipe, TrainingRecipe
 from ncavideo.util.events import LOGGER
 
 pytestmark = pytest.mark.gpu

@@ -16,9 +16,9 @@ from torch.utils._pytree import tree_map
 from whole_samples import whole_samples
 
 from ncavideo.nca.model import Edge
+from ncavideo.training.loss_recipe import LossRecipe
 from ncavideo.training.losses import Losses
 from ncavideo.training.recipe import (
-    LossRecipe,
     ModelRecipe,
     MotionRecipe,
     Recipe,

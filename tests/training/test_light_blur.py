@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from ncavideo.training.loss_recipe import LossRecipe
 from ncavideo.training.losses import Losses
-from ncavideo.training.recipe import LossRecipe, Recipe, RuleRecipe
+from ncavideo.training.recipe import Recipe, RuleRecipe
 from ncavideo.training.recipe_file import load_recipe
 from ncavideo.training.seen import Rollout
 from ncavideo.training.style import StyleLoss, luminance

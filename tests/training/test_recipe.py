@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from ncavideo.nca.catalog import plain_presets, presets
 from ncavideo.nca.network import LIGHT
 from ncavideo.nca.ruleset import RuleSet
+from ncavideo.training.loss_recipe import LossRecipe
 from ncavideo.training.recipe import (
     FORMAT,
     GuideRecipe,
-    LossRecipe,
     ModelRecipe,
     MotionRecipe,
     Recipe,

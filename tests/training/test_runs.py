@@ -30,9 +30,9 @@ from ncavideo.nca.ruleset import RuleSet
 from ncavideo.training import animation, run, vgg
 from ncavideo.training.loggers.folder import LOG, PLOT, append, read
 from ncavideo.training.loggers.folder import plot as draw_plot
+from ncavideo.training.loss_recipe import LossRecipe
 from ncavideo.training.progress import Progress
 from ncavideo.training.recipe import (
-    LossRecipe,
     ModelRecipe,
     MotionRecipe,
     Recipe,

@@ -27,13 +27,13 @@ from ncavideo.nca.model import Edge, to_rgb
 from ncavideo.nca.ruleset import RuleSet
 from ncavideo.training.conditions import disc, draw_condition, draw_light, smooth_noise
 from ncavideo.training.loggers.folder import LOG
+from ncavideo.training.loss_recipe import LossRecipe
 from ncavideo.training.metrics import METRICS
 from ncavideo.training.patches import Patches
 from ncavideo.training.pool import Pool, without_broken
 from ncavideo.training.precision import fast_bfloat16
 from ncavideo.training.progress import Progress
 from ncavideo.training.recipe import (
-    LossRecipe,
     ModelRecipe,
     MotionRecipe,
     Recipe,

@@ -24,11 +24,12 @@ from ncavideo.training.gpu.recorder import Recorder
 from ncavideo.training.gpu.requests import Column, decide
 from ncavideo.training.gpu.style import style_distances
 from ncavideo.training.gpu.weights import pack, pack_inputs, unpack
+from ncavideo.training.loss_recipe import LossRecipe
 from ncavideo.training.losses import Losses
 from ncavideo.training.pool import Pool, without_broken
 from ncavideo.training.process_group import ALONE, ProcessGroup
 from ncavideo.training.progress import Taken
-from ncavideo.training.recipe import LossRecipe, Stage, TrainingRecipe
+from ncavideo.training.recipe import Stage, TrainingRecipe
 from ncavideo.training.seen import Patch, Patches, Rollout
 from ncavideo.training.share import Share
 from ncavideo.training.style import StyleLoss

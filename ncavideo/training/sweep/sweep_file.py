@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ncavideo.training.loss_recipe import LossRecipe
 from ncavideo.training.recipe import (
     GuideRecipe,
-    LossRecipe,
     ModelRecipe,
     Recipe,
     RuleRecipe,
