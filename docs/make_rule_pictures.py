@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 STYLES = HERE.parent / "examples" / "styles"
 FINE = "-fine"  # ends the name of a variant with a decoder
 # With the two rules of the frame, the bright one first.
-SETS = {"elements": ("fire", "moss"), "earth": ("stone", "bark"), "cosmos": ("aurora", "crystal")}
+SETS = {"elements": ("water", "magma"), "earth": ("stone", "bark"), "cosmos": ("aurora", "crystal")}
 CLIP, TIME = HERE.parent / "examples" / "clip.mp4", 2.8
 SIDE, FINE_SIDE, GAP, LABEL = 256, 320, 6, 24  # pixels
 STEPS, SEED = 800, 3
