@@ -5,8 +5,8 @@
 For each of four rules of the fine sets a picture's pixels are trained, without any automaton,
 towards the style of its exemplar under a light of 0.5 everywhere, for each `light_blur`: the pixels
 over which an exemplar's luminance is blurred before it counts as light. *Distance*: of that
-picture; *exemplar*: of a piece of the exemplar itself under its own mean light. Both show what a
-rule could be, whatever its network. The exemplars are drawn by
+picture; *exemplar*: of a piece of the exemplar itself under its own mean light. The
+pictures show what a rule could be, whatever its network. The exemplars are drawn by
 
     python examples/styles/make_styles.py --fine --out examples/styles/fine
 """

@@ -46,7 +46,8 @@ def style_distance(style: StyleLoss, frame: np.ndarray, weights: np.ndarray) -> 
     height, width = weights.shape[1:]
     small = cv2.resize(as_float(frame), (width, height), interpolation=cv2.INTER_AREA)
     rgb = torch.from_numpy(np.ascontiguousarray(small.transpose(2, 0, 1)))[None]
-    light = style.light_of(blur(torch_luminance(rgb), BRIGHTNESS_BLUR, "reflect"))
+    around = blur(torch_luminance(rgb), BRIGHTNESS_BLUR * style.light_blur, "reflect")
+    light = style.light_of(around)
     torch.manual_seed(0)
     with torch.no_grad():
         draws = [style(rgb, torch.from_numpy(weights)[None], light, "reflect") for _ in range(4)]

@@ -167,11 +167,17 @@ def record(asked: argparse.Namespace, name: str, *tables: Table) -> None:
     """
     if not asked.record:
         return
-    words = [word for word in sys.argv[1:] if word != "--record"]
-    script = Path(sys.argv[0]).name
-    command = shlex.join(["python", f"benchmarks/{script}", *words])
-    path = write(name, tables, command, FOLDER)
+    path = write(name, tables, command_line(), FOLDER)
     print(f"wrote {path}")
+
+
+def command_line() -> str:
+    """Return the command that runs now, without `--record`."""
+    # Files of the repository are named from its root: where that lies is nobody's business.
+    root = f"{FOLDER.resolve().parents[1]}/"
+    words = [word.removeprefix(root) for word in sys.argv[1:] if word != "--record"]
+    script = Path(sys.argv[0]).name
+    return shlex.join(["python", f"benchmarks/{script}", *words])
 
 
 def write(name: str, tables: Sequence[Table], command: str, folder: Path = FOLDER) -> Path:

@@ -30,9 +30,8 @@ class Quality:
 
 
 # Some 640x360 cells show faces and type at any frame size; finer costs time with the square,
-# coarser loses the picture. Two thirds of the rows, decoded, show smaller forms than that; a step
-# of them takes less time. In small frames decoded cells of less than 3 pixels cost time, flicker
-# and show no smaller forms.
+# coarser loses the picture. A frame of two thirds of the rows, decoded, takes less time. In small
+# frames decoded cells of less than 3 pixels cost time, flicker and show no smaller forms.
 STANDARD = "standard"
 QUALITIES = {
     "draft": Quality(180, 120, 2, 3, 4, 2),

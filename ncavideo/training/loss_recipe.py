@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ncavideo.training.recipe_fields import choice, number
 
+LIGHT_BLUR = 5.0  # pixels of a style picture
 METRICS = ("sliced-wasserstein", "relaxed-transport", "gram")
 
 
@@ -19,7 +20,9 @@ class LossRecipe:
     eight steps, those of a video frame, and only from the share `stillness_from` of the iterations
     on: a texture finds its shapes before it holds them. `motion` applies from the first iteration
     on; a texture that stands still has a loss of 1. `smooth` keeps what a decoder draws from
-    locking to the lattice of cells.
+    locking to the lattice of cells. `light_blur` decides what `style` and `brightness` take for
+    light; finer light and dark are the texture's own, but where the light has finer detail, which
+    may be an eye, `form` has brightness follow it.
     """
 
     metric: str = choice(
@@ -38,11 +41,11 @@ class LossRecipe:
         0.0, 0, 1e6, "weight of luminance following detail of the light finer than `light_blur`"
     )
     light_blur: float = number(
-        5.0,
+        LIGHT_BLUR,
         0.5,
         100,
-        "pixels over which luminance is blurred before it counts as light: what of a motif is"
-        " larger is flat under flat light",
+        "pixels over which luminance is blurred before it counts as light: under even light a"
+        " texture has no light and dark that is wider",
     )
     corner: float = number(0.1, 0, 1e6, "weight against more checkerboard than the picture has")
     stillness: float = number(

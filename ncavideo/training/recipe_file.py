@@ -249,7 +249,7 @@ def _loggers(path: str, value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-# A later stage cannot change these, since the whole run uses the same networks.
+# A later stage cannot change these, since the whole run uses the same networks and exemplars.
 _FIXED = ("precision", "optimiser", "vgg", "metric", "light_blur")
 
 

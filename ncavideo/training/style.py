@@ -22,12 +22,12 @@ from torch import Tensor
 
 from ncavideo.nca.model import Edge
 from ncavideo.training.exemplar_maps import ExemplarMap, even_choice, kept
+from ncavideo.training.loss_recipe import LIGHT_BLUR
 from ncavideo.training.metrics import METRICS
 from ncavideo.training.share import Share
 from ncavideo.training.vgg import VGGFeatures
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. ITU-R BT.709
-LIGHT_BLUR = 5.0  # px: over what surroundings an exemplar's brightness is judged by default
 LIGHT_SPREAD = 0.08  # of the light scale: how far a counterpart's light may lie from the asked one
 APART = 2.0  # more than any luminance: keeps the lights of one rule from those of another
 LIGHT_WEIGHT = 2.5  # the light coordinate's weight beside features of deviation 1
@@ -144,8 +144,8 @@ class StyleLoss:
     not judged by style. The light scale 0..1 spans the mean range of their blurred luminances, so
     equal light is equal brightness whatever the rule; without exemplars it is `LIGHT_SCALE`.
 
-    `light_blur`: pixels over which luminance is blurred before it counts as light. What is larger
-    than that is flat wherever the light is: the gaps between flames have to be smaller.
+    `light_blur`: the Gaussian's deviation in pixels with which an exemplar's luminance is blurred
+    before it counts as light. Even light asks for no light and dark that is wider than that.
     """
 
     def __init__(
@@ -166,9 +166,9 @@ class StyleLoss:
         self._layers: list[_Layer] = []
         if any(pictures):
             with torch.no_grad():
-                self._measure(pictures, light_blur)
+                self._measure(pictures)
 
-    def _measure(self, pictures: list[list[Exemplar]], light_blur: float) -> None:
+    def _measure(self, pictures: list[list[Exemplar]]) -> None:
         """Take the exemplars' features and lights."""
         ends: list[Tensor] = []
         # Several rules may share a picture.
@@ -178,7 +178,7 @@ class StyleLoss:
             edges: list[Edge] = ["wrap" if seamless(e.rgb) else "reflect" for e in group]
             for e, edge in zip(group, edges, strict=True):
                 if id(e.rgb) not in measured:
-                    light = blur(luminance(e.rgb[None]), light_blur, edge)
+                    light = blur(luminance(e.rgb[None]), self.light_blur, edge)
                     found = feature_maps(self.vgg, e.rgb[None], edge)
                     measured[id(e.rgb)] = [kept(m[0], light) for m in found], light
             maps.append([measured[id(e.rgb)][0] for e in group])

@@ -102,6 +102,20 @@ def test_a_result_says_where_it_comes_from(name: str, results: ModuleType) -> No
         assert all(len(row) == len(table["columns"]) for row in table["rows"])
 
 
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_command_names_no_place_of_the_machine_it_ran_on(name: str, results: ModuleType) -> None:
+    command = json.loads((FOLDER / "results" / f"{name}.json").read_text())["command"]
+    assert not [word for word in command.split() if word.strip("'\"").startswith("/")]
+
+
+def test_a_file_of_the_repository_is_recorded_from_its_root(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, results: ModuleType
+) -> None:
+    own = [str(FOLDER / "x.py"), "--picture", str(ROOT / "docs" / "x.jpg"), "--record"]
+    monkeypatch.setattr(sys, "argv", own)
+    assert results.command_line() == "python benchmarks/x.py --picture docs/x.jpg"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_a_page_shows_what_was_recorded(page: Path, pages: ModuleType) -> None:
     assert page in pages.pages()
