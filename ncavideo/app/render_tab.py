@@ -70,8 +70,12 @@ class RenderTab:
             view.strip.select(self._choose, None, view.rules, **each),
         ):
             chosen.then(self._rules_again, [view.ruleset, view.rules], view.rules, **each)
-        # That answer, too, may be overtaken, and then be the last that the page hears.
-        view.rules.change(self._rules_again, [view.ruleset, view.rules], view.rules, **each)
+        # That answer, too, may be overtaken, and then be the last that the page hears. And rules
+        # that never reached the page change nothing there: each reading of the form asks, too.
+        gr.on(
+            [view.rules.change, view.answered.change],
+            self._rules_again, [view.ruleset, view.rules], view.rules, **each,
+        )  # fmt: skip
         view.rules.change(
             self._show_own, [view.rules, view.slots, *view.own], [view.slots, *view.own], **quiet
         )

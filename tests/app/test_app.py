@@ -290,30 +290,58 @@ def test_drop_preview_render_and_download(
 def test_an_answer_comes_however_late_word_of_the_last_stream_is(
     browser: Any, server: Server, clip: Path
 ) -> None:
-    address = urllib.parse.urlsplit(server.address)
-    with slow_to_close(address.port) as port:
-        context = browser.new_context()
-        tab = context.new_page()
-        tab.set_default_timeout(1000 * PATIENCE)
-        tab.goto(f"http://127.0.0.1:{port}")
-        tab.wait_for_selector("#strip img")
+    def slow_to_close(answer: bytes) -> bytes:
+        time.sleep(0.5 if b"close_stream" in answer else 0)
+        return answer
+
+    with tab_through(browser, server, slow_to_close) as tab:
         previewed(tab, clip)
         tab.click("#part > button")
         for held in ("0.2", "0.4", "0.6"):
             enter(tab, "#before input[type=number]", held)
             until(lambda held=held: f"--before {held}" in tab.input_value("#command textarea"))
+
+
+def test_rules_that_the_page_lost_come_again(browser: Any, server: Server, clip: Path) -> None:
+    lost: list[bytes] = []
+
+    def losing(answer: bytes) -> bytes:
+        """Have the page do without the rules of a look: as many bytes, under another name."""
+        rules = b'"value":["aurora","nebula"]'
+        if rules in answer:
+            lost.append(answer)
+        return answer.replace(rules, rules.replace(b"value", b"other"))
+
+    with tab_through(browser, server, losing) as tab:
+        previewed(tab, clip)
+        tab.click("#files button")
+        drop_until(lambda: bool(lost), tab, "#look-file", LOOKS / "polar-night.toml")
+        until(lambda: "--rules aurora,nebula" in tab.input_value("#command textarea"))
+
+
+@contextmanager
+def tab_through(
+    browser: Any, server: Server, answered: Callable[[bytes], bytes]
+) -> Iterator[Any]:
+    """Open a tab whose answers from the server pass through `answered`."""
+    with between(urllib.parse.urlsplit(server.address).port, answered) as port:
+        context = browser.new_context()
+        tab = context.new_page()
+        tab.set_default_timeout(1000 * PATIENCE)
+        tab.goto(f"http://127.0.0.1:{port}")
+        tab.wait_for_selector("#strip img")
+        yield tab
         context.close()
 
 
 @contextmanager
-def slow_to_close(port: int | None, late: float = 0.5) -> Iterator[int]:
-    """Forward to a port; the word that a stream of answers is closed comes that late."""
+def between(port: int | None, answered: Callable[[bytes], bytes]) -> Iterator[int]:
+    """Forward to a port; what comes back from there passes through `answered`."""
 
-    def forward(source: socket.socket, target: socket.socket, late: float) -> None:
+    def forward(source: socket.socket, target: socket.socket, each: Any) -> None:
         with suppress(OSError):
             while data := source.recv(1 << 16):
-                time.sleep(late if b"close_stream" in data else 0)
-                target.sendall(data)
+                target.sendall(each(data))
         for end in (source, target):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -323,7 +351,7 @@ def slow_to_close(port: int | None, late: float = 0.5) -> Iterator[int]:
             while True:
                 near, _ = listener.accept()
                 far = socket.create_connection(("127.0.0.1", port))
-                for ends in ((near, far, 0.0), (far, near, late)):
+                for ends in ((near, far, bytes), (far, near, answered)):
                     threading.Thread(target=forward, args=ends, daemon=True).start()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
