@@ -12,6 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+BLOT_SLOPES = (0.8, 1.6)  # of the noise whose sign detail is: a photograph's has about 1
+PLACE_SLOPES = (2.0, 3.0)  # of the noise that decides where it is
+BLOT_LIGHT = (0.1, 0.3)  # how much lighter or darker it is
+BARE = (0.3, 0.7)  # share of a map without it
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -52,11 +57,35 @@ def _uniform(low: float, high: float, generator: torch.Generator) -> float:
     return low + (high - low) * float(torch.rand((), generator=generator))
 
 
-def draw_light(size: int, generator: torch.Generator, varied: float = 0.7) -> tuple[Tensor, str]:
+def draw_light(
+    size: int, generator: torch.Generator, varied: float = 0.7, detailed: float = 0.0
+) -> tuple[Tensor, str]:
     """Draw a light map `[size, size]`: flat, smooth, or sharp (overlapping discs and edges).
 
-    `varied` is the share of those that are not flat.
+    `varied` is the share of those that are not flat, `detailed` the share of these that get
+    detail, see `with_detail`.
     """
+    light, kind = _draw_plain_light(size, generator, varied)
+    if kind != "flat" and detailed and float(torch.rand((), generator=generator)) < detailed:
+        return with_detail(light, generator), f"{kind} and detailed"
+    return light, kind
+
+
+def with_detail(light: Tensor, generator: torch.Generator) -> Tensor:
+    """Return a light map with blots of all sizes down to a cell in about half of it.
+
+    As eyes, letters and leaves are in a clip's light: lighter or darker by up to 0.3.
+    """
+    blots, place = (
+        smooth_noise(len(light), _uniform(*slopes, generator), generator)
+        for slopes in (BLOT_SLOPES, PLACE_SLOPES)
+    )
+    amount = _uniform(*BLOT_LIGHT, generator)
+    there = place > _uniform(*BARE, generator)
+    return (light + amount * torch.where(blots > 0.5, 1.0, -1.0) * there).clamp(0, 1)
+
+
+def _draw_plain_light(size: int, generator: torch.Generator, varied: float) -> tuple[Tensor, str]:
     kind = float(torch.rand((), generator=generator))
     if kind < 1 - varied:
         return torch.full((size, size), _uniform(0, 1, generator)), "flat"
@@ -84,15 +113,16 @@ def draw_condition(
     mixed: float,
     partial: float = 0.2,
     varied: float = 0.7,
+    detailed: float = 0.0,
     oversampled: int | None = None,
 ) -> Condition:
     """Draw the condition of one sample.
 
     `mixed` is the share of samples with two rules, `partial` that of those at part of their
-    strength, `varied` that of those whose light varies. The `oversampled` rule comes as often as
-    all others together.
+    strength, `varied` that of those whose light varies, `detailed` the share of these whose light
+    has detail. The `oversampled` rule comes as often as all others together.
     """
-    light, light_kind = draw_light(size, generator, varied)
+    light, light_kind = draw_light(size, generator, varied, detailed)
     if not has_light:
         light, light_kind = torch.full((size, size), 0.5), "flat"
     order = torch.randperm(rules, generator=generator)

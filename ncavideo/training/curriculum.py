@@ -47,6 +47,7 @@ class Curriculum:
                 mixed=mixed,
                 partial=r.partial_strength,
                 varied=r.light_maps,
+                detailed=r.light_detail,
                 oversampled=self.rule_index((fresh and r.oversample_fresh) or r.oversample),
             )
             pool.weights[index] = condition.weights

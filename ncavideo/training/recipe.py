@@ -173,6 +173,9 @@ class TrainingRecipe:
         0.2, 0, 1, "share of conditions at part strength", former=("weak",)
     )
     light_maps: float = number(0.7, 0, 1, "share of conditions with a light that varies in place")
+    light_detail: float = number(
+        0.0, 0, 1, "share of these whose light has detail down to a cell, as eyes and letters have"
+    )
     damage: float = number(0.15, 0, 1, "probability that a disc is erased; teaches healing")
     reflect: float = number(
         0.4, 0, 1, "probability of reflecting edges, as in renders, instead of wrapping"

@@ -320,9 +320,7 @@ def test_rules_that_the_page_lost_come_again(browser: Any, server: Server, clip:
 
 
 @contextmanager
-def tab_through(
-    browser: Any, server: Server, answered: Callable[[bytes], bytes]
-) -> Iterator[Any]:
+def tab_through(browser: Any, server: Server, answered: Callable[[bytes], bytes]) -> Iterator[Any]:
     """Open a tab whose answers from the server pass through `answered`."""
     with between(urllib.parse.urlsplit(server.address).port, answered) as port:
         context = browser.new_context()

@@ -33,12 +33,13 @@ def facts(weights: torch.Tensor, light: torch.Tensor, kinds: list[str]) -> dict[
     """Return what is known of the conditions' distribution."""
     deviation = light.flatten(1).std(1)
     shares = {word: sum(word in k for k in kinds) / len(kinds) for word in
-              ("flat", "smooth", "sharp", "two rules", "weak")}  # fmt: skip
+              ("flat", "smooth", "sharp", "detailed", "two rules", "weak")}  # fmt: skip
     present = (weights.flatten(2).amax(2) > 0).float()
     return shares | {
         "light": float(light.mean()),
         "flat maps": float((deviation < 1e-6).float().mean()),
         "deviation": float(deviation.mean()),
+        "from cell to cell": float(light.diff(dim=2).abs().mean()),
         "strength": float(weights.sum(1).mean()),
         "first rule": float(weights[:, 0].mean()),
         "rules of a sample": float(present.sum(1).mean()),
@@ -46,19 +47,20 @@ def facts(weights: torch.Tensor, light: torch.Tensor, kinds: list[str]) -> dict[
     }
 
 
-def test_conditions_have_the_curriculums_distribution() -> None:
+@pytest.mark.parametrize("detail", [0.0, 0.5])
+def test_conditions_have_the_curriculums_distribution(detail: float) -> None:
     """Within four standard errors of two means of 300 samples."""
-    curriculum_, r = curriculum(seed_probability=1.0, damage=0.0)
+    curriculum_, r = curriculum(seed_probability=1.0, damage=0.0, light_detail=detail)
     pool = Pool.empty(SAMPLES, 4, RULES, SIZE)
     rows, histories = decide(curriculum_, pool, list(range(SAMPLES)), r, 1.0)
     assert set(histories) == {"from the seed"}
-    ours = Maps(SIZE, RULES, torch.device("cpu"))(rows)
+    ours = Maps(SIZE, RULES, torch.device("cpu"), detail > 0)(rows)
     assert bool(ours.gone.all())
     found = facts(ours.weights, ours.light, pool.kinds)
     generator = torch.Generator().manual_seed(6)
     drawn = [
         draw_condition(RULES, SIZE, generator, has_light=True, mixed=r.mixed,
-                       partial=r.partial_strength, varied=r.light_maps)
+                       partial=r.partial_strength, varied=r.light_maps, detailed=detail)
         for _ in range(SAMPLES)
     ]  # fmt: skip
     wanted = facts(

@@ -25,7 +25,13 @@ from ncavideo.nca.fire_mask import fire_mask_torch
 from ncavideo.nca.inputs import inputs_for
 from ncavideo.nca.model import Edge, to_rgb
 from ncavideo.nca.ruleset import RuleSet
-from ncavideo.training.conditions import disc, draw_condition, draw_light, smooth_noise
+from ncavideo.training.conditions import (
+    disc,
+    draw_condition,
+    draw_light,
+    smooth_noise,
+    with_detail,
+)
 from ncavideo.training.loggers.folder import LOG
 from ncavideo.training.loss_recipe import LossRecipe
 from ncavideo.training.metrics import METRICS
@@ -694,6 +700,21 @@ def test_discs_are_round_and_wrap() -> None:
 def test_light_maps_are_as_many_as_named() -> None:
     kinds = [draw_light(16, generator(seed))[1] for seed in range(100)]
     assert min(kinds.count(kind) for kind in ("flat", "smooth", "sharp")) > 15
+
+
+def test_detail_is_in_a_part_of_a_light_map() -> None:
+    light = torch.full((64, 64), 0.5)
+    shares = []
+    for seed in range(20):
+        detailed = with_detail(light, generator(seed))
+        apart = (detailed - light).abs()
+        assert detailed.unique().numel() <= 3
+        assert 0.1 <= float(apart.max()) <= 0.3
+        shares.append(float((apart > 0).float().mean()))
+    assert min(shares) >= 0.3 and max(shares) <= 0.7
+    kinds = [draw_light(16, generator(seed), detailed=0.5)[1] for seed in range(200)]
+    share = sum("detailed" in kind for kind in kinds) / (200 - kinds.count("flat"))
+    assert 0.35 < share < 0.65
 
 
 def test_pool_draws_without_repeats() -> None:

@@ -55,7 +55,7 @@ class Buffers:
         self.gradient, self.numbers = self.sums[: weights + drawing], self.sums[weights + drawing :]
         self.of_network, self.of_decoder = self.gradient[:weights], self.gradient[weights:]
         self.upload, self.download = Upload(whole, device), Download(16 + whole, device)
-        self.maps = Maps(size, rules, device)
+        self.maps = Maps(size, rules, device, r.light_detail > 0)
 
     def plan(self, nca: NCA, samples: int, edge: Edge) -> Plan:
         """Return the plan for as many samples."""
@@ -63,8 +63,8 @@ class Buffers:
 
     def fits(self, r: TrainingRecipe, share: Share) -> bool:
         """Return whether these are the buffers for such a stage and share of its batches."""
-        wanted = (share, r.size, r.steps[1], _chunk(r))
-        return (self.share, self.size, self.most, self.chunk) == wanted
+        wanted = (share, r.size, r.steps[1], _chunk(r), r.light_detail > 0)
+        return (self.share, self.size, self.most, self.chunk, self.maps.detailed) == wanted
 
     def old_states(self, count: int) -> Tensor:
         """Return memory for a chunk of `count` samples, `[chunk + 1, count, S, S, C]`.

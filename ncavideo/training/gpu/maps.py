@@ -22,9 +22,13 @@ class Conditions(NamedTuple):
 
 
 class Maps:
-    """Makes the maps of grids of `size` x `size` cells; keeps what is the same for all."""
+    """Makes the maps of grids of `size` x `size` cells; keeps what is the same for all.
 
-    def __init__(self, size: int, rules: int, device: torch.device) -> None:
+    `detailed`: whether any row asks for detail in its light.
+    """
+
+    def __init__(self, size: int, rules: int, device: torch.device, detailed: bool = False) -> None:
+        self.detailed = detailed
         self.size, self.rules = size, torch.arange(rules, device=device)
         frequency = torch.fft.fftfreq(size, device=device) * size
         half = frequency[: size // 2 + 1]
@@ -44,6 +48,8 @@ class Maps:
         slopes = torch.cat([rows[:, Column.LIGHT_SLOPE], rows[:, Column.BORDER_SLOPE]])
         brightness, border = self.noise(slopes).chunk(2)
         light = self._light(rows, brightness)
+        if self.detailed:
+            light = self._with_detail(rows, light)
         two = column(Column.TWO)
         first = torch.sigmoid(column(Column.GAIN) * (border - column(Column.BORDER)))
         first = torch.where(two > 0, first, torch.ones_like(first))[:, None]
@@ -82,6 +88,14 @@ class Maps:
         sharp = (seen + 0.25 * (noise - 0.5)).clamp(0, 1)
         varied = torch.where(kind == SMOOTH, low + (high - low) * noise, sharp)
         return torch.where(kind == FLAT, level.expand_as(noise), varied)
+
+    def _with_detail(self, rows: Tensor, light: Tensor) -> Tensor:
+        """Return light maps `[B, S, S]` with the detail that rows ask for; see `with_detail`."""
+        slopes = torch.cat([rows[:, Column.DETAIL_SLOPE], rows[:, Column.PLACE_SLOPE]])
+        blots, place = self.noise(slopes).chunk(2)
+        amount, bare = (rows[:, which, None, None] for which in (Column.DETAIL, Column.BARE))
+        sign = torch.where(blots > 0.5, 1.0, -1.0)
+        return (light + amount * sign * (place > bare)).clamp(0, 1)
 
     def _distances(self, y: Tensor, x: Tensor) -> Tensor:
         """Return all cells' squared distances on the torus from points `[B, N]`: `[B, N, S, S]`."""

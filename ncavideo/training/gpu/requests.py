@@ -12,6 +12,7 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
+from ncavideo.training.conditions import BARE, BLOT_LIGHT, BLOT_SLOPES, PLACE_SLOPES
 from ncavideo.training.curriculum import CALM, Curriculum
 from ncavideo.training.pool import Pool
 from ncavideo.training.recipe import TrainingRecipe
@@ -43,6 +44,10 @@ class Column(IntEnum):
     RADIUS = 15  # in cells, as the disc's centre
     Y = 16
     X = 17
+    DETAIL = 18  # how much lighter or darker detail is, 0 without
+    DETAIL_SLOPE = 19  # of the noise whose sign it is
+    PLACE_SLOPE = 20  # of the noise that decides where it is
+    BARE = 21  # the level of that noise from which there is detail
 
 
 COLUMNS = len(Column) + 4 * DISCS
@@ -84,7 +89,8 @@ def _decide_one(
             row[Column.STRENGTH] = 0.4 + 0.6 * draw()
         history = "switched" if pool.ages[index] else "from the seed"
         rules = "two rules" if rule is None else "one rule"
-        pool.kinds[index] = f"{rules}, {LIGHTS[light]} light" + ", weak" * weak
+        detailed = " and detailed" * (row[Column.DETAIL] > 0)
+        pool.kinds[index] = f"{rules}, {LIGHTS[light]}{detailed} light" + ", weak" * weak
         pool.rules[index] = rule
     if draw() < r.damage:
         row[Column.DAMAGED], history = 1, "damaged"
@@ -118,7 +124,16 @@ def _decide_light(row: list[float], draws: list[float], r: TrainingRecipe) -> in
             row[at] = r.size * (0.06 + 0.29 * draw())
             row[at + 1 : at + 4] = r.size * draw(), r.size * draw(), draw()
     row[Column.LIGHT] = light
+    if light != FLAT and r.light_detail and draw() < r.light_detail:
+        row[Column.DETAIL] = _between(*BLOT_LIGHT, draw())
+        row[Column.DETAIL_SLOPE] = _between(*BLOT_SLOPES, draw())
+        row[Column.PLACE_SLOPE] = _between(*PLACE_SLOPES, draw())
+        row[Column.BARE] = _between(*BARE, draw())
     return light
+
+
+def _between(low: float, high: float, share: float) -> float:
+    return low + (high - low) * share
 
 
 def _decide_rules(
