@@ -17,19 +17,7 @@ from ncavideo.app.archive import PIECE, Archive, distinct_names
 from ncavideo.util.errors import OutputError, UserError
 
 pytest.importorskip("gradio")
-from test_app import (
-    CHROMIUM,
-    Server,
-    browser,
-    drop_until,
-    make_clip,
-    open_tab,
-    said,
-    server,
-    until,
-)
-
-__all__ = ["browser", "open_tab", "server"]  # fixtures
+from in_browser import CHROMIUM, Server, drop_until, make_clip, said, until
 
 
 @pytest.mark.parametrize(

@@ -12,20 +12,8 @@ import pytest
 from ncavideo.app import render_queue
 
 pytest.importorskip("gradio")
-from test_app import (
-    CHROMIUM,
-    browser,
-    clip,
-    drop_until,
-    held_back,
-    make_clip,
-    open_tab,
-    said,
-    server,
-    until,
-)
+from in_browser import CHROMIUM, drop_until, held_back, make_clip, said, until
 
-__all__ = ["browser", "clip", "open_tab", "server"]  # fixtures
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.browser,

@@ -20,9 +20,8 @@ from ncavideo.still.options import StillOptions
 from ncavideo.util.errors import UserError
 
 pytest.importorskip("gradio")
-from test_app import CHROMIUM, Server, browser, clip, enter, open_tab, said, server, until
+from in_browser import CHROMIUM, Server, enter, said, until
 
-__all__ = ["browser", "clip", "open_tab", "server"]  # fixtures
 pytestmark = pytest.mark.slow
 
 

@@ -19,7 +19,7 @@ from patience import PATIENCE
 from ncavideo.cli.main import main
 
 pytest.importorskip("gradio")
-from test_app import CHROMIUM, Server
+from in_browser import CHROMIUM, Server
 
 pytestmark = pytest.mark.slow
 

@@ -20,24 +20,19 @@ from ncavideo.cli.main import main
 from ncavideo.util.errors import UserError
 
 pytest.importorskip("gradio")
-from test_app import (
+from in_browser import (
     CHROMIUM,
     Server,
-    browser,
-    clip,
     drop,
     enter,
     held_back,
     make_clip,
-    open_tab,
     own_control,
     previewed,
     said,
-    server,
     until,
 )
 
-__all__ = ["browser", "clip", "open_tab", "server"]  # fixtures
 COMMAND = "#command textarea"
 needs_chromium = [
     pytest.mark.browser,

@@ -15,9 +15,8 @@ import pytest
 from patience import PATIENCE
 
 pytest.importorskip("gradio")
-from test_app import CHROMIUM, Server, browser, make_clip, previewed, said, until, workers
+from in_browser import CHROMIUM, Server, make_clip, previewed, said, until, workers
 
-__all__ = ["browser"]  # a fixture
 pytestmark = pytest.mark.slow
 # A server that takes a tab for gone after a second.
 IMPATIENT = (

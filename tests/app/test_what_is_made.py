@@ -23,19 +23,8 @@ from ncavideo.rendering.options import RenderOptions
 from ncavideo.util.errors import UserError
 
 pytest.importorskip("gradio")
-from test_app import (
-    CHROMIUM,
-    browser,
-    clip,
-    make_clip,
-    open_tab,
-    previewed,
-    said,
-    server,
-    until,
-)
+from in_browser import CHROMIUM, make_clip, previewed, said, until
 
-__all__ = ["browser", "clip", "open_tab", "server"]  # fixtures
 pytestmark = pytest.mark.slow
 COMMAND = "#command textarea"
 
