@@ -1,6 +1,6 @@
 """Train each rule of a recipe alone, with the same settings, for `rule_set.py --alone`.
 
-    python benchmarks/alone.py presets/elements.toml [RULE ...] [--dir DIR] [--stages 2]
+    python benchmarks/alone.py presets/elements-first.toml [RULE ...] [--dir DIR] [--stages 2]
 
 A rule of four is active in a quarter of the samples, so its lone set takes a quarter of each
 stage's iterations. All stages, or the first few: the later ones make a rule last, which can cost it

@@ -36,13 +36,13 @@ from ncavideo.video.survey import survey
 # Frames from which and up to which every tenth is measured.
 SPANS = {"bikes": (110, 140), "clip": (0, 40)}
 EVERY = 10
-DEFAULT = RenderOptions(RULES).shade
+HALF, DEFAULT = 0.5, RenderOptions(RULES).shade
 SETTINGS = (
-    (DEFAULT, 0.0),
+    (HALF, 0.0),
+    (HALF, detail_of(HALF)),
     (DEFAULT, detail_of(DEFAULT)),
-    (1.0, detail_of(1.0)),
+    (HALF, 1.0),
     (DEFAULT, 1.0),
-    (1.0, 1.0),
 )
 SHOWN = ("small", "small by light alone", "legible", "by light alone")
 

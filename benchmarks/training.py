@@ -35,7 +35,7 @@ from ncavideo.training.style_picture import load_style
 from ncavideo.training.trainer import Trainer
 from ncavideo.training.vgg import VGGFeatures, load_vgg
 
-RECIPE = Path(__file__).parent.parent / "presets" / "elements.toml"
+RECIPE = Path(__file__).parent.parent / "presets" / "elements-first.toml"
 POOL, PROJECTIONS, RESEED_EVERY = 256, 32, 8
 
 

@@ -92,7 +92,7 @@ class RenderOptions:
         None, "Control that drives the light.", LIGHT, metavar=FIELD, automatic="luminance"
     )
     shade: float = option(
-        0.5,
+        1.0,
         "Strength with which the finished texture's brightness is pulled towards that light.",
         LIGHT,
         bounds=(0, 1),

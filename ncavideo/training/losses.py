@@ -18,7 +18,7 @@ from ncavideo.training.text import TextGuide
 
 # Of `light_blur`, for judging brightness: finer than that, light and dark are the texture's own.
 BRIGHTNESS_BLUR = 0.6
-FINE_BLUR = 3.0  # pixels: the same where light has detail
+FINE_BLUR = 0.1875  # the same where light has detail
 PLAIN_DETAIL = 0.1  # of luminance: detail that counts as much as brightness does
 STATE_LIMIT = 1.0  # hidden numbers beyond this cost; keeps a state in range for ever
 FAINTEST = 1e-3  # mean change of RGB below which a texture that moves shows nothing
@@ -101,7 +101,7 @@ class Losses:
         """
         wanted = self.style.target_luminance(light)
         detail = (wanted - blur(wanted, self.style.light_blur, edge)).abs()
-        error = blur(luminance(rgb) - wanted, FINE_BLUR, edge)
+        error = blur(luminance(rgb) - wanted, FINE_BLUR * self.style.light_blur, edge)
         return (error.square() * detail).mean() / PLAIN_DETAIL
 
     def _smooth(self, rollout: Rollout, share: Share) -> Tensor:

@@ -55,7 +55,7 @@ def form(**changes: Any) -> dict[str, Any]:
     """The form as it is when the page has been opened."""
     return {
         "rules": ["fire", "moss"], "control": "luminance", "own": [AS_ALL] * 8, "light": 1,
-        "shade": 0.5, "detail": 0.4, "opacity": 1, "by_brightness": False, "contrast": 0,
+        "shade": 1, "detail": 0.4, "opacity": 1, "by_brightness": False, "contrast": 0,
         "blend": "normal", "keep": "none", "matte": False, "steps_per_second": 0, "keyframes": "",
         "opacity_control": "",
         "light_control": "", "flow": False,
@@ -77,7 +77,8 @@ def test_an_untouched_form_asks_for_the_defaults() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shade", "detail", "asked"), [(0.5, 0.4, None), (0.2, 0.2, None), (0.2, 0.4, 0.4), (0.5, 0, 0)]
+    ("shade", "detail", "asked"),
+    [(1, 0.4, None), (0.5, 0.4, None), (0.2, 0.2, None), (0.2, 0.4, 0.4), (0.5, 0, 0)],
 )
 def test_detail_that_goes_with_the_shading_is_not_asked_for(
     shade: float, detail: float, asked: float | None

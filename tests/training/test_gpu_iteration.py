@@ -391,6 +391,21 @@ def test_a_long_run_is_as_many_steps(gpu: torch.device, style: StyleLoss) -> Non
     assert int(b.upload.old_words[1]) == 15
 
 
+def test_a_stage_whose_light_has_detail_has_buffers_of_its_own(
+    gpu: torch.device, style: StyleLoss
+) -> None:
+    from ncavideo.training.gpu.buffers import Buffers
+
+    recipe, share = small(), Share.all_of(2)
+    trainer = fused(recipe, style)
+    b = Buffers(trainer.nca, 2, recipe.training, share, torch.float32, gpu)
+    detailed = dataclasses.replace(recipe.training, light_detail=0.5)
+    assert b.fits(recipe.training, share) and not b.maps.detailed
+    assert not b.fits(detailed, share)
+    again = Buffers(trainer.nca, 2, detailed, share, torch.float32, gpu)
+    assert again.fits(detailed, share) and again.maps.detailed
+
+
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # the interpreter's
 def test_a_loss_that_is_not_finite_is_told(gpu: torch.device, style: StyleLoss) -> None:
     trainer = fused(small(), style)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from ncavideo.training.loss_recipe import LossRecipe
-from ncavideo.training.losses import Losses
+from ncavideo.training.losses import PLAIN_DETAIL, Losses
 from ncavideo.training.recipe import Recipe, RuleRecipe
 from ncavideo.training.recipe_file import load_recipe
 from ncavideo.training.seen import Rollout
-from ncavideo.training.style import StyleLoss, luminance
+from ncavideo.training.style import StyleLoss, blur, luminance
 from ncavideo.training.style_picture import load_style
 from ncavideo.training.vgg import VGGFeatures, load_vgg
 from ncavideo.util.errors import UserError
@@ -95,6 +95,22 @@ def test_brightness_follows_finer_detail_where_the_light_has_it(vgg: VGGFeatures
     gaps = wanted.clone()
     gaps[:, :, 80:86] = 0.0
     assert shown(gaps) < 0.3 * shown(blank)
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("light_blur", [5.0, 16.0])
+def test_detail_counts_whatever_a_pixel_of_the_picture_stands_for(
+    vgg: VGGFeatures, light_blur: float
+) -> None:
+    """Stripes as wide as `light_blur` are detail of the light: a grey that lacks them is seen."""
+    style = StyleLoss(vgg, [load_style(STYLES / "stone.png")], light_blur=light_blur)
+    columns = torch.arange(SIDE).float().expand(1, SIDE, SIDE)
+    light = 0.5 + 0.4 * torch.sin(torch.pi * columns / light_blur)
+    wanted = style.target_luminance(light)
+    grey = style.target_luminance(torch.tensor(0.5)).expand(3, SIDE, SIDE)
+    detail = (wanted - blur(wanted, light_blur)).abs()
+    whole = ((grey[0] - wanted).square() * detail).mean() / PLAIN_DETAIL
+    assert loss_of(style, grey, light, "form") > 0.4 * float(whole)
 
 
 def test_it_is_the_same_in_all_stages(tmp_path: Path) -> None:

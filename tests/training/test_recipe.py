@@ -600,7 +600,11 @@ def test_a_lone_rule_was_trained_with_its_presets_settings(
 ) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     lone = importlib.import_module("alone").lone
-    recipes = [load_recipe(path.with_suffix(".toml")) for path in plain_presets().values()]
+    # A set's later runs on light with detail are its own: a lone rule has none.
+    recipes = []
+    for preset in plain_presets().values():
+        first = preset.with_name(f"{preset.stem}-first.toml")
+        recipes.append(load_recipe(first if first.exists() else preset.with_suffix(".toml")))
     (shared,) = (r for r in recipes if path.stem in [rule.name for rule in r.rules])
     assert_trained_with(RuleSet.load(path), lone(shared, path.stem))
 
