@@ -196,7 +196,8 @@ class Node:
         with self._lock:
             if self._left:
                 raise LostError("the batch was ended", blameless=True)
-            self._task = task.remote(self._work, order, __version__)
+            # Ray tells the head of the task's function first, and would wait for it for ever.
+            self._task = self._watch.call(lambda: task.remote(self._work, order, __version__))
         try:
             yield from self._watch.messages(self._task)
         except ray.exceptions.RayTaskError as error:

@@ -10,8 +10,8 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 from ncavideo.util.worker_process import LostError
 
@@ -23,6 +23,8 @@ GONE = (
     " command again"
 )
 _END = object()
+
+T = TypeVar("T")
 
 
 class RayWatch:
@@ -54,6 +56,20 @@ class RayWatch:
         """
         found: queue.Queue[Any] = queue.Queue()
         threading.Thread(target=_fetch, args=(task, found), daemon=True).start()
+        while (message := self._next(found)) is not _END:
+            yield message
+
+    def call(self, ask: Callable[[], T]) -> T:
+        """Return what a call of Ray's returns; its errors are raised here.
+
+        Raises `LostError` once the cluster is gone, as `messages` does.
+        """
+        found: queue.Queue[Any] = queue.Queue()
+        threading.Thread(target=_put, args=(ask, found), daemon=True).start()
+        answer: T = self._next(found)
+        return answer
+
+    def _next(self, found: queue.Queue[Any]) -> Any:
         while True:
             try:
                 message = found.get(timeout=EVERY / 4)
@@ -61,11 +77,9 @@ class RayWatch:
                 if self.gone.is_set():
                     raise lost() from None
                 continue
-            if message is _END:
-                return
             if isinstance(message, BaseException):
                 raise message
-            yield message
+            return message
 
 
 def lost() -> LostError:
@@ -83,6 +97,13 @@ def _fetch(task: Iterable[Any], found: queue.Queue[Any]) -> None:
         found.put(error)
     else:
         found.put(_END)
+
+
+def _put(ask: Callable[[], Any], found: queue.Queue[Any]) -> None:
+    try:
+        found.put(ask())
+    except BaseException as error:
+        found.put(error)
 
 
 def _places() -> list[tuple[str, int]]:

@@ -90,13 +90,13 @@ def test_a_node_is_killed_and_the_files_are_the_same(cluster: Any, tmp_path: Pat
 def test_a_lost_head_ends_the_batch_with_a_sentence(tmp_path: Path) -> None:
     from ray.cluster_utils import Cluster
 
-    # With one core, the second clip waits.
+    # With one core, the second clip waits; the first is long enough to be under way by then.
     lost = Cluster(
         initialize_head=True,
         head_node_args={"num_cpus": 1, "memory": 2_000_000_000, "include_dashboard": False,
                         "object_store_memory": 80 << 20},
     )  # fmt: skip
-    clips = [make_clip(tmp_path / f"{name}.mp4", 500) for name in ("a", "b")]
+    clips = [make_clip(tmp_path / f"{name}.mp4", 2500) for name in ("a", "b")]
     out, asked = tmp_path / "out", [*QUICK[:2], "--steps", "12", "--cell", "8"]
     short = "from ncavideo.batch import ray_watch as r; r.PATIENCE = 1; r.EVERY = 0.5; "
     command = [

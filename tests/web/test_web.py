@@ -328,9 +328,11 @@ def test_what_is_erased_heals(opened: Any) -> None:
     middles = np.hypot(
         *np.meshgrid(tops + PATCH / 2 - row, lefts + PATCH / 2 - column, indexing="ij")
     )
-    inside, outside = found[middles < 14].mean(), found[middles > 45].mean()
+    # Of few patches one may show what is rare in the texture, and be as far as that.
+    inside, outside = np.median(found[middles < 14]), np.median(found[middles > 45])
     assert inside < 1.2 * outside, (inside, outside)
-    assert patches.distances(erased)[:, 1].reshape(-1, across)[middles < 8].mean() > 1.5 * outside
+    hole = patches.distances(erased)[:, 1].reshape(-1, across)[middles < 14]
+    assert hole.min() > 1.5 * outside
 
 
 @needs_browser
