@@ -34,7 +34,7 @@ from ncavideo.video.clip import Clip, file_identity
 from ncavideo.video.packets import DIGEST, is_whole
 
 SEGMENT = 250  # frames: x264's longest distance between two key frames
-PASSES = 7  # all that makes a segment, from the survey to the encoder: raised where bits change
+PASSES = 8  # all that makes a segment, from the survey to the encoder: raised where bits change
 SUFFIX = ".work"
 JOB, LOCK = "job.json", "lock"
 ARRAY = "$array"

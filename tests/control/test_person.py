@@ -20,6 +20,7 @@ from ncavideo.control.field import Context, Motion, View, make_view
 from ncavideo.control.optical_flow import OpticalFlow
 from ncavideo.control.segmenters import person, shipped
 from ncavideo.control.segmenters.person import SQUARE, WIDE, Person, probabilities
+from ncavideo.control.segmenters.presence import Presence
 from ncavideo.control.segmenters.steady import Steady
 from ncavideo.control.spec import parse_control
 from ncavideo.util.errors import UserError
@@ -250,6 +251,18 @@ def test_nobody_is_told_once(views: list[View]) -> None:
         "segment:person found nobody before 1.5 s",
         "segment:person found nobody after 2.0 s",
     ]
+
+
+def test_what_was_cut_off_is_no_time_without_anybody() -> None:
+    """A render may begin anywhere in its clip, where somebody is seen at once."""
+    presence = Presence("segment:person")
+    for number in range(4):
+        presence.note(4.6 + number / 2, True)
+    assert presence.notes() == []
+    again = Presence("segment:person")
+    again.load_state_dict(presence.state_dict())
+    again.note(8.0, False)
+    assert again.notes() == ["segment:person found nobody after 6.1 s"]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (8, 100), (100, 8), (5, 5)])
