@@ -81,8 +81,18 @@ def with_detail(light: Tensor, generator: torch.Generator) -> Tensor:
         for slopes in (BLOT_SLOPES, PLACE_SLOPES)
     )
     amount = _uniform(*BLOT_LIGHT, generator)
-    there = place > _uniform(*BARE, generator)
-    return (light + amount * torch.where(blots > 0.5, 1.0, -1.0) * there).clamp(0, 1)
+    return blotted(light, blots, place, amount, _uniform(*BARE, generator))
+
+
+def blotted(
+    light: Tensor, blots: Tensor, place: Tensor, amount: float | Tensor, bare: float | Tensor
+) -> Tensor:
+    """Return light maps, lighter or darker by `amount` as `blots` are above or below a half.
+
+    Only where `place` is above `bare`; all maps are in 0..1 and of one shape.
+    """
+    sign = torch.where(blots > 0.5, 1.0, -1.0)
+    return (light + amount * sign * (place > bare)).clamp(0, 1)
 
 
 def _draw_plain_light(size: int, generator: torch.Generator, varied: float) -> tuple[Tensor, str]:

@@ -20,9 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import patience
+import pytest
 from patience import PATIENCE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+IN_BROWSER = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here"),
+]
 
 
 class Server:

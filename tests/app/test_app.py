@@ -18,7 +18,7 @@ import patience
 import pytest
 from click.testing import CliRunner
 from in_browser import (
-    CHROMIUM,
+    IN_BROWSER,
     Server,
     choose_ruleset,
     drop,
@@ -36,10 +36,7 @@ from patience import PATIENCE
 from ncavideo.cli.main import main
 
 pytest.importorskip("gradio")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here"),
-]
+pytestmark = IN_BROWSER
 
 
 def test_drop_preview_render_and_download(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from in_browser import (
-    CHROMIUM,
+    IN_BROWSER,
     Server,
     choose,
     choose_ruleset,
@@ -25,10 +25,7 @@ from in_browser import (
 
 LOOKS = Path(__file__).parents[2] / "examples" / "looks"
 pytest.importorskip("gradio")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here"),
-]
+pytestmark = IN_BROWSER
 
 
 def test_a_rule_keeps_its_own_control_when_others_go(

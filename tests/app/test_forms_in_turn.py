@@ -10,14 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_browser import CHROMIUM, Server, drop_until, enter, held_back, previewed, tab_through, until
+from in_browser import (
+    IN_BROWSER,
+    Server,
+    drop_until,
+    enter,
+    held_back,
+    previewed,
+    tab_through,
+    until,
+)
 
 LOOKS = Path(__file__).parents[2] / "examples" / "looks"
 pytest.importorskip("gradio")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here"),
-]
+pytestmark = IN_BROWSER
 
 
 def test_an_answer_comes_however_late_word_of_the_last_stream_is(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_browser import CHROMIUM, drop, drop_until, places, previewed, until
+from in_browser import IN_BROWSER, drop, drop_until, places, previewed, until
 
 from ncavideo.nca.ruleset import RuleSet
 from ncavideo.rendering.look_file import load_look
@@ -16,10 +16,7 @@ from ncavideo.rendering.options import RenderOptions
 
 LOOKS = Path(__file__).parents[2] / "examples" / "looks"
 pytest.importorskip("gradio")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here"),
-]
+pytestmark = IN_BROWSER
 
 
 def test_a_look_that_ships_is_chosen_by_name(open_tab: Callable[[], Any], clip: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_browser import CHROMIUM, Server, drop_until, make_clip, previewed, said, until, workers
+from in_browser import IN_BROWSER, Server, drop_until, make_clip, previewed, said, until, workers
 
 LOOKS = Path(__file__).parents[2] / "examples" / "looks"
 PIXEL = """([x, y]) => {
@@ -17,10 +17,7 @@ PIXEL = """([x, y]) => {
   return [...canvas.getContext("2d").getImageData(...at).data].slice(0, 3);
 }"""
 pytest.importorskip("gradio")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here"),
-]
+pytestmark = IN_BROWSER
 
 
 def test_the_stage_stays_in_view(open_tab: Callable[[], Any], clip: Path) -> None:

@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_browser import CHROMIUM, Server, choose, drop, enter, previewed, said, until
+from in_browser import IN_BROWSER, Server, choose, drop, enter, previewed, said, until
 
 from ncavideo.nca.ruleset import RuleSet
 
 STYLES = Path(__file__).parents[2] / "examples" / "styles"
 pytest.importorskip("gradio")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here"),
-]
+pytestmark = IN_BROWSER
 
 
 def test_training_is_watched_stopped_and_used(

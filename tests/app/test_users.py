@@ -13,15 +13,12 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from in_browser import CHROMIUM, Server, make_clip, previewed, said
+from in_browser import IN_BROWSER, Server, make_clip, previewed, said
 
 from ncavideo.cli.main import main
 
 pytest.importorskip("gradio")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here"),
-]
+pytestmark = IN_BROWSER
 
 
 def test_two_users_at_once(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ncavideo.training.conditions import blotted
 from ncavideo.training.gpu.requests import DISCS, FLAT, SMOOTH, Column
 
 
@@ -94,8 +95,7 @@ class Maps:
         slopes = torch.cat([rows[:, Column.DETAIL_SLOPE], rows[:, Column.PLACE_SLOPE]])
         blots, place = self.noise(slopes).chunk(2)
         amount, bare = (rows[:, which, None, None] for which in (Column.DETAIL, Column.BARE))
-        sign = torch.where(blots > 0.5, 1.0, -1.0)
-        return (light + amount * sign * (place > bare)).clamp(0, 1)
+        return blotted(light, blots, place, amount, bare)
 
     def _distances(self, y: Tensor, x: Tensor) -> Tensor:
         """Return all cells' squared distances on the torus from points `[B, N]`: `[B, N, S, S]`."""
