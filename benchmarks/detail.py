@@ -1,12 +1,13 @@
 """What `--shade` and `--detail` bring back of the scene, and what they cost of the style.
 
-    python benchmarks/detail.py [--record]
+    python benchmarks/detail.py [--ruleset FILE] [--record]
 
 Frames of `bikes.mp4` and of the example clip, with fire and moss. Settings with the same detail
 composite one and the same grid: detail is in the light that the rules get, too. *Small*: legible,
 and by light alone, at the scale of eyes and letters
 (metrics.py); *style*: the distance to the rules' exemplars as in light_curves.py, over that
-without detail at half shading. Means over the frames.
+without detail at half shading, which is printed: with `--ruleset` an older `elements` stands
+beside the present one. Means over the frames.
 """
 
 from __future__ import annotations
@@ -85,14 +86,18 @@ def measure(clip: Path, span: tuple[int, int], ruleset: RuleSet, style: StyleLos
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--ruleset", default="elements", help="a preset or a file with fire and moss"
+    )
     results.add_record(parser)
     arguments = parser.parse_args()
-    ruleset = open_ruleset("elements")
+    ruleset = open_ruleset(arguments.ruleset)
     style = StyleLoss(load_vgg(), [load_style(STYLES / rule.style) for rule in ruleset.rules])
     columns = {"clip": "", "shade": "g", "detail": "g", **dict.fromkeys(SHOWN, ".2f")}
     table = results.Table("settings", {**columns, "style": ".2f"})
     for clip in (bikes(), EXAMPLE):
         measured = measure(clip, SPANS[clip.stem], ruleset, style)
+        print(f"{clip.stem}: a style of 1.00 is a distance of {measured[0, -1]:.3f}")
         for setting, row in zip(SETTINGS, measured, strict=True):
             table.add(clip.stem, *setting, *row[:-1], row[-1] / measured[0, -1])
     results.record(arguments, "detail", table)
