@@ -44,7 +44,8 @@ class Entry:
     """How a job stands.
 
     `reason`: why it failed or was skipped; `seconds`: what it took; `notes`: what should be known
-    of its output, such as a sound stream that was left out.
+    of its output, such as a sound stream that was left out; `by_another`: whether another batch did
+    it, before this one or beside it.
     """
 
     key: str
@@ -56,6 +57,7 @@ class Entry:
     frames: int
     seconds: float
     notes: tuple[str, ...] = ()
+    by_another: bool = False
 
 
 class Journal:

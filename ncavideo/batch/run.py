@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, nullcontext, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -219,7 +219,7 @@ def _settled(book: Journal, job: Job, since: float = math.inf) -> Entry | None:
     there = is_there(job.output)
     if entry.state == DONE and there:
         fresh = not job.options.overwrite or book.done_since(job.key, since)
-        return entry if fresh else None
+        return replace(entry, by_another=True) if fresh else None
     if not there or job.options.overwrite:
         return None
     if entry.state == FAILED and entry.frames:  # its own output, of a clip that is damaged

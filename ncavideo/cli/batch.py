@@ -182,9 +182,11 @@ def _bars(jobs: list[Job], quiet: bool) -> Iterator[tuple[Any, Any]]:
 
 def _table(report: BatchReport) -> str:
     """Return the summary."""
+    others = sum(entry.by_another for entry in report.entries)
+    before = f" ({others} of them by another run)" if others else ""
     lines = [
-        f"{report.count('done')} done, {report.count('failed')} failed, {report.count('skipped')}"
-        f" skipped in {report.seconds:.0f} s"
+        f"{report.count('done')} done{before}, {report.count('failed')} failed,"
+        f" {report.count('skipped')} skipped in {report.seconds:.0f} s"
     ]
     for entry in report.entries:
         tail = plain(entry.reason) or f"{entry.frames} frames, {entry.seconds:.1f} s"

@@ -43,6 +43,23 @@ COMMANDS = {
 }
 
 
+# What other tools call an option, and what it is here.
+OTHER_NAMES = {
+    "--end": "--duration",
+    "--seconds": "--duration",
+    "--length": "--duration",
+    "--time": "--duration",
+    "--to": "--duration",
+    "--ss": "--start",
+    "--style": "--rules",
+    "--strength": "--opacity",
+    "--mix": "--opacity",
+    "--resolution": "--cell",
+    "--scale": "--cell",
+    "--model": "--ruleset",
+}
+
+
 class Commands(click.Group):
     """The commands; none of them ends with a traceback because its report has nowhere to go."""
 
@@ -98,6 +115,12 @@ class Commands(click.Group):
         """Run a command; a stdout that cannot be written, as on a full disk, is one sentence."""
         try:
             return super().invoke(context)
+        except click.NoSuchOption as error:
+            name = OTHER_NAMES.get(error.option_name)
+            known = error.ctx.command.params if error.ctx else ()
+            if any(name in param.opts for param in known):
+                error.possibilities = [str(name)]
+            raise
         except OSError as error:
             # A file has a name; a closed pipe is click's to deal with.
             if error.filename is not None or error.errno == errno.EPIPE:

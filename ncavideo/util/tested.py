@@ -53,7 +53,8 @@ class Untried:
         command = f"pip install '{self.package}{wanted}'"
         if self.package == "python":
             command = f"use Python {high}"
-        return f"{self.package} {self.version} is {what} ({low} to {high}): {command}"
+        tried = low if low == high else f"{low} to {high}"
+        return f"{self.package} {self.version} is {what} ({tried}): {command}"
 
 
 def release(version: str) -> tuple[int, ...]:

@@ -259,7 +259,10 @@ def test_numbered_pictures_are_not_rendered_twice(clip: Path, tmp_path: Path) ->
     assert (first["state"], first["frames"]) == ("done", 5)
     again = run(*command)
     assert again.exit_code == 0
-    assert json.loads(again.stdout)["jobs"] == [first]
+    assert not first["by_another"]
+    assert json.loads(again.stdout)["jobs"] == [first | {"by_another": True}]
+    shown = run(*command[:-2]).stderr
+    assert "1 done (1 of them by another run), 0 failed, 0 skipped" in shown
     # Somebody else's are left alone, and told as such.
     (out / NAME).unlink()
     (skipped,) = json.loads(run(*command).stdout)["jobs"]
@@ -299,6 +302,8 @@ def test_two_equal_batches_share_the_work(
         assert (report["done"], report["failed"], report["skipped"]) == (4, 0, 0)
         assert [job["attempts"] for job in report["jobs"]] == [1] * 4
     assert [job["output"] for job in one["jobs"]] == [job["output"] for job in other["jobs"]]
+    for job, same in zip(one["jobs"], other["jobs"], strict=True):
+        assert {job.pop("by_another"), same.pop("by_another")} == {True, False}
     assert one["jobs"] == other["jobs"]
 
 

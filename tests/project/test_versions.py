@@ -102,6 +102,7 @@ def test_the_sentence_has_the_command() -> None:
     assert str(Untried("python", "3.15.0", Range("3.11", "3.13"))) == (
         "python 3.15.0 is newer than any tried (3.11 to 3.13): use Python 3.13"
     )
+    assert "than any tried (1.17.0): pip" in str(Untried("x", "2", Range("1.17.0", "1.17.0")))
 
 
 @pytest.fixture
