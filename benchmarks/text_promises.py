@@ -33,7 +33,7 @@ from torch import Tensor
 from ncavideo.nca import engines
 from ncavideo.nca.engines.base import Engine, Snapshot
 from ncavideo.nca.ruleset import RuleSet, open_ruleset
-from ncavideo.training.imagenet import SIDE, load_efficientnet, logits
+from ncavideo.training.efficientnet import SIDES, load_efficientnet, logits
 from ncavideo.training.imagenet_names import class_of
 from ncavideo.training.sheet import rule_inputs
 from ncavideo.training.style import blur, luminance
@@ -50,7 +50,7 @@ class Observer:
     """Grows a rule set's rules, and says how likely a picture is each rule's class."""
 
     def __init__(self, ruleset: RuleSet) -> None:
-        self.ruleset, self.network = ruleset, load_efficientnet("cpu")
+        self.ruleset, self.network = ruleset, load_efficientnet("lite0")
         self.classes = [class_of(rule.prompt) for rule in ruleset.rules]
 
     def inputs(self, rule: int, light: np.ndarray | None = None) -> np.ndarray:
@@ -73,7 +73,7 @@ class Observer:
     def chances(self, picture: np.ndarray, crops: int = CROPS) -> np.ndarray:
         """Return the mean probability of each rule's class over crops of a picture `[H, W, 3]`."""
         parts = crops_of(picture, crops, np.random.default_rng(5))
-        scores = torch.cat([logits(self.network, resize(part, SIDE)) for part in parts])
+        scores = torch.cat([logits(self.network, resize(part, SIDES["lite0"])) for part in parts])
         found: np.ndarray = scores.softmax(-1)[:, self.classes].mean(0).numpy()
         return found
 

@@ -119,7 +119,9 @@ class Commands(click.Group):
             name = OTHER_NAMES.get(error.option_name)
             known = error.ctx.command.params if error.ctx else ()
             if any(name in param.opts for param in known):
-                error.possibilities = [str(name)]
+                raise click.NoSuchOption(
+                    error.option_name, possibilities=[str(name)], ctx=error.ctx
+                ) from error
             raise
         except OSError as error:
             # A file has a name; a closed pipe is click's to deal with.

@@ -53,7 +53,7 @@ def recipe_options(command: Command) -> Command:
         command = click.option(
             key.flag,
             name,
-            type=int if isinstance(key.default, int) else str,
+            type=type(key.default) if isinstance(key.default, (int, float)) else str,
             metavar=key.metavar,
             help=_help(key),
             show_default=default or False,

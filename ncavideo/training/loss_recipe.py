@@ -22,7 +22,8 @@ class LossRecipe:
     on; a texture that stands still has a loss of 1. `smooth` keeps what a decoder draws from
     locking to the lattice of cells. `light_blur` decides what `style` and `brightness` take for
     light; finer light and dark are the texture's own, but where the light has finer detail, which
-    may be an eye, `form` has brightness follow it.
+    may be an eye, `form` has brightness follow it. `likeness` judges samples of one rule as a
+    whole, which tells facets from pebbles.
     """
 
     metric: str = choice(
@@ -34,6 +35,16 @@ class LossRecipe:
     )
     style: float = number(1.0, 0, 1e6, "weight of the style pictures")
     colour: float = number(0.0, 0, 1e6, "weight of the style pictures' colours, beside `style`")
+    likeness: float = number(
+        0.0,
+        0,
+        1e6,
+        "weight of looking like crops of the style pictures to an ImageNet classifier: straight"
+        " edges, rings, leaves (EfficientNet; needs `ncavideo[imagenet]`)",
+        flag="--likeness",
+        metavar="WEIGHT",
+        meaning="weight of looking like the style pictures to an ImageNet classifier",
+    )
     text: float = number(2.0, 0, 1e6, "weight of the prompts")
     overflow: float = number(50.0, 0, 1e6, "weight against state values out of range")
     brightness: float = number(10.0, 0, 1e6, "weight of blurred luminance following the light")

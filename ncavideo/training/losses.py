@@ -1,13 +1,14 @@
-"""The losses of a batch: style, state overflow, text, brightness, corners, stillness, motion."""
+"""The losses of a batch: style, likeness, text, brightness, corners, stillness and others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from ncavideo.nca.model import Edge
+from ncavideo.training.likeness import Likeness
 from ncavideo.training.loss_recipe import LossRecipe
 from ncavideo.training.motion import velocity, warped
 from ncavideo.training.recipe import Recipe
@@ -39,10 +40,12 @@ class Losses:
         guide: TextGuide | None,
         patches: Patches | None = None,
         distances: Callable[..., Tensor] | None = None,
+        likeness: Likeness | None = None,
     ) -> None:
         self.patches = patches
         self.distances = distances or style
-        self.rules, self.style, self.guide = recipe.rules, style, guide
+        self.rules, self.style = recipe.rules, style
+        self.guide, self.likeness = guide, likeness
         velocities = [velocity(r.motion) for r in recipe.rules]
         self.velocities = torch.tensor(velocities, device=device)
         self.fastest = max(abs(part) for both in velocities for part in both)
@@ -74,7 +77,11 @@ class Losses:
         part = share.fraction
         terms = {"style": part * styles.mean(), "overflow": part * overflow}
         if self.guide is not None and loss.text:
-            terms["text"] = self.text(self.guide, rgb, rollout.rules, edge, share)
+            terms["text"] = of_one_rule(self.guide, self.prompted, rgb, rollout.rules, edge, share)
+        if self.likeness is not None and loss.likeness:
+            terms["likeness"] = of_one_rule(
+                self.likeness, self.likeness.judged, rgb, rollout.rules, edge, share
+            )
         if loss.colour:
             found = self.style.colours(rgb, weights, light, share)
             terms["colour"] = part * found.mean()
@@ -141,18 +148,24 @@ class Losses:
             terms["motion"] = (errors / still).mean()
         return terms
 
-    def text(
-        self, guide: TextGuide, rgb: Tensor, rules: list[int | None], edge: Edge, share: Share
-    ) -> Tensor:
-        """Return the guide's mean distance of the samples that show one rule with a prompt.
 
-        `rules`: of the whole batch, over whose judged samples the mean goes; `rgb`: the share's.
-        """
-        judged = {at: r for at, r in enumerate(rules) if r is not None and self.prompted[r]}
-        if not judged:
-            return rgb.new_zeros(())
-        own, of_judged = share.within(list(judged))
-        shown = torch.tensor([judged[share.first + place] for place in own], dtype=torch.int64)
-        # A share without such samples asks, too: the batch's draws are to be made.
-        found = guide(rgb[own], shown, edge, share=of_judged)
-        return of_judged.fraction * found.mean() if own else rgb.new_zeros(())
+def of_one_rule(
+    judge: TextGuide | Likeness,
+    judged: Sequence[bool],
+    rgb: Tensor,
+    rules: list[int | None],
+    edge: Edge,
+    share: Share,
+) -> Tensor:
+    """Return the mean distance, by `judge`, of the samples that show one rule which is `judged`.
+
+    `rules`: of the whole batch, over whose judged samples the mean goes; `rgb`: the share's.
+    """
+    asked = {at: r for at, r in enumerate(rules) if r is not None and judged[r]}
+    if not asked:
+        return rgb.new_zeros(())
+    own, of_judged = share.within(list(asked))
+    shown = torch.tensor([asked[share.first + place] for place in own], dtype=torch.int64)
+    # A share without such samples asks, too: the batch's draws are to be made.
+    found = judge(rgb[own], shown, edge, share=of_judged)
+    return of_judged.fraction * found.mean() if own else rgb.new_zeros(())

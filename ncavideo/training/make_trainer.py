@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ncavideo.training.imagenet import ImageNetGuide
+from ncavideo.training.likeness import Likeness
 from ncavideo.training.precision import fast_bfloat16
 from ncavideo.training.process_group import ALONE, ProcessGroup
 from ncavideo.training.recipe import Recipe, StylePicture
@@ -47,7 +48,11 @@ def make_trainer(
         weights = recipe.folder / recipe.training.vgg
         vgg = load_vgg(str(weights) if is_file(weights) else recipe.training.vgg, device, precise)
     style = StyleLoss(vgg, exemplars, recipe.loss.metric, recipe.loss.light_blur)
-    return Trainer(recipe, style, device, guide, note, group)
+    likeness = None
+    if pictures and any(loss.likeness for loss in recipe.losses):
+        phase("loading EfficientNet")
+        likeness = Likeness(exemplars, device, precise)
+    return Trainer(recipe, style, device, guide, note, group, likeness)
 
 
 def _guide(recipe: Recipe, device: torch.device, dtype: torch.dtype) -> TextGuide | None:

@@ -259,6 +259,11 @@ class Recipe:
         """The number of iterations of all stages."""
         return self.training.iterations + sum(s.training.iterations for s in self.stages)
 
+    @property
+    def losses(self) -> tuple[LossRecipe, ...]:
+        """The losses of all stages."""
+        return (self.loss, *(s.loss for s in self.stages))
+
     def stage_at(self, iteration: int) -> tuple[Stage, int]:
         """Return the stage of the iteration after `iteration` others, and where it began."""
         begin, stage = 0, Stage(self.training, self.loss)

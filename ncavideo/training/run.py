@@ -325,12 +325,13 @@ def interrupts() -> Iterator[list[int]]:
 
 def to_ruleset(trainer: Trainer) -> RuleSet:
     """Return the trained network with its full provenance."""
-    vgg = trainer.style.vgg
+    vgg, likeness = trainer.style.vgg, trainer.losses.likeness
     provenance = {
         "recipe": trainer.recipe.without_paths(),
         "iterations": trainer.iteration,
         **({"start": trainer.started_from} if trainer.started_from else {}),
         "guide": trainer.guide.name if trainer.guide else "none",
+        **({"likeness": likeness.name} if likeness else {}),
         "style_features": vgg.name,
         "light_scale": [trainer.style.dark, trainer.style.bright],
         "brightness": {

@@ -20,6 +20,7 @@ from ncavideo.nca.network import LIGHT
 from ncavideo.nca.ruleset import Rule, RuleSet
 from ncavideo.training.curriculum import CALM, LONG_FROM, STILL_STEPS, Curriculum
 from ncavideo.training.gpu.choose import SLOWLY, failed, fused_iteration
+from ncavideo.training.likeness import Likeness
 from ncavideo.training.losses import Losses
 from ncavideo.training.optimiser import OPTIMISERS, portable
 from ncavideo.training.pool import Pool, without_broken
@@ -48,8 +49,9 @@ class Trainer:
     """Holds all that a run consists of; `state_dict` is a complete checkpoint.
 
     A run that stops after any iteration and goes on from its checkpoint ends, on the same device,
-    with the same weights bit for bit as one that did not stop. `note` gets sentences that the user
-    should read. `group`: the processes that share each batch.
+    with the same weights bit for bit as one that did not stop. `guide` and `likeness` judge
+    beside `style`. `note` gets sentences that the user should read. `group`: the processes that
+    share each batch.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Trainer:
         guide: TextGuide | None = None,
         note: Callable[[str], None] = lambda text: None,
         group: ProcessGroup = ALONE,
+        likeness: Likeness | None = None,
     ) -> None:
         if len(recipe.rules) != style.rules:
             raise ValueError("the style loss must know the recipe's rules")
@@ -76,7 +79,7 @@ class Trainer:
         self.patches = None
         if self.decoder is not None:
             self.patches = Patches(self.decoder, model.pixels, self.generator)
-        self.losses = Losses(recipe, style, device, guide, self.patches)
+        self.losses = Losses(recipe, style, device, guide, self.patches, likeness=likeness)
         self.curriculum = Curriculum(recipe, self.generator, device)
         self.iteration = 0
         self.steps_taken = 0
@@ -180,7 +183,7 @@ class Trainer:
             self._has_chosen = True
             self._fused = fused_iteration(
                 self.nca, self.optimiser, self.curriculum, self.style, self.guide, self.dtype,
-                self.note, self.group, self.patches,
+                self.note, self.group, self.patches, self.losses.likeness,
             )  # fmt: skip
         if self._fused is None:
             return None

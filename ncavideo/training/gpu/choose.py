@@ -11,6 +11,7 @@ import torch
 from ncavideo.training.curriculum import Curriculum
 from ncavideo.training.gpu import plan
 from ncavideo.training.gpu.memory import needed_bytes
+from ncavideo.training.likeness import Likeness
 from ncavideo.training.process_group import ALONE, ProcessGroup, agree
 from ncavideo.training.recipe import Recipe
 from ncavideo.training.seen import Patches
@@ -75,6 +76,7 @@ def fused_iteration(
     note: Callable[[str], None],
     group: ProcessGroup = ALONE,
     patches: Patches | None = None,
+    likeness: Likeness | None = None,
 ) -> FusedIteration | None:
     """Return what takes iterations with fused kernels, None where plain torch has to do.
 
@@ -97,7 +99,7 @@ def fused_iteration(
             )
             if error < check.TOLERANCE:
                 found = FusedIteration(
-                    nca, optimiser, curriculum, style, guide, OPERAND, group, patches
+                    nca, optimiser, curriculum, style, guide, OPERAND, group, patches, likeness
                 )
             else:
                 reason = f"their results are off by {error:.0%} on this GPU (try another Triton)"

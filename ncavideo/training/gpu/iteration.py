@@ -24,6 +24,7 @@ from ncavideo.training.gpu.recorder import Recorder
 from ncavideo.training.gpu.requests import Column, decide
 from ncavideo.training.gpu.style import style_distances
 from ncavideo.training.gpu.weights import pack, pack_inputs, unpack
+from ncavideo.training.likeness import Likeness
 from ncavideo.training.loss_recipe import LossRecipe
 from ncavideo.training.losses import Losses
 from ncavideo.training.pool import Pool, without_broken
@@ -75,6 +76,7 @@ class FusedIteration:
         operand: torch.dtype,
         group: ProcessGroup = ALONE,
         patches: Patches | None = None,
+        likeness: Likeness | None = None,
     ) -> None:
         self.nca, self.optimiser, self.curriculum = nca, optimiser, curriculum
         self.recipe, self.device = curriculum.recipe, curriculum.device
@@ -83,7 +85,7 @@ class FusedIteration:
         self._drawing = [] if patches is None else list(patches.decoder.parameters())
         self._sorts = self.recipe.loss.metric == SORTED_METRIC
         distances = functools.partial(style_distances, style) if self._sorts else style
-        self.losses = Losses(self.recipe, style, self.device, guide, patches, distances)
+        self.losses = Losses(self.recipe, style, self.device, guide, patches, distances, likeness)
         self._replay = Recorder(self.device)
         self._names: dict[Any, list[str]] = {}
         self.forget()
@@ -221,7 +223,8 @@ class FusedIteration:
     def _judge(self, b: Buffers, draw: Draw) -> list[str]:
         """Compute the loss, its gradient at both ends, and the log's numbers, the total first."""
         loss = draw.stage.loss
-        guided = self.guide is not None and bool(loss.text)
+        guided = bool(self.guide is not None and loss.text)
+        guided |= bool(self.losses.likeness is not None and loss.likeness)
         still = bool(loss.stillness) and draw.ripe >= loss.stillness_from
         # The patch's size tells its edge, too, as the grid's size stays.
         cells = None if draw.patch is None else draw.patch.cells
