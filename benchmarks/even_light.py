@@ -14,6 +14,7 @@ pictures show what a rule could be, whatever its network. The exemplars are draw
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,22 @@ def column(
     return pictures, rows
 
 
+def exemplars() -> Iterator[tuple[str, Tensor, list[Tensor]]]:
+    """Yield each rule's name, its exemplar and those of its set's other rules, `[3, H, W]` each."""
+    for name, rules in RULES.items():
+        ruleset = open_ruleset(name)
+        found = dict(zip(ruleset.rule_names, exemplars_of(ruleset), strict=True))
+        for rule in rules:
+            yield rule, found[rule], [rgb for other, rgb in found.items() if other != rule]
+
+
+def save_sheet(columns: list[list[Tensor]], path: Path) -> None:
+    """Save a column of pictures `[1, 3, SIDE, SIDE]` a rule, enlarged."""
+    drawn = [torch.cat(column, 2)[0].permute(1, 2, 0).numpy() for column in columns]
+    sheet = Image.fromarray(to_bytes(np.concatenate(drawn, 1)))
+    sheet.resize((2 * sheet.width, 2 * sheet.height)).save(path, quality=85)
+
+
 def main() -> None:
     """Print the table, and write the picture."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -105,19 +122,13 @@ def main() -> None:
     vgg = load_vgg("auto")
     numbers = {"light_blur": "g", "distance": ".3f", "exemplar": ".3f"}
     table, columns = results.Table("rules", {"rule": "", **numbers}), []
-    for name, rules in RULES.items():
-        ruleset = open_ruleset(name)
-        exemplars = dict(zip(ruleset.rule_names, exemplars_of(ruleset), strict=True))
-        for rule in rules:
-            pictures, rows = column(exemplars[rule], vgg, arguments.iterations)
-            for row in rows:
-                table.add(rule, *row)
-            columns.append(torch.cat(pictures, 2)[0].permute(1, 2, 0).numpy())
+    for rule, exemplar, _ in exemplars():
+        pictures, rows = column(exemplar, vgg, arguments.iterations)
+        for row in rows:
+            table.add(rule, *row)
+        columns.append(pictures)
     if arguments.picture:
-        sheet = to_bytes(np.concatenate(columns, 1))
-        Image.fromarray(sheet).resize((2 * sheet.shape[1], 2 * sheet.shape[0])).save(
-            arguments.picture, quality=85
-        )
+        save_sheet(columns, arguments.picture)
     results.record(arguments, "even_light", table)
 
 

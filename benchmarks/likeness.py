@@ -21,20 +21,15 @@ import numpy as np
 import results
 import torch
 import torch.nn.functional as F
-from even_light import CLIPPED, DRAWS, SIDE, distance, mean_distance
-from PIL import Image
-from rule_set import exemplars_of
+from even_light import CLIPPED, DRAWS, SIDE, distance, exemplars, mean_distance, save_sheet
 from torch import Tensor
 
 from ncavideo.nca.decoder import Decoder
-from ncavideo.nca.ruleset import open_ruleset
 from ncavideo.training.efficientnet import load_efficientnet
 from ncavideo.training.likeness import Likeness
 from ncavideo.training.style import Exemplar, StyleLoss, luminance
 from ncavideo.training.vgg import VGGFeatures, load_vgg
-from ncavideo.util.pixels import to_bytes
 
-RULES = {"elements-fine": ("fire", "moss"), "cosmos-fine": ("crystal", "circuits")}
 WEIGHTS = (0.0, 0.5)  # of the likeness, beside a style loss of 1
 PIXELS, CHANNELS, HIDDEN, LEVELS = 4, 16, 32, 3  # of a cell and of the decoder; see `even_light`
 RATES = (0.03, 5e-3)  # of the cells' numbers and of the decoder's
@@ -103,16 +98,16 @@ def pieces(exemplar: Tensor) -> list[Tensor]:
 
 
 def column(
-    exemplars: list[Tensor], vgg: VGGFeatures, iterations: int
+    pictures: list[Tensor], vgg: VGGFeatures, iterations: int
 ) -> tuple[list[Tensor], list[list[float | str]]]:
-    """Return a piece of the first exemplar and the pictures for each weight, and a row for each.
+    """Return a piece of the first of some exemplars and what each weight makes, and a row for each.
 
     The other exemplars decide with it in which units features count.
     """
-    rules = [[Exemplar(rgb)] for rgb in exemplars]
-    style = StyleLoss(vgg, [exemplars[0]], light_blur=16.0)
+    rules = [[Exemplar(rgb)] for rgb in pictures]
+    style = StyleLoss(vgg, [pictures[0]], light_blur=16.0)
     likeness, held_out = Likeness(rules), HeldOut(rules)
-    own = pieces(exemplars[0])
+    own = pieces(pictures[0])
     lights = [style.light_of(luminance(piece).mean()) for piece in own]
     at_home = [mean_distance(style, *each) for each in zip(own, lights, strict=True)]
     judges = likeness, held_out
@@ -120,14 +115,14 @@ def column(
         ["exemplar", float(np.mean(at_home))]
         + [float(np.mean([mean_likeness(judge, piece) for piece in own])) for judge in judges]
     ]
-    pictures = [own[0]]
+    shown = [own[0]]
     for weight in WEIGHTS:
         made = optimum(style, likeness, weight, iterations)
         away = mean_distance(style, made, torch.tensor(LIGHT))
         name = f"likeness {weight:g}" if weight else "style alone"
         rows.append([name, away, *(mean_likeness(judge, made) for judge in judges)])
-        pictures.append(made)
-    return pictures, rows
+        shown.append(made)
+    return shown, rows
 
 
 def main() -> None:
@@ -140,20 +135,13 @@ def main() -> None:
     vgg = load_vgg("auto")
     numbers = {"style": ".3f", "likeness": ".2f", "held out": ".2f"}
     table, columns = results.Table("rules", {"rule": "", "made by": "", **numbers}), []
-    for name, rules in RULES.items():
-        ruleset = open_ruleset(name)
-        exemplars = dict(zip(ruleset.rule_names, exemplars_of(ruleset), strict=True))
-        for rule in rules:
-            others = [rgb for each, rgb in exemplars.items() if each != rule]
-            drawn, rows = column([exemplars[rule], *others], vgg, arguments.iterations)
-            for row in rows:
-                table.add(rule, *row)
-            columns.append(torch.cat(drawn, 2)[0].permute(1, 2, 0).numpy())
+    for rule, exemplar, others in exemplars():
+        pictures, rows = column([exemplar, *others], vgg, arguments.iterations)
+        for row in rows:
+            table.add(rule, *row)
+        columns.append(pictures)
     if arguments.picture:
-        sheet = to_bytes(np.concatenate(columns, 1))
-        Image.fromarray(sheet).resize((2 * sheet.shape[1], 2 * sheet.shape[0])).save(
-            arguments.picture, quality=85
-        )
+        save_sheet(columns, arguments.picture)
     results.record(arguments, "likeness", table)
 
 
