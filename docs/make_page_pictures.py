@@ -51,7 +51,7 @@ def main() -> None:
     """Write them."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         here = Path(folder)
-        export(open_ruleset("elements"), here / "elements.html")
+        export(open_ruleset("elements-fine"), here / "elements.html")
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
 
         tab = opened(browser, here / "elements.html", 1280, 980)

@@ -23,7 +23,7 @@ def export_command(ruleset: str, output: Path, overwrite: bool, as_json: bool, q
     """Write RULESET (a preset, a file, hf://USER/REPO) as a page that runs it in the browser.
 
     \b
-        ncavideo export elements --html elements.html
+        ncavideo export elements-fine --html elements.html
     """  # noqa: D301
     with one_sentence_errors():
         from ncavideo.nca.ruleset import open_ruleset
