@@ -119,9 +119,8 @@ class Commands(click.Group):
             name = OTHER_NAMES.get(error.option_name)
             known = error.ctx.command.params if error.ctx else ()
             if any(name in param.opts for param in known):
-                raise click.NoSuchOption(
-                    error.option_name, possibilities=[str(name)], ctx=error.ctx
-                ) from error
+                said = f"No such option {error.option_name!r}. Did you mean {name!r}?"
+                raise click.NoSuchOption(error.option_name, said, ctx=error.ctx) from error
             raise
         except OSError as error:
             # A file has a name; a closed pipe is click's to deal with.

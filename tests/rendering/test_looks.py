@@ -45,7 +45,10 @@ def test_the_list_is_readable_and_as_json() -> None:
 def test_a_look_is_shown_with_the_command_line_that_does_the_same() -> None:
     shown = CliRunner().invoke(main, ["looks", "show", "overgrown"])
     assert shown.stdout.strip() == looks()["overgrown"].path.read_text("utf-8").strip()
-    assert "ncavideo render in.mp4 --rules moss --ruleset elements-fine --control moss=" in shown.stderr
+    assert (
+        "ncavideo render in.mp4 --rules moss --ruleset elements-fine --control moss="
+        in shown.stderr
+    )
     facts = json.loads(CliRunner().invoke(main, ["looks", "show", "wild", "--json"]).stdout)
     assert facts["name"] == "wild" and facts["options"]["cell"] == 4
 
