@@ -22,7 +22,7 @@ from ncavideo.util.errors import UserError
 
 # Seconds from the setting of a form to its first reading, and after which it is left alone. A busy
 # page takes seconds to take over what it was sent.
-SOONEST, SETTLED = 0.2, 20.0
+SOONEST, SETTLED = 0.2, 60.0
 
 
 class Stoppable(Protocol):
