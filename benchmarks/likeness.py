@@ -25,7 +25,6 @@ from even_light import CLIPPED, DRAWS, SIDE, distance, exemplars, mean_distance,
 from torch import Tensor
 
 from ncavideo.nca.decoder import Decoder
-from ncavideo.training.efficientnet import load_efficientnet
 from ncavideo.training.likeness import Likeness
 from ncavideo.training.style import Exemplar, StyleLoss, luminance
 from ncavideo.training.vgg import VGGFeatures, load_vgg
@@ -34,14 +33,6 @@ WEIGHTS = (0.0, 0.5)  # of the likeness, beside a style loss of 1
 PIXELS, CHANNELS, HIDDEN, LEVELS = 4, 16, 32, 3  # of a cell and of the decoder; see `even_light`
 RATES = (0.03, 5e-3)  # of the cells' numbers and of the decoder's
 LIGHT = 0.5
-
-
-class HeldOut(Likeness):
-    """The same measure with another network's features."""
-
-    def __init__(self, rules: list[list[Exemplar]]) -> None:
-        super().__init__(rules)
-        self.network = load_efficientnet("lite0")
 
 
 def optimum(style: StyleLoss, likeness: Likeness, weight: float, iterations: int) -> Tensor:
@@ -106,7 +97,7 @@ def column(
     """
     rules = [[Exemplar(rgb)] for rgb in pictures]
     style = StyleLoss(vgg, [pictures[0]], light_blur=16.0)
-    likeness, held_out = Likeness(rules), HeldOut(rules)
+    likeness, held_out = Likeness(rules), Likeness(rules, size="lite0")
     own = pieces(pictures[0])
     lights = [style.light_of(luminance(piece).mean()) for piece in own]
     at_home = [mean_distance(style, *each) for each in zip(own, lights, strict=True)]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ncavideo.nca.model import Edge
-from ncavideo.training.efficientnet import load_efficientnet, logits
+from ncavideo.training.efficientnet import load_efficientnet, logits, precision
 from ncavideo.training.imagenet_names import class_of, first_name, names, plain
 from ncavideo.training.share import Share
 from ncavideo.training.text import Prompts, TextGuide, cut_outs
@@ -61,9 +61,7 @@ class ImageNetGuide(TextGuide):
 
     def scores(self, rgb: Tensor) -> Tensor:
         """Return the logits `[N, 1000]` of pictures `[N, 3, S, S]`, RGB 0..1."""
-        # In bfloat16 a CPU's depthwise convolutions take ten times as long.
-        low = self._device.type == "cuda" and self._dtype != torch.float32
-        with torch.autocast(self._device.type, self._dtype, enabled=low):
+        with precision(self._device, self._dtype):
             return logits(self.network, rgb)
 
     def __call__(

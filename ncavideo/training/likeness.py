@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ncavideo.nca.model import Edge
-from ncavideo.training.efficientnet import load_efficientnet, seen
+from ncavideo.training.efficientnet import load_efficientnet, precision, seen
 from ncavideo.training.share import Share
 from ncavideo.training.style import Exemplar
 from ncavideo.training.text import cut_outs
@@ -43,22 +43,22 @@ class _Crops:
 
 
 class Likeness:
-    """The distance of samples to crops of their rules' pictures, by EfficientNet-lite1's features.
+    """The distance of samples to crops of their rules' pictures, by EfficientNet's features.
 
     `rules`: for each rule its exemplars, in which crops are drawn by weight; a rule without any is
     not judged. A feature counts in units of its deviation over the crops of all rules, a layer as
-    much as any other. Raises `UserError` if a package is missing.
+    much as any other. `size`: of the network. Raises `UserError` if a package is missing.
     """
-
-    name = "EfficientNet-lite1 (ImageNet)"
 
     def __init__(
         self,
         rules: Sequence[Sequence[Exemplar]],
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        size: str = "lite1",
     ) -> None:
-        self.network = load_efficientnet("lite1", device, "`loss.likeness`")
+        self.name = f"EfficientNet-{size} (ImageNet)"
+        self.network = load_efficientnet(size, device, "`loss.likeness`")
         self.rules, self._device, self._dtype = rules, torch.device(device), dtype
         self.judged = [bool(exemplars) for exemplars in rules]
         self._known: dict[int, _Crops] = {}
@@ -92,9 +92,7 @@ class Likeness:
         return torch.stack(losses)
 
     def _seen(self, parts: Tensor) -> list[Tensor]:
-        # In bfloat16 a CPU's depthwise convolutions take ten times as long.
-        low = self._device.type == "cuda" and self._dtype != torch.float32
-        with torch.autocast(self._device.type, self._dtype, enabled=low):
+        with precision(self._device, self._dtype):
             return seen(self.network, parts)
 
     def _crops(self, side: int) -> _Crops:

@@ -49,7 +49,10 @@ def make_trainer(
         vgg = load_vgg(str(weights) if is_file(weights) else recipe.training.vgg, device, precise)
     style = StyleLoss(vgg, exemplars, recipe.loss.metric, recipe.loss.light_blur)
     likeness = None
-    if pictures and any(loss.likeness for loss in recipe.losses):
+    asked = any(loss.likeness for loss in recipe.losses)
+    if asked and not pictures:
+        note("`loss.likeness` has no effect: no rule has a style picture")
+    if asked and pictures:
         phase("loading EfficientNet")
         likeness = Likeness(exemplars, device, precise)
     return Trainer(recipe, style, device, guide, note, group, likeness)

@@ -132,11 +132,22 @@ def test_a_run_by_words_alone_trains_without_vgg(
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
     said: list[str] = []
     recipe = recipe_from_options(
-        "words", ["bees=honeyc"], [], (), {"guide": {"kind": "imagenet"}, "training": {"size": 32}}
+        "words",
+        ["bees=honeyc"],
+        [],
+        (),
+        {
+            "guide": {"kind": "imagenet"},
+            "training": {"size": 32},
+            "loss": {"likeness": 1.0},
+        },
     )
     trainer = make_trainer(recipe, torch.device("cpu"), said.append)
     assert trainer.step().losses["text"] > 0
-    assert said == ["the prompt 'honeyc' is taken for ImageNet's class 'honeycomb'"]
+    assert said == [
+        "the prompt 'honeyc' is taken for ImageNet's class 'honeycomb'",
+        "`loss.likeness` has no effect: no rule has a style picture",
+    ]
     made = to_ruleset(trainer)
     assert abs(made.w2).max() > 0
     assert made.provenance["guide"] == guide.name

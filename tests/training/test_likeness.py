@@ -122,7 +122,7 @@ def test_a_stage_may_have_it_and_a_stopped_run_goes_on_bit_for_bit(folder: Path)
     for _ in again.run():
         pass
     assert weights_of(to_ruleset(again)) == weights_of(to_ruleset(whole))
-    assert to_ruleset(whole).provenance["likeness"] == Likeness.name
+    assert to_ruleset(whole).provenance["likeness"] == "EfficientNet-lite1 (ImageNet)"
 
 
 def test_the_option_asks_for_it(folder: Path) -> None:
