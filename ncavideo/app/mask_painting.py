@@ -14,6 +14,7 @@ from ncavideo.app import html as shown
 from ncavideo.app import preview_process
 from ncavideo.app.part import part
 from ncavideo.app.refusals import bad
+from ncavideo.app.render_form import own_slots
 from ncavideo.app.service import Service
 from ncavideo.util.errors import UserError
 
@@ -43,12 +44,12 @@ class MaskPainting:
         self.go = gr.Button("Paint a mask", size="md", elem_id="paint", min_width=90)
 
     def connect(
-        self, service: Service, mask: gr.File, slots: Any, control: Any, own: Sequence[Any]
+        self, service: Service, mask: gr.File, control: Any, own: Sequence[Any]
     ) -> list[Any]:
         """Connect the handlers, and return the events after which the form is to be answered.
 
-        `mask`: the field of the mask; `slots`: the rules that the controls `own` are for;
-        `control`: the control of all other rules.
+        `mask`: the field of the mask; `own`: those of the rules' own controls; `control`: that of
+        the control of all other rules.
         """
         self._service, self._own = service, len(own)
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -57,7 +58,7 @@ class MaskPainting:
         return [
             mask.change(self._take, mask, self.news, **quiet),
             self.easel.select(
-                self._paint, slots, [self.news, mask, control, *own], trigger_mode="multiple",
+                self._paint, None, [self.news, mask, control, *own], trigger_mode="multiple",
                 **quiet,
             ),
         ]  # fmt: skip
@@ -70,9 +71,7 @@ class MaskPainting:
         session.mask = None if upload is None else session.take(upload, "mask")
         return ""
 
-    async def _paint(
-        self, slots: list[str] | None, event: gr.EventData, request: gr.Request
-    ) -> tuple[Any, ...]:
+    async def _paint(self, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
         """Take what was painted as the mask, and have it drive the rule that it was painted for."""
         session, keep = self._service.session(request), gr.skip()
         nothing = (keep,) * (3 + self._own)
@@ -83,7 +82,7 @@ class MaskPainting:
         try:
             if session.clip is None:
                 raise UserError("drop a clip first")
-            if rule and rule not in (slots or ()):
+            if rule and rule not in session.chosen:
                 raise UserError(f"the mask was painted for {rule}, which is not chosen any more")
             picture = painted_mask(event.png)
             known = await self._service.moments.run(preview_process.facts, session.clip)
@@ -96,8 +95,9 @@ class MaskPainting:
         session.mask = path
         session.set_form()
         own = list(nothing[3:])
-        if rule:
-            own[(slots or ()).index(rule)] = CONTROL
+        session.slots = own_slots(session.slots, session.chosen)
+        if rule in session.slots:
+            own[session.slots.index(rule)] = CONTROL
         drives = rule or "all rules"
         said = shown.line(f"What was painted is the mask now; it drives {drives}.", "good")
         return said, str(path), keep if rule else CONTROL, *own

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +97,31 @@ def asked_options(values: Mapping[str, Any], ruleset: str, mask: Path | None) ->
 
 
 def own_controls(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the rules' own controls, by the rules that the form shows them for."""
+    """Return the rules' own controls, by the rules that the form has them for.
+
+    A rule that is not chosen any more may be among them.
+    """
     controls = (values[f"own-{index}"] for index in range(MOST_RULES))
     return dict(zip(values["slots"] or (), controls, strict=False))
+
+
+def own_slots(slots: Sequence[str], rules: Sequence[str]) -> list[str]:
+    """Return the rules that the fields of own controls are for, once `rules` are chosen.
+
+    `slots`: those that they were for. A rule keeps its field; one without takes a field that has
+    had no rule yet, or whose rule is not chosen any more. At most `MOST_RULES` have one.
+    """
+    found = list(slots)
+    for rule in rules:
+        if rule in found:
+            continue
+        if len(found) < MOST_RULES:
+            found.append(rule)
+            continue
+        left = next((index for index, other in enumerate(found) if other not in rules), None)
+        if left is not None:
+            found[left] = rule
+    return found
 
 
 def output_name(clip: Path, options: RenderOptions, form: str) -> str:

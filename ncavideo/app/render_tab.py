@@ -17,7 +17,7 @@ from ncavideo.app.left_form import left_form
 from ncavideo.app.look_form import form_of
 from ncavideo.app.part import part
 from ncavideo.app.refusals import bad, told
-from ncavideo.app.render_form import AS_ALL, own_controls, shown_options
+from ncavideo.app.render_form import AS_ALL, own_controls, own_slots, shown_options
 from ncavideo.app.render_results import RenderResults
 from ncavideo.app.render_view import RenderView, own_updates
 from ncavideo.app.service import Service
@@ -62,7 +62,7 @@ class RenderTab:
         )
         view.sample.click(self._take_sample, None, view.clip, **quiet)
         for taken in view.painting.connect(
-            self._service, view.mask, view.slots, view.inputs["control"], view.own
+            self._service, view.mask, view.inputs["control"], view.own
         ):
             taken.then(self._look_again, inputs, [*look], **forms)
         for chosen in (
@@ -76,9 +76,7 @@ class RenderTab:
             [view.rules.change, view.answered.change],
             self._rules_again, [view.ruleset, view.rules], view.rules, **each,
         )  # fmt: skip
-        view.rules.change(
-            self._show_own, [view.rules, view.slots, *view.own], [view.slots, *view.own], **quiet
-        )
+        view.rules.change(self._show_own, None, [view.slots, *view.own], **quiet)
         view.ruleset_file.upload(
             self._open_ruleset, view.ruleset_file,
             [view.ruleset, view.strip, view.rules, view.said, view.ruleset_file], **each,
@@ -140,10 +138,10 @@ class RenderTab:
         session.show(name, session.ruleset(name).rule_names)
         session.chosen = list(values["rules"])
         controls = own_controls(values)
-        session.opened = {rule: controls.get(rule, AS_ALL) for rule in session.chosen}
+        session.slots = own_slots(list(controls), session.chosen)
         updates = {key: gr.update(value=values[key]) for key in inputs}
-        updates["slots"] = gr.update(value=session.chosen)
-        updates |= own_updates(session.opened)
+        updates["slots"] = gr.update(value=session.slots)
+        updates |= own_updates(session.slots, session.chosen, controls)
         if clip is not None:
             said = shown.line(
                 f"The form is as you left it. Drop {clip} again: no clip outlives its tab."
@@ -280,9 +278,9 @@ class RenderTab:
         except UserError as error:
             raise told(session, error) from error
         session.chosen = values["rules"]
-        session.opened = own_controls(values)
+        session.slots, controls = values["slots"], own_controls(values)
         updates = {key: gr.update(value=values[key]) for key in components}
-        updates |= own_updates(session.opened)
+        updates |= own_updates(session.slots, session.chosen, controls)
         said = shown.line(f"The look {path.stem} is set.")
         yield name, self._swatches(session), said, *updates.values()
         try:
@@ -292,26 +290,18 @@ class RenderTab:
         strip = self._swatches(session) if session.shown == name else gr.skip()
         yield gr.skip(), strip, *[gr.skip() for _ in range(len(updates) + 1)]
 
-    async def _show_own(
-        self, rules: list[str], slots: list[str], request: gr.Request, *controls: str
-    ) -> list[Any]:
-        """Show a control for each rule: a rule keeps its own when others come and go.
+    async def _show_own(self, request: gr.Request) -> list[Any]:
+        """Show a control for each rule that is chosen.
 
-        `slots`: the rules that the controls are for, told by the same form. What the server knew
-        could be older or newer than the controls, where changes follow each other quickly.
+        A rule keeps its field while others come and go. The page takes over fields one by one:
+        were controls to move from one field to the next, it could tell them half moved, and a
+        rule would lose its control.
         """
         session = self._service.session(request)
         session.set_form()
-        kept = dict(zip(slots or (), controls, strict=False))
-        # Rules and controls were set at once: the form's controls may still be the previous ones.
-        if list(rules) == list(session.opened):
-            kept = session.opened
-        else:
-            session.opened = {}
-        return [
-            list(rules),
-            *own_updates({rule: kept.get(rule, AS_ALL) for rule in rules}).values(),
-        ]
+        before, session.slots = session.slots, own_slots(session.slots, session.chosen)
+        fresh = {rule: AS_ALL for rule in session.slots if rule not in before}
+        return [session.slots, *own_updates(session.slots, session.chosen, fresh).values()]
 
     async def _look(
         self, values: dict[Any, Any], request: gr.Request

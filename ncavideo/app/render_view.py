@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -86,7 +87,7 @@ class RenderView:
                 [], multiselect=True, allow_custom_value=True, visible="hidden", elem_id="rules"
             ),
         )
-        # The rules that their own controls are for: told with them, so that none changes its rule.
+        # The rules that the fields of own controls are for.
         self.slots = add(
             "slots",
             gr.Dropdown(
@@ -254,13 +255,24 @@ def _number(label: str, low: float, high: float, step: float = 0.5) -> gr.Slider
     return gr.Slider(low, high, 0, step=step, label=label)
 
 
-def own_updates(controls: dict[str, str]) -> dict[str, Any]:
-    """Return the updates of the rules' own controls; there are none beyond the last rule."""
+def own_updates(
+    slots: Sequence[str], rules: Sequence[str], controls: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the updates of the fields of own controls.
+
+    `slots`: the rules that they are for; those among the chosen `rules` are shown. `controls`:
+    what is set, by rules; the fields of others keep what they have.
+    """
     updates: dict[str, Any] = {
-        f"own-{index}": gr.update(label=rule, visible=True, value=control)
-        for index, (rule, control) in enumerate(list(controls.items())[:MOST_RULES])
+        f"own-{index}": gr.update(
+            label=rule,
+            visible=rule in rules,
+            **({"value": controls[rule]} if rule in controls else {}),
+        )
+        for index, rule in enumerate(slots)
     }
-    return updates | {
+    hidden = {
         f"own-{index}": gr.update(visible=False, value=AS_ALL)
-        for index in range(len(controls), MOST_RULES)
+        for index in range(len(slots), MOST_RULES)
     }
+    return updates | hidden

@@ -52,7 +52,7 @@ class Session:
         self.chosen: list[str] = []  # those that the swatches choose, in that order
         self.turn_of_choice = 0  # number of the newest choice by swatches
         self.turn = 0  # how often swatches were drawn
-        self.opened: dict[str, str] = {}  # the rules' own controls that were set with the rules
+        self.slots: list[str] = []  # the rules that the fields of own controls are for
         self.turn_of_form = 0  # number of the newest form that was answered
         self.answered: object = None  # that form
         self.turn_of_reading = 0  # number of the newest form that was read once more

@@ -93,8 +93,7 @@ def drop_until(taken: Callable[[], bool], tab: Any, where: str, *files: Path) ->
 
 
 def previewed(tab: Any, clip: Path) -> None:
-    drop(tab, "#clip", clip)
-    tab.wait_for_selector("#compare img")
+    drop_until(lambda: bool(tab.is_visible("#compare img")), tab, "#clip", clip)
 
 
 def said(tab: Any, where: str, *words: str) -> str:
@@ -150,9 +149,9 @@ def choose_ruleset(tab: Any, name: str, rule: str) -> None:
     tab.wait_for_selector(f"#strip button[data-rule={rule}]")
 
 
-def own_control(tab: Any, index: int, option: str) -> None:
+def own_control(tab: Any, rule: str, option: str) -> None:
     """Show the rules' own controls, and choose that of one rule."""
-    where = f"#own-{index}"
+    where = f"#own-controls [id^=own-]:has(span:text-is('{rule}'))"
     tab.click("#own-controls button")
     hold(tab, f"{where} input", lambda there: option in there, lambda: choose(tab, where, option))
 
@@ -196,13 +195,19 @@ def between(port: int | None, answered: Callable[[bytes], bytes]) -> Iterator[in
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
+    def forward_both(near: socket.socket, far: socket.socket) -> None:
+        with near, far:
+            back = threading.Thread(target=forward, args=(far, near, answered), daemon=True)
+            back.start()
+            forward(near, far, bytes)
+            back.join()
+
     def listen() -> None:
         with suppress(OSError):
             while True:
                 near, _ = listener.accept()
                 far = socket.create_connection(("127.0.0.1", port))
-                for ends in ((near, far, bytes), (far, near, answered)):
-                    threading.Thread(target=forward, args=ends, daemon=True).start()
+                threading.Thread(target=forward_both, args=(near, far), daemon=True).start()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=listen, daemon=True).start()

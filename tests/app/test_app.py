@@ -52,7 +52,7 @@ def test_drop_preview_render_and_download(
     tab.wait_for_selector("#strip :text('nebula')")
     # The newest preview, not one on its way, is what the command line tells of.
     until(lambda: "nebula,aurora" in tab.input_value("#command textarea"))
-    own_control(tab, 1, "Edges")
+    own_control(tab, "aurora", "Edges")
     until(lambda: "aurora=edges" in tab.input_value("#command textarea"))
     tab.click("#part > button")
     enter(tab, "#before input[type=number]", "0.2")
@@ -135,7 +135,7 @@ def test_a_reload_brings_the_form_back(
     choose_ruleset(tab, "earth", "lichen")
     tab.wait_for_selector("#strip button[data-rule=lichen]")
     tab.click("#strip button[data-rule=lichen]")
-    own_control(tab, 2, "Edges")
+    own_control(tab, "lichen", "Edges")
     tab.click("#part > button")
     enter(tab, "#before input[type=number]", "0.4")
     command = "#command textarea"

@@ -28,10 +28,8 @@ from ncavideo.app.render_form import (
     OWN_CONTROLS,
     asked_options,
     output_name,
-    own_controls,
     shown_options,
 )
-from ncavideo.app.render_view import own_updates
 from ncavideo.app.sessions import Sessions
 from ncavideo.app.train_form import asked_recipe, sheet_every
 from ncavideo.app.train_job import Training
@@ -460,14 +458,3 @@ def test_what_begins_in_a_closed_session_is_stopped(tmp_path: Path) -> None:
     session.close()
     session.run("render", late)
     assert (early.stopped, late.stopped) == (1, 1)
-
-
-def test_own_controls_are_of_the_rules_that_they_were_told_with() -> None:
-    values = {"slots": ["moss", "fire"], "own-0": "edges", "own-1": "hue:0-60"}
-    values |= {f"own-{index}": AS_ALL for index in range(2, 8)}
-    assert own_controls(values) == {"moss": "edges", "fire": "hue:0-60"}
-    assert own_controls({**values, "slots": None}) == {}
-    updates = own_updates(own_controls(values))
-    assert list(updates) == [f"own-{index}" for index in range(8)]
-    assert [update["visible"] for update in updates.values()] == [True] * 2 + [False] * 6
-    assert len(own_updates({f"rule-{index}": AS_ALL for index in range(12)})) == 8

@@ -34,7 +34,7 @@ def test_a_rule_keeps_its_own_control_when_others_go(
     tab = open_tab()
     previewed(tab, clip)
     command = "#command textarea"
-    own_control(tab, 1, "Edges")
+    own_control(tab, "moss", "Edges")
     until(lambda: "moss=edges" in tab.input_value(command))
     tab.click("#strip button[data-rule=fire]")
     until(lambda: "--rules moss" in tab.input_value(command))
@@ -44,6 +44,29 @@ def test_a_rule_keeps_its_own_control_when_others_go(
     # Another rule set has other rules: none of them takes the control over.
     choose_ruleset(tab, "cosmos", "nebula")
     until(lambda: tab.input_value(command).endswith("--rules nebula,aurora"))
+
+
+def test_controls_of_rules_do_not_move(browser: Any, server: Server, clip: Path) -> None:
+    moved: list[bytes] = []
+
+    def losing(answer: bytes) -> bytes:
+        """Have the page miss a control that is sent to it, as it misses some when it is busy."""
+        control = b'"value":"edges"'
+        if control in answer:
+            moved.append(answer)
+        return answer.replace(control, control.replace(b"value", b"other"))
+
+    with tab_through(browser, server, losing) as tab:
+        previewed(tab, clip)
+        command = "#command textarea"
+        own_control(tab, "moss", "Edges")
+        until(lambda: "moss=edges" in tab.input_value(command))
+        tab.click("#strip button[data-rule=fire]")
+        until(lambda: "--rules moss --control moss=edges" in tab.input_value(command))
+        tab.click("#strip button[data-rule=water]")
+        tab.click("#strip button[data-rule=fire]")
+        until(lambda: "moss,water,fire --control moss=edges" in tab.input_value(command))
+    assert not moved
 
 
 def test_rules_are_chosen_by_their_swatches(open_tab: Callable[[], Any], clip: Path) -> None:

@@ -282,7 +282,7 @@ class TestInChromium:
         said(tab, "#painting-news", "painted for fire, which is not chosen any more.")
         # A mask that is dropped takes the place of what was painted, and of what was said.
         shutil.copy(clip, tmp_path / "stencil.mp4")
-        own_control(tab, 0, "Mask")
+        own_control(tab, "moss", "Mask")
         drop(tab, "#mask", tmp_path / "stencil.mp4")
         until(lambda: "moss=mask:stencil.mp4" in tab.input_value(COMMAND))
         assert not tab.is_visible("#painting-news")

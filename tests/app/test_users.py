@@ -26,17 +26,19 @@ def test_two_users_at_once(
 ) -> None:
     first, second = open_tab(), open_tab()
     long, other = tmp_path / "first.mp4", tmp_path / "second.mp4"
-    make_clip(long, 120, "320x180")
+    make_clip(long, 1500, "480x270")  # it has to last until the other one waits
     shutil.copy(clip, other)
     previewed(first, long)
     previewed(second, other)
     first.click("#render")
-    said(first, "#news", "of 120 frames")
+    said(first, "#news", "of 1500 frames")
     second.click("#render")
     said(second, "#news", "Waiting for another render")
-    said(first, "#news", "first.fire-moss.mp4: 120 frames")
+    first.click("#cancel")
+    said(first, "#news", "Cancelled.")
     said(second, "#news", "second.fire-moss.mp4: 12 frames")
-    assert "first" not in second.inner_html("#result")
+    assert "second" in second.inner_html("#result")
+    assert "second" not in first.inner_text("#news") and "first" not in second.inner_text("#news")
     assert len(server.sessions()) >= 2
 
 
