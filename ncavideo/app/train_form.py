@@ -16,6 +16,7 @@ GUIDES = {
     "CLIP, through open_clip (downloads its weights once)": "open_clip",
     "ImageNet: prompts are names of its classes": "imagenet",
 }
+DREAM = 150  # iterations of drawing a picture from words
 SHEETS = 24  # sample sheets in a whole run, at most
 LEAST_SHEET = 10  # iterations between two of them
 
@@ -23,8 +24,9 @@ LEAST_SHEET = 10  # iterations between two of them
 def asked_recipe(values: Mapping[str, Any], styles: Sequence[Sequence[Path]]) -> Recipe:
     """Return the recipe that the form's `values` ask for.
 
-    `values`: `name`, `guide`, `size`, `iterations`, `seed`, and `rule-I` and `prompt-I` for each
-    rule I; `styles`: each rule's pictures. Raises `UserError` for values that no training can have.
+    `values`: `name`, `guide`, `dream` (whether pictures are drawn from words), `likeness` (the
+    loss's weight), `size`, `iterations`, `seed`, and `rule-I` and `prompt-I` for each rule I;
+    `styles`: each rule's pictures. Raises `UserError` for values that no training can have.
     """
     names, rules, pictures = list[str](), list[str](), list[str]()
     for index, paths in enumerate(styles):
@@ -40,7 +42,7 @@ def asked_recipe(values: Mapping[str, Any], styles: Sequence[Sequence[Path]]) ->
         pictures += [f"{rule}={path}" for path in paths]
         if not paths and values["guide"] == "none":
             raise UserError(
-                f"{rule} has no style picture, and without CLIP a prompt teaches nothing"
+                f"{rule} has no style picture, and without a guide a prompt teaches nothing"
             )
     if not rules:
         raise UserError("name at least one rule")
@@ -53,7 +55,11 @@ def asked_recipe(values: Mapping[str, Any], styles: Sequence[Sequence[Path]]) ->
             rules,
             pictures,
             (),
-            {"training": {"size": int(values["size"])}, "guide": {"kind": values["guide"]}},
+            {
+                "training": {"size": int(values["size"])},
+                "guide": {"kind": values["guide"], "dream": DREAM if values["dream"] else None},
+                "loss": {"likeness": float(values["likeness"]) or None},
+            },
             seed=int(values["seed"] or 0),
         )
     except UserError as error:

@@ -76,6 +76,20 @@ class TrainTab:
                 "guide",
                 gr.Dropdown(list(GUIDES.items()), value="none", label="What judges prompts"),
             )
+            add(
+                "dream",
+                gr.Checkbox(
+                    label="Draw a picture from the words first, where a rule has none (ImageNet)",
+                    elem_id="train-dream",
+                ),
+            )
+            add(
+                "likeness",
+                gr.Slider(
+                    0, 2, 0, step=0.1, elem_id="train-likeness",
+                    label="Likeness of whole crops to the pictures, by an ImageNet classifier",
+                ),
+            )  # fmt: skip
             add("size", gr.Slider(48, 192, 96, step=8, label="Side of the training grids, in cells",
                                   elem_id="train-size"))  # fmt: skip
             add("seed", gr.Number(0, label="Seed", precision=0, minimum=0))

@@ -27,14 +27,13 @@ LEAST_VARIANCE = 1e-4  # of a feature, below which it says nothing
 
 
 class ImageNetGuide(TextGuide):
-    """EfficientNet-lite0 judges cut-outs by classes of ImageNet.
+    """An EfficientNet judges cut-outs by classes of ImageNet.
 
     A rule with several wanted classes approaches them together: their probabilities add up. That of
-    unwanted classes is pushed down. Raises `UserError` if a package is missing or a prompt is no
+    unwanted classes is pushed down. `size`: of the network; `smallest`: the smallest cut-out, a
+    share of the picture's side. Raises `UserError` if a package is missing or a prompt is no
     class's name.
     """
-
-    name = "EfficientNet-lite0 (ImageNet)"
 
     def __init__(
         self,
@@ -42,6 +41,8 @@ class ImageNetGuide(TextGuide):
         *,
         cutouts: int = 8,
         prior: float = 1.0,
+        size: str = "lite0",
+        smallest: float = SMALLEST_CUT,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -53,8 +54,9 @@ class ImageNetGuide(TextGuide):
             for text in (*each.wanted, *each.unwanted)
             if plain(text) not in names()
         )
-        self.network = load_efficientnet("lite0", device, "the guide imagenet")
-        self._cutouts = cutouts
+        self.name = f"EfficientNet-{size} (ImageNet)"
+        self.network = load_efficientnet(size, device, "the guide imagenet")
+        self._cutouts, self._smallest = cutouts, smallest
         self._prior = prior  # its weight beside the cross-entropy
         self._device, self._dtype = torch.device(device), dtype
         self._layers = [m for m in self.network.modules() if hasattr(m, "running_mean")]
@@ -74,7 +76,7 @@ class ImageNetGuide(TextGuide):
     ) -> Tensor:
         """Return the loss of each sample against its rule's classes, `[B]`."""
         which = int(torch.randint(len(SIDES), (), generator=generator))
-        parts = cut_outs(rgb, self._cutouts, SIDES[which], edge, generator, SMALLEST_CUT, share)
+        parts = cut_outs(rgb, self._cutouts, SIDES[which], edge, generator, self._smallest, share)
         if not len(rgb):
             return rgb.new_zeros(0)
         with _Statistics(self._layers[:PRIOR_LAYERS], len(rgb)) as statistics:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ncavideo.training.dreams import dreamt, wants_dreams
 from ncavideo.training.imagenet import ImageNetGuide
 from ncavideo.training.likeness import Likeness
 from ncavideo.training.precision import fast_bfloat16
@@ -26,8 +28,12 @@ def make_trainer(
     device: torch.device,
     note: Callable[[str], None] = lambda text: None,
     group: ProcessGroup = ALONE,
+    dreams: Path | None = None,
 ) -> Trainer:
-    """Load what the recipe names, pictures and networks, and return its trainer."""
+    """Load what the recipe names, pictures and networks, and return its trainer.
+
+    `dreams`: a folder that keeps the pictures that are drawn from words.
+    """
     phase("loading the style pictures")
     pictures: dict[StylePicture, Tensor] = {}  # rules may share one
     for rule in recipe.rules:
@@ -38,21 +44,25 @@ def make_trainer(
         [Exemplar(pictures[picture], picture.weight) for picture in rule.style]
         for rule in recipe.rules
     ]
+    drawn = dreamt(recipe, dreams, device, note) if wants_dreams(recipe) else {}
+    for index, rule in enumerate(recipe.rules):
+        if rule.name in drawn:
+            exemplars[index] = [Exemplar(drawn[rule.name].to(device))]
     precise = torch.bfloat16 if fast_bfloat16(device) else torch.float32
     guide = _guide(recipe, device, precise)
     for text in guide.notes if guide else ():
         note(text)
     vgg = no_vgg(device)
-    if pictures:
+    if any(exemplars):
         phase("loading VGG")
         weights = recipe.folder / recipe.training.vgg
         vgg = load_vgg(str(weights) if is_file(weights) else recipe.training.vgg, device, precise)
     style = StyleLoss(vgg, exemplars, recipe.loss.metric, recipe.loss.light_blur)
     likeness = None
     asked = any(loss.likeness for loss in recipe.losses)
-    if asked and not pictures:
+    if asked and not any(exemplars):
         note("`loss.likeness` has no effect: no rule has a style picture")
-    if asked and pictures:
+    if asked and any(exemplars):
         phase("loading EfficientNet")
         likeness = Likeness(exemplars, device, precise)
     return Trainer(recipe, style, device, guide, note, group, likeness)

@@ -102,6 +102,14 @@ class GuideRecipe:
         100,
         "weight of the statistics of real photographs beside the words (`imagenet` alone)",
     )
+    dream: int = number(
+        0,
+        0,
+        5000,
+        "iterations in which a picture is drawn from the words first, for each rule without a style"
+        " picture (`imagenet` alone; 150 is a good number); 0: none",
+        flag="--dream",
+    )
 
 
 @dataclass(frozen=True)

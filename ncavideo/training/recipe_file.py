@@ -88,6 +88,10 @@ def parse_recipe(data: dict[str, Any], path: str, folder: Path, name: str) -> Re
                 f"{path}: `rule[{index}].style` is missing: a rule learns from a picture, or from"
                 " a prompt and a [guide]"
             )
+    if guide.dream and guide.kind != "imagenet":
+        raise UserError(
+            f"{path}: `guide.dream` draws with the guide imagenet, and `guide.kind` is {guide.kind}"
+        )
     model = _table(path, "model", data.get("model", {}), ModelRecipe)
     if LIGHT in names:
         raise UserError(

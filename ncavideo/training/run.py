@@ -42,6 +42,7 @@ LOCK = ".lock"
 RECIPE = "recipe.toml"
 SHEET = "sheet-{}.png"
 ANIMATION = "sample.mp4"
+DREAMS = "dreams"  # a folder of the pictures that were drawn from words
 LOG_EVERY = 10  # iterations a line of the log is the mean of
 SLOWER = 0.5  # factor of the learning rate after a loss that was not finite
 MOST_RETRIES = 6  # times that may happen before the run gives up
@@ -89,7 +90,7 @@ def train(
         raise UserError(f"{folder} cannot be the run's folder: it is something else")
     where = torch.device(choose_device(device))
     try:
-        trainer = make_trainer(recipe, where, note, peers)
+        trainer = make_trainer(recipe, where, note, peers, folder / DREAMS)
         resume = resume and (folder / CHECKPOINT).exists()
         if recipe.start and not resume:
             file = recipe.folder / recipe.start
@@ -170,7 +171,7 @@ def save_so_far(recipe: Recipe, output: Path, folder: Path, *, device: str = "au
     checkpoint = folder / CHECKPOINT
     if not checkpoint.exists():
         return 0
-    trainer = make_trainer(recipe, torch.device(choose_device(device)))
+    trainer = make_trainer(recipe, torch.device(choose_device(device)), dreams=folder / DREAMS)
     checkpoint_file.restore(trainer, checkpoint)
     if trainer.iteration:
         to_ruleset(trainer).save(output)
@@ -186,7 +187,7 @@ def follow(recipe: Recipe, folder: Path, device: torch.device, peers: ProcessGro
     trainer: Trainer | None = None
     for order, value in peers.orders():
         if trainer is None:
-            trainer = make_trainer(recipe, device, group=peers)
+            trainer = make_trainer(recipe, device, group=peers, dreams=folder / DREAMS)
         if order == Order.RESTORE:
             checkpoint_file.restore(trainer, folder / CHECKPOINT)
             trainer.slowed = value

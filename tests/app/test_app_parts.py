@@ -194,6 +194,7 @@ def test_what_cannot_be_is_one_sentence(changes: dict[str, Any], says: str) -> N
 def recipe_form(**changes: Any) -> dict[str, Any]:
     rules = {f"{what}-{index}": None for what in ("rule", "prompt") for index in range(4)}
     return {"name": "My Set", "guide": "none", "size": 96, "iterations": 2000, "seed": None,
+            "dream": False, "likeness": 0,
             **rules, **changes}  # fmt: skip
 
 
@@ -207,6 +208,10 @@ def test_a_recipe_of_the_form() -> None:
     assert recipe.rules[0].prompt == ("flaking = rust",)
     assert [picture.path for picture in recipe.rules[0].style] == ["/a/1.png", "/a/2.png"]
     assert recipe.guide.kind == "none"
+    by_words = {"guide": "imagenet", "dream": True, "likeness": 1, "prompt-0": "honeycomb"}
+    drawn = asked_recipe(recipe_form(**{"rule-0": "bees"}, **by_words), [[]] * 4)
+    assert (drawn.guide.dream, drawn.loss.likeness) == (150, 1.0)
+    assert (recipe.guide.dream, recipe.loss.likeness) == (0, 0.0)
     assert sheet_every(100) == 10 and 2000 / sheet_every(2000) <= 24
 
 
@@ -217,6 +222,7 @@ def test_a_recipe_of_the_form() -> None:
         ({"name": " ", "rule-0": "a"}, [["x.png"], [], [], []], "name the rule set"),
         ({"prompt-1": "words"}, [[]] * 4, "rule 2 has no name"),
         ({"rule-0": "rust"}, [[]] * 4, "rust has no style picture"),
+        ({"rule-0": "a", "dream": True}, [["x.png"], [], [], []], "draws with the guide imagenet"),
         ({"rule-0": "../rust"}, [["x.png"], [], [], []], "does not start with a name"),
         ({"rule-0": "a", "rule-1": "a"}, [["x.png"], ["y.png"], [], []], "'a' is named twice"),
     ],
