@@ -1,68 +1,29 @@
-"""Rule set files: what is saved comes back, and no file whatever does worse than one sentence."""
+"""Files that are no rule sets, or damaged ones."""
 
 from __future__ import annotations
 
 import json
 import random
 import struct
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ruleset_files import JSON, Make, sentence
 from safetensors.numpy import save as save_arrays
 
-from ncavideo.nca.catalog import plain_presets, preset_folder, preset_of, presets
-from ncavideo.nca.ruleset import FORMAT, VERSION, Rule, RuleSet, find_ruleset, open_ruleset
-from ncavideo.util.errors import OutputError, UserError
-
-Make = Callable[..., RuleSet]
-
-NAMES = st.from_regex(r"[a-z][a-z0-9_-]{0,31}", fullmatch=True)
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
-    max_leaves=12,
-)
-
-
-def sentence(path: Path) -> str:
-    """Return what loading says of a bad file. Anything but a `UserError` fails the test."""
-    with pytest.raises(UserError) as caught:
-        RuleSet.load(path)
-    said = str(caught.value)
-    assert "\n" not in said
-    assert str(path) in said, "it must say which file"
-    assert len(said) < len(str(path)) + 500
-    return said
-
-
-def same(a: RuleSet, b: RuleSet) -> bool:
-    plain = (a.name, a.rules, a.inputs, a.fire_rate, a.provenance)
-    other = (b.name, b.rules, b.inputs, b.fire_rate, b.provenance)
-    pairs = ((a.w1, b.w1), (a.b1, b.b1), (a.w2, b.w2))
-    return plain == other and all(x.tobytes() == y.tobytes() for x, y in pairs)
+from ncavideo.nca.ruleset import FORMAT, VERSION, RuleSet
+from ncavideo.util.errors import UserError
 
 
 def write(path: Path, header: dict[str, Any] | bytes, body: bytes = b"") -> Path:
     """Write a safetensors file by hand."""
     raw = header if isinstance(header, bytes) else json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(raw)) + raw + body)
-    return path
-
-
-@pytest.fixture
-def good(tmp_path: Path, make_ruleset: Make) -> Path:
-    path = tmp_path / "good.safetensors"
-    make_ruleset().save(path)
     return path
 
 
@@ -80,132 +41,6 @@ def edited(good: Path, edit: Callable[[dict[str, Any]], object]) -> Path:
     edit(document)
     header["__metadata__"]["ncavideo"] = json.dumps(document)
     return write(good.with_name("edited.safetensors"), header, body)
-
-
-# Round trips
-
-
-@given(
-    seed=st.integers(0, 2**32),
-    channels=st.integers(3, 9),
-    hidden=st.integers(1, 12),
-    names=st.lists(NAMES, min_size=1, max_size=6, unique=True),
-    rules=st.integers(1, 6),
-    texts=st.tuples(TEXT, TEXT, TEXT),
-    fire_rate=st.floats(0, 1, exclude_min=True),
-    provenance=st.dictionaries(TEXT, JSON, max_size=4),
-)
-@example(0, 3, 1, ["fire"], 1, ("日本の炎 🔥\n\0\"'", "é.png", "‏"), 1.0, {"é": [1.5, None]})
-@settings(max_examples=60)
-def test_round_trip(
-    make_ruleset: Make,
-    seed: int,
-    channels: int,
-    hidden: int,
-    names: list[str],
-    rules: int,
-    texts: tuple[str, str, str],
-    fire_rate: float,
-    provenance: dict[str, Any],
-) -> None:
-    original = make_ruleset(
-        seed,
-        channels=channels,
-        hidden=hidden,
-        rules=tuple(names[:rules]),
-        others=tuple(names[rules:]),
-        fire_rate=fire_rate,
-    )
-    kept = tuple(Rule(rule.name, *texts) for rule in original.rules)
-    original = replace(original, rules=kept, provenance=provenance)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "a.safetensors")
-        original.save(path)
-        loaded = RuleSet.load(path)
-        assert same(loaded, original)
-        assert [p.name for p in Path(folder).iterdir()] == ["a.safetensors"]
-        # Saving what was loaded gives the same file, byte for byte.
-        data = path.read_bytes()
-        loaded.save(path)
-        assert path.read_bytes() == data
-    assert (loaded.channels, loaded.hidden) == (channels, hidden)
-    assert loaded.rule_names == tuple(names[:rules])
-
-
-def test_any_memory_order_and_extreme_numbers(tmp_path: Path, make_ruleset: Make) -> None:
-    ruleset = make_ruleset()
-    w1 = np.asfortranarray(ruleset.w1)
-    w1[0, :4] = [np.finfo(np.float32).max, 1e-45, -0.0, np.finfo(np.float32).tiny]
-    original = replace(ruleset, w1=w1, w2=np.repeat(ruleset.w2, 2, 0)[::2])
-    original.save(tmp_path / "a.safetensors")
-    assert same(RuleSet.load(tmp_path / "a.safetensors"), original)
-
-
-def test_a_fresh_load_needs_no_torch(good: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from ncavideo.nca.ruleset import RuleSet;"
-        f"RuleSet.load(Path({str(good)!r})); assert 'torch' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-# Saving
-
-
-def test_saving_replaces_the_file_as_a_whole(good: Path, make_ruleset: Make) -> None:
-    other = make_ruleset(9, rules=("ice",))
-    other.save(good)
-    assert same(RuleSet.load(good), other)
-    assert [p.name for p in good.parent.iterdir()] == [good.name]
-
-
-@pytest.mark.parametrize(
-    "provenance",
-    [{"a": object()}, {"a": {1, 2}}, {"a": "\ud800"}],
-    ids=["an object", "a set", "half a character"],
-)
-def test_what_cannot_be_saved_leaves_the_old_file(
-    good: Path, make_ruleset: Make, provenance: dict[str, Any]
-) -> None:
-    before = good.read_bytes()
-    with pytest.raises((TypeError, ValueError, UserError, OutputError)):
-        replace(make_ruleset(1), provenance=provenance).save(good)
-    assert good.read_bytes() == before
-    assert [p.name for p in good.parent.iterdir()] == [good.name]
-
-
-def test_saving_where_it_cannot_leaves_nothing(tmp_path: Path, make_ruleset: Make) -> None:
-    (tmp_path / "folder").mkdir()
-    for target in (tmp_path / "folder", tmp_path / "missing" / "a.safetensors"):
-        with pytest.raises((OSError, UserError, OutputError)):
-            make_ruleset().save(target)
-    assert [p.name for p in tmp_path.rglob("*")] == ["folder"]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a file size limit")
-def test_a_full_disk_leaves_the_old_file(good: Path) -> None:
-    code = f"""
-import resource, signal, sys
-from dataclasses import replace
-from pathlib import Path
-from ncavideo.nca.ruleset import RuleSet
-path = Path({str(good)!r})
-ruleset = replace(RuleSet.load(path), provenance={{"long": "x" * 5000}})
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-try:
-    ruleset.save(path)
-except Exception as error:
-    print(type(error).__name__)
-"""
-    before = good.read_bytes()
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() in ("OSError", "OutputError", "UserError")
-    assert good.read_bytes() == before
-    assert [p.name for p in good.parent.iterdir()] == [good.name]
-
-
-# Files that are no good
 
 
 def test_truncated_at_every_length(good: Path) -> None:
@@ -478,123 +313,3 @@ def test_brain_float_weights_are_not_called_missing(good: Path) -> None:
     assert count > 0
     said = sentence(write(good.with_name("brain.safetensors"), header, body[: len(body) // 2]))
     assert "missing" not in said
-
-
-# Finding
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, make_ruleset: Make, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of presets: two sets, with one rule name in common."""
-    folder = tmp_path / "presets"
-    folder.mkdir()
-    make_ruleset(1, rules=("fire", "moss", "water"), name="elements").save(
-        folder / "elements.safetensors"
-    )
-    make_ruleset(2, rules=("silk", "ink", "water"), name="fabric").save(
-        folder / "fabric.safetensors"
-    )
-    (folder / "notes.txt").write_text("not a preset")
-    (folder / "elements.toml").write_text("not a preset")
-    monkeypatch.setattr("ncavideo.nca.catalog.preset_folder", lambda: folder)
-    monkeypatch.chdir(tmp_path)
-    return folder
-
-
-def test_presets_by_name(shelf: Path) -> None:
-    assert list(presets()) == ["elements", "fabric"]
-    assert open_ruleset("fabric").rule_names == ("silk", "ink", "water")
-
-
-def test_the_preset_folder_is_in_the_package_or_beside_it() -> None:
-    assert preset_folder().name == "presets"
-    assert (preset_folder() / "elements.toml").is_file()
-    for path in presets().values():
-        assert path.stem == RuleSet.load(path).name
-
-
-def test_a_plain_set_is_found_before_its_variants() -> None:
-    assert {"elements", "tiny"} <= plain_presets().keys()
-    assert not {"elements-fine", "elements-rich"} & plain_presets().keys()
-    for path in plain_presets().values():
-        assert preset_of(RuleSet.load(path).rule_names[0]) == path.stem
-    assert find_ruleset(["fire", "moss"]).name == "elements"
-    with pytest.raises(UserError, match="fire is in elements, sand is in earth"):
-        find_ruleset(["fire", "sand"])
-
-
-def test_finds_the_set_that_has_all_rules(shelf: Path) -> None:
-    assert find_ruleset(["moss", "fire"]).name == "elements"
-    assert find_ruleset(["ink"]).name == "fabric"
-    assert find_ruleset(["ink", "water"]).name == "fabric"
-    assert find_ruleset(["fire", "water"]).name == "elements"
-    assert find_ruleset(["water"], "fabric").name == "fabric"
-
-
-def test_a_file_by_path(shelf: Path, tmp_path: Path, make_ruleset: Make) -> None:
-    own = tmp_path / "own.safetensors"
-    make_ruleset(3, rules=("ice",), name="own").save(own)
-    assert find_ruleset(["ice"], str(own)).name == "own"
-    own.rename(tmp_path / "no-suffix")
-    assert find_ruleset(["ice"], str(tmp_path / "no-suffix")).name == "own"
-
-
-def test_unknown_rule_suggests_the_nearest(shelf: Path) -> None:
-    with pytest.raises(UserError) as caught:
-        find_ruleset(["fire", "mos"])
-    said = str(caught.value)
-    assert "'mos'" in said
-    assert "did you mean 'moss'?" in said
-    assert "elements: fire, moss, water" in said
-    assert "fabric: silk, ink, water" in said
-    with pytest.raises(UserError) as caught:
-        find_ruleset(["qqqqq"])
-    assert "did you mean" not in str(caught.value)
-
-
-def test_rules_of_two_sets(shelf: Path) -> None:
-    with pytest.raises(UserError) as caught:
-        find_ruleset(["fire", "silk"])
-    said = str(caught.value)
-    assert "fire is in elements" in said
-    assert "silk is in fabric" in said
-    # `water` is in both; the sentence must not claim what would make the request possible.
-    with pytest.raises(UserError, match="fire is in elements"):
-        find_ruleset(["fire", "water", "ink"])
-
-
-def test_a_rule_that_the_named_set_lacks(shelf: Path) -> None:
-    with pytest.raises(UserError) as caught:
-        find_ruleset(["silc"], "fabric")
-    assert "did you mean 'silk'?" in str(caught.value)
-    assert "elements" not in str(caught.value)
-    with pytest.raises(UserError, match="there is no rule 'fire'"):
-        find_ruleset(["fire"], "fabric")
-
-
-def test_unknown_rule_set(shelf: Path) -> None:
-    with pytest.raises(UserError) as caught:
-        open_ruleset("element")
-    assert "did you mean 'elements'?" in str(caught.value)
-    assert "fabric" in str(caught.value)
-    with pytest.raises(UserError, match="No such file"):
-        open_ruleset("nowhere/element.safetensors")
-    for odd in ("x" * 400, "", "."):
-        with pytest.raises(UserError):
-            open_ruleset(odd)
-
-
-def test_no_presets_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ncavideo.nca.catalog.preset_folder", lambda: tmp_path / "none")
-    assert presets() == {}
-    for ask in (lambda: open_ruleset("fire"), lambda: find_ruleset(["fire"])):
-        with pytest.raises(UserError) as caught:
-            ask()
-        # Nothing may trail off into an empty list.
-        assert not str(caught.value).rstrip().endswith((":", "are"))
-
-
-def test_a_damaged_preset_is_named(shelf: Path) -> None:
-    (shelf / "broken.safetensors").write_bytes(b"\0" * 40)
-    with pytest.raises(UserError, match="broken"):
-        find_ruleset(["nothing-like-it"])
