@@ -8,7 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from field_frames import ffmpeg
 from segmented_frames import HEIGHT, WIDTH, disc
+
+
+@pytest.fixture(scope="module")
+def chirp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds whose tone rises from 50 to 9,050 Hz after half a second of silence."""
+    path = tmp_path_factory.mktemp("sound") / "chirp.mov"
+    tone = "aevalsrc=if(gt(t\\,0.5)\\,0.5*sin(2*PI*(50*(t-0.5)+1286*(t-0.5)^2))\\,0):d=4:s=44100"
+    ffmpeg("-f", "lavfi", "-i", "color=gray:s=64x48:r=25:d=4", "-f", "lavfi", "-i", tone,
+           "-shortest", "-c:a", "pcm_s16le", path)  # fmt: skip
+    return path
 
 
 @pytest.fixture(scope="module")
