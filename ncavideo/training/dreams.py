@@ -37,6 +37,7 @@ RATE = 0.035
 STARTS, TRIED = 3, 0.12  # pictures that are begun, and for which share of the iterations
 KNEE = 12  # cycles across the picture: parts coarser than that hardly differ
 SLOPE = 1.6  # of the spectrum's amplitude beyond the knee
+FINEST = 0.25  # cycles a pixel: finer parts would be the checkerboards of a grid of such cells
 SMOOTH = 30.0  # weight of the mean square of neighbours' differences
 CONTRAST, LIGHT = 3.0, 1.0  # in logits: of the pattern, and of the light from its mean to its ends
 AXES = (  # of colour, as rows of RGB: brightness, red against blue, green against magenta
@@ -138,6 +139,7 @@ class _Dream:
         rows, columns = torch.fft.fftfreq(side)[:, None], torch.fft.rfftfreq(side)[None]
         cycles = side * (rows.square() + columns.square()).sqrt()
         size = cycles.clamp_min(KNEE) ** -SLOPE * (cycles / KNEE).clamp(max=1)
+        size = size / (1 + (cycles / (FINEST * side)) ** 8)
         self._size = (size / size.mean())[..., None].to(device)
         grain = GRAIN * torch.randn(3, *cycles.shape, 2, generator=generator)
         self._spectrum = grain.to(device).requires_grad_()
