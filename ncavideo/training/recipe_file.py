@@ -90,7 +90,8 @@ def parse_recipe(data: dict[str, Any], path: str, folder: Path, name: str) -> Re
             )
     if guide.dream and guide.kind != "imagenet":
         raise UserError(
-            f"{path}: `guide.dream` draws with the guide imagenet, and `guide.kind` is {guide.kind}"
+            f"{path}: `guide.dream` draws with the guide imagenet, and `guide.kind` is"
+            f" {guide.kind}: say --guide imagenet, or leave it out"
         )
     model = _table(path, "model", data.get("model", {}), ModelRecipe)
     if LIGHT in names:
