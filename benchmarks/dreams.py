@@ -25,6 +25,7 @@ from ncavideo.training.dreams import CUTOUTS, PRIOR, SIZES, SMALLEST_CUT, dream
 from ncavideo.training.imagenet import ImageNetGuide
 from ncavideo.training.imagenet_names import class_of
 from ncavideo.training.text import Prompts, cut_outs
+from ncavideo.util.pixels import to_bytes
 
 NAMES = (
     "honeycomb", "brain coral", "strawberry", "chain mail", "stone wall", "leopard", "velvet",
@@ -66,7 +67,7 @@ def main() -> None:
         last = chances[list(judged)[-1]]
         means = [float(each[:, own].mean()) for each in chances.values()]
         table.add(name, *means, float((last.argmax(1) == own).float().mean()), took)
-        pictures.append((picture.permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8))
+        pictures.append(to_bytes(picture.permute(1, 2, 0).numpy()))
     results.record(args, "dreams", table)
     if args.picture:
         rows = [

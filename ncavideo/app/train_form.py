@@ -16,7 +16,7 @@ GUIDES = {
     "CLIP, through open_clip (downloads its weights once)": "open_clip",
     "ImageNet: prompts are names of its classes": "imagenet",
 }
-DREAM = 150  # iterations of drawing a picture from words
+DREAM = 200  # iterations of drawing a picture from words
 SHEETS = 24  # sample sheets in a whole run, at most
 LEAST_SHEET = 10  # iterations between two of them
 

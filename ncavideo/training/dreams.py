@@ -13,6 +13,7 @@ that a rule learns what the pattern looks like in either.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,12 +22,13 @@ from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from ncavideo.training.imagenet import ImageNetGuide
-from ncavideo.training.recipe import Recipe, RuleRecipe
+from ncavideo.training.recipe import Recipe
 from ncavideo.training.style_picture import load_style
 from ncavideo.training.text import Prompts, TextGuide
 from ncavideo.util.atomic_write import replacing
 from ncavideo.util.errors import OutputError
 from ncavideo.util.events import phase
+from ncavideo.util.pixels import to_bytes
 
 SIZES = ("lite0", "lite1")  # of EfficientNet
 CUTOUTS, SMALLEST_CUT = 4, 0.2  # cut-outs for each network; a share of the picture's side
@@ -49,20 +51,17 @@ GRAIN = 0.02  # deviation of the spectrum that a picture begins with
 KEPT = "ncavideo-dream"  # what a kept picture was drawn from, in its file
 
 
-def wants_dreams(recipe: Recipe) -> bool:
-    """Return whether a recipe has rules whose pictures are drawn from their words."""
-    return recipe.guide.dream > 0 and any(_is_dreamt(rule) for rule in recipe.rules)
-
-
 def dreamt(
     recipe: Recipe, folder: Path | None, device: torch.device, note: Callable[[str], None]
 ) -> dict[str, Tensor]:
     """Return the pictures `[3, S, S]`, RGB 0..1, of the rules that have words and no picture.
 
-    `folder`: where they are kept, and looked for first; None keeps them nowhere. Raises
-    `OutputError` if the folder cannot be written.
+    There are none where `guide.dream` is 0. `folder`: where they are kept, and looked for first;
+    None keeps them nowhere. Raises `OutputError` if the folder cannot be written.
     """
-    rules = [rule for rule in recipe.rules if _is_dreamt(rule)]
+    if not recipe.guide.dream:
+        return {}
+    rules = [rule for rule in recipe.rules if rule.prompt and not rule.style]
     side = recipe.training.size * recipe.model.pixels
     side = min(max(round(WIDER * side), LEAST), MOST)
     prompts = [Prompts(rule.prompt, rule.negative) for rule in rules]
@@ -116,7 +115,7 @@ def dream(
     for each in begun:
         for done in range(tried):
             each.step(done / iterations)
-    best = min(begun, key=lambda each: (each.loss != each.loss, each.loss))
+    best = min(begun, key=lambda each: (math.isnan(each.loss), each.loss))
     for done in range(tried, iterations):
         best.step(done / iterations)
     with torch.no_grad():
@@ -173,10 +172,6 @@ class _Dream:
         self.loss = now if self.loss == float("inf") else 0.7 * self.loss + 0.3 * now
 
 
-def _is_dreamt(rule: RuleRecipe) -> bool:
-    return bool(rule.prompt) and not rule.style
-
-
 def _kept(path: Path) -> object:
     """Return what the picture of a file was drawn from; None where there is no such file."""
     try:
@@ -189,7 +184,7 @@ def _kept(path: Path) -> object:
 def _keep(picture: Tensor, path: Path, drawn_from: dict[str, object]) -> None:
     info = PngImagePlugin.PngInfo()
     info.add_text(KEPT, json.dumps(drawn_from))
-    pixels = (picture.permute(1, 2, 0) * 255 + 0.5).to(torch.uint8).numpy()
+    pixels = to_bytes(picture.permute(1, 2, 0).numpy())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ncavideo.training.dreams import dreamt, wants_dreams
+from ncavideo.training.dreams import dreamt
 from ncavideo.training.imagenet import ImageNetGuide
 from ncavideo.training.likeness import Likeness
 from ncavideo.training.precision import fast_bfloat16
@@ -44,7 +44,7 @@ def make_trainer(
         [Exemplar(pictures[picture], picture.weight) for picture in rule.style]
         for rule in recipe.rules
     ]
-    drawn = dreamt(recipe, dreams, device, note) if wants_dreams(recipe) else {}
+    drawn = dreamt(recipe, dreams, device, note)
     for index, rule in enumerate(recipe.rules):
         if rule.name in drawn:
             exemplars[index] = [Exemplar(drawn[rule.name].to(device))]

@@ -107,7 +107,7 @@ class GuideRecipe:
         0,
         5000,
         "iterations in which a picture is drawn from the words first, for each rule without a style"
-        " picture (`imagenet` alone; 150 is a good number); 0: none",
+        " picture (`imagenet` alone; 200 is a good number); 0: none",
         flag="--dream",
     )
 

@@ -183,6 +183,22 @@ def tab_through(browser: Any, server: Server, answered: Callable[[bytes], bytes]
         context.close()
 
 
+def without_value(value: bytes) -> tuple[Callable[[bytes], bytes], list[bytes]]:
+    """Return what takes a component's new value from answers, and the answers that had it.
+
+    A busy page misses some. The value is there under another name: as many bytes.
+    """
+    had: list[bytes] = []
+    sent, hidden = b'"value":' + value, b'"other":' + value
+
+    def losing(answer: bytes) -> bytes:
+        if sent in answer:
+            had.append(answer)
+        return answer.replace(sent, hidden)
+
+    return losing, had
+
+
 @contextmanager
 def between(port: int | None, answered: Callable[[bytes], bytes]) -> Iterator[int]:
     """Forward to a port; what comes back from there passes through `answered`."""

@@ -21,6 +21,7 @@ from in_browser import (
     said,
     tab_through,
     until,
+    without_value,
 )
 
 LOOKS = Path(__file__).parents[2] / "examples" / "looks"
@@ -47,15 +48,7 @@ def test_a_rule_keeps_its_own_control_when_others_go(
 
 
 def test_controls_of_rules_do_not_move(browser: Any, server: Server, clip: Path) -> None:
-    moved: list[bytes] = []
-
-    def losing(answer: bytes) -> bytes:
-        """Have the page miss a control that is sent to it, as it misses some when it is busy."""
-        control = b'"value":"edges"'
-        if control in answer:
-            moved.append(answer)
-        return answer.replace(control, control.replace(b"value", b"other"))
-
+    losing, moved = without_value(b'"edges"')
     with tab_through(browser, server, losing) as tab:
         previewed(tab, clip)
         command = "#command textarea"
@@ -174,15 +167,7 @@ def test_what_is_asked_for_has_the_rules_that_the_swatches_show(
 
 
 def test_rules_that_the_page_lost_come_again(browser: Any, server: Server, clip: Path) -> None:
-    lost: list[bytes] = []
-
-    def losing(answer: bytes) -> bytes:
-        """Have the page do without the rules of a look: as many bytes, under another name."""
-        rules = b'"value":["aurora","nebula"]'
-        if rules in answer:
-            lost.append(answer)
-        return answer.replace(rules, rules.replace(b"value", b"other"))
-
+    losing, lost = without_value(b'["aurora","nebula"]')
     with tab_through(browser, server, losing) as tab:
         previewed(tab, clip)
         tab.click("#files button")

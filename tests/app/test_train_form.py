@@ -39,7 +39,7 @@ def test_a_recipe_of_the_form() -> None:
     assert recipe.guide.kind == "none"
     by_words = {"guide": "imagenet", "dream": True, "likeness": 1, "prompt-0": "honeycomb"}
     drawn = asked_recipe(recipe_form(**{"rule-0": "bees"}, **by_words), [[]] * 4)
-    assert (drawn.guide.dream, drawn.loss.likeness) == (150, 1.0)
+    assert (drawn.guide.dream, drawn.loss.likeness) == (200, 1.0)
     assert (recipe.guide.dream, recipe.loss.likeness) == (0, 0.0)
     assert sheet_every(100) == 10 and 2000 / sheet_every(2000) <= 24
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ncavideo.training.dreams import dream, dreamt, wants_dreams
+from ncavideo.training.dreams import dream, dreamt
 from ncavideo.training.imagenet import ImageNetGuide
 from ncavideo.training.loss_recipe import LossRecipe
 from ncavideo.training.make_trainer import make_trainer
@@ -103,7 +103,8 @@ def test_drawn_pictures_are_the_exemplars_of_style_and_likeness() -> None:
     assert trainer.losses.likeness is not None and trainer.losses.likeness.judged == [True] * 3
     without = make_trainer(words(dream=0), CPU)
     assert without.style.judged.tolist() == [False, False, True]
-    assert not wants_dreams(words(dream=0)) and wants_dreams(words())
+    assert dreamt(words(dream=0), None, CPU, print) == {}
+    assert set(dreamt(words(dream=1), None, CPU, print)) == {"bees", "mail"}
     sides = [dreamt(changed, None, CPU, print)["bees"].shape[1] for changed in (words(), large())]
     assert sides == [192, 288]
 
