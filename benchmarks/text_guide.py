@@ -79,12 +79,21 @@ def fields(ruleset: RuleSet) -> list[np.ndarray]:
     return [*flat, light_field(CELLS).astype(np.float32)] if ruleset.has_light else flat[1:2]
 
 
-def crops_of(picture: np.ndarray, count: int, draw: np.random.Generator) -> list[Tensor]:
-    """Return square parts of a picture `[H, W, 3]`, of random places and sizes."""
+def crops_of(
+    picture: np.ndarray,
+    count: int,
+    draw: np.random.Generator,
+    shares: tuple[float, ...] = SHARES,
+    spread: float = 0.1,
+) -> list[Tensor]:
+    """Return square parts of a picture `[H, W, 3]`, of random places and sizes.
+
+    `shares`: sizes as shares of the picture's side, in turns; each differs by up to `spread`.
+    """
     rgb = torch.from_numpy(picture).permute(2, 0, 1)[None].clamp(0, 1)
     side, found = rgb.shape[2], []
     for index in range(count):
-        size = round(side * SHARES[index % len(SHARES)] * draw.uniform(0.9, 1.1))
+        size = round(side * shares[index % len(shares)] * draw.uniform(1 - spread, 1 + spread))
         top, left = draw.integers(0, side - size + 1, 2)
         found.append(rgb[:, :, top : top + size, left : left + size])
     return found

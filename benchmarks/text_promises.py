@@ -16,6 +16,9 @@ both axes, over the mean share of the pictures in `examples/styles`; the goal is
 
 Then for each ordered pair of rules *take-over*: steps until a grid whose rule is changed is
 likelier the new class than the old; the goal is 48.
+
+Last, after 2,000 steps, the probability by the size of a crop, in cells a side: crops of 16 pixels
+show little of anything. lite1 and lite2, where they are installed, took no part in the training.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ import numpy as np
 import results
 import torch
 from long_run import light_field, nyquist_share
-from text_guide import crops_of
+from text_guide import crops_of, judges
 from torch import Tensor
 
 from ncavideo.nca import engines
@@ -44,6 +47,7 @@ CELLS, CROPS, HOLE, FLAT = 96, 12, 20, 0.6
 SETTLED, LONGEST, PATCH = 400, 400, 24
 STYLES = Path(__file__).parent.parent / "examples" / "styles"
 FOLLOWS_BLUR = 3  # cells
+SIZES = (16, 24, 32, 48, 64, 96)  # of crops, in cells a side
 
 
 class Observer:
@@ -76,6 +80,22 @@ class Observer:
         scores = torch.cat([logits(self.network, resize(part, SIDES["lite0"])) for part in parts])
         found: np.ndarray = scores.softmax(-1)[:, self.classes].mean(0).numpy()
         return found
+
+
+@torch.no_grad()
+def by_size(seen: Observer, steps: int) -> results.Table:
+    """Return each rule's probability by each classifier, and by the size of crops."""
+    table = results.Table("sizes", {"rule": "", "by": "", **{str(side): ".2f" for side in SIZES}})
+    for index, rule in enumerate(seen.ruleset.rules):
+        picture = seen.grown(seen.inputs(index), steps).picture(seen.ruleset.pixels)
+        for name, judge in judges().items():
+            row = []
+            for side in SIZES:
+                parts = crops_of(picture, CROPS, np.random.default_rng(5), (side / CELLS,), 0)
+                each = torch.cat([judge(part) for part in parts])
+                row.append(float(each[:, seen.classes[index]].mean()))
+            table.add(rule.name, name, *row)
+    return table
 
 
 def healing(seen: Observer, rule: int) -> int | None:
@@ -161,7 +181,9 @@ def main() -> None:
             for new in range(len(rules))
         ]
         take_overs.add(rule.name, *row)
-    results.record(args, f"text_promises-{seen.ruleset.name}", table, take_overs)
+    print("\nprobability by the size of a crop, cells a side")
+    sizes = by_size(seen, 2000)
+    results.record(args, f"text_promises-{seen.ruleset.name}", table, take_overs, sizes)
 
 
 if __name__ == "__main__":

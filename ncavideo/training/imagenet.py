@@ -17,10 +17,9 @@ from ncavideo.nca.model import Edge
 from ncavideo.training.efficientnet import load_efficientnet, logits, precision
 from ncavideo.training.imagenet_names import class_of, first_name, names, plain
 from ncavideo.training.share import Share
-from ncavideo.training.text import Prompts, TextGuide, cut_outs
+from ncavideo.training.text import SMALLEST_CUT, Prompts, TextGuide, cut_outs
 
 SIDES = (96, 128, 160, 224)  # of a batch's cut-outs: one that is fooled at one size is not at all
-SMALLEST_CUT = 0.35  # share of the picture's side
 GAMUT = 5.0  # weight of the distance to colours that no screen shows
 PRIOR_LAYERS = 30  # the first batch normalisations; later ones know objects, and few places
 LEAST_VARIANCE = 1e-4  # of a feature, below which it says nothing

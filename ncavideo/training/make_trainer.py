@@ -76,7 +76,12 @@ def _guide(recipe: Recipe, device: torch.device, dtype: torch.dtype) -> TextGuid
     if asked.kind == "imagenet":
         phase("loading EfficientNet")
         return ImageNetGuide(
-            prompts, cutouts=asked.cutouts, prior=asked.prior, device=device, dtype=dtype
+            prompts,
+            cutouts=asked.cutouts,
+            prior=asked.prior,
+            smallest=asked.smallest_cut,
+            device=device,
+            dtype=dtype,
         )
     files = [recipe.folder / asked.model, recipe.folder / asked.pretrained]
     model, pretrained = (
@@ -85,5 +90,11 @@ def _guide(recipe: Recipe, device: torch.device, dtype: torch.dtype) -> TextGuid
     )
     phase("loading CLIP")
     return OpenClipGuide(
-        prompts, model, pretrained, cutouts=asked.cutouts, device=device, dtype=dtype
+        prompts,
+        model,
+        pretrained,
+        cutouts=asked.cutouts,
+        smallest=asked.smallest_cut,
+        device=device,
+        dtype=dtype,
     )

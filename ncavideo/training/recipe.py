@@ -96,6 +96,12 @@ class GuideRecipe:
         metavar="TAG|FILE",
     )
     cutouts: int = number(8, 1, 256, "crops of each picture for the guide")
+    smallest_cut: float = number(
+        0.35,
+        0.05,
+        1,
+        "side of the smallest crop, as a share of the picture's: smaller ones ask for finer forms",
+    )
     prior: float = number(
         1.0,
         0,

@@ -25,7 +25,7 @@ from ncavideo.util.atomic_write import is_file
 from ncavideo.util.downloaded import check_downloaded
 from ncavideo.util.errors import UserError, ran_out
 
-SMALLEST_CUT = 0.4  # share of the picture's side
+SMALLEST_CUT = 0.35  # share of the picture's side
 JITTER = 0.08  # how far brightness, contrast and saturation of a cut-out may change
 NOISE = 0.02  # largest deviation of the noise on a cut-out; half of them have none
 
@@ -150,8 +150,9 @@ class OpenClipGuide(TextGuide):
     """A CLIP model (Radford et al. 2021) by open_clip's name, with its weights by tag or file.
 
     The distance is the mean over cut-outs and wanted prompts of the spherical distance of the two
-    embeddings, less the same for the unwanted ones. Texts are embedded once. Raises `UserError` if
-    open_clip is missing, knows no such model, or its weights can be neither found nor downloaded.
+    embeddings, less the same for the unwanted ones. Texts are embedded once. `smallest`: the
+    smallest cut-out, a share of the picture's side. Raises `UserError` if open_clip is missing,
+    knows no such model, or its weights can be neither found nor downloaded.
     """
 
     def __init__(
@@ -161,11 +162,13 @@ class OpenClipGuide(TextGuide):
         pretrained: str,
         *,
         cutouts: int = 8,
+        smallest: float = SMALLEST_CUT,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
         network, tokenizer = load_open_clip(model, pretrained, device)
-        self._network, self._cutouts, self._device, self._dtype = network, cutouts, device, dtype
+        self._network, self._device, self._dtype = network, device, dtype
+        self._cutouts, self._smallest = cutouts, smallest
         visual = network.visual
         size = visual.image_size
         self.side = int(size if isinstance(size, int) else size[0])
@@ -209,7 +212,7 @@ class OpenClipGuide(TextGuide):
         share: Share | None = None,
     ) -> Tensor:
         """Return the distance of each sample to its rule's prompts, `[B]`."""
-        parts = cut_outs(rgb, self._cutouts, self.side, edge, generator, share=share)
+        parts = cut_outs(rgb, self._cutouts, self.side, edge, generator, self._smallest, share)
         if not len(rgb):
             return rgb.new_zeros(0)
         embedded = self.embed_pictures(parts).view(len(rgb), self._cutouts, -1)
