@@ -45,6 +45,12 @@ def test_a_benchmark_can_be_begun(name: str, monkeypatch: pytest.MonkeyPatch) ->
         assert callable(module.main)
 
 
+def test_every_benchmark_is_named_where_they_are_introduced() -> None:
+    text = (FOLDER / "README.md").read_text("utf-8")
+    measured = [name for name in NAMES if name not in (*SHARED, *WITHOUT_FIGURES)]
+    assert [name for name in measured if f"`{name}.py`" not in text] == []
+
+
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in (*SHARED, *WITHOUT_FIGURES)])
 def test_a_benchmark_offers_to_record(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
