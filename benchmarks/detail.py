@@ -1,13 +1,12 @@
 """What `--shade` and `--detail` bring back of the scene, and what they cost of the style.
 
-    python benchmarks/detail.py [--ruleset FILE] [--record]
+    python benchmarks/detail.py [--ruleset FILE] [--rules BRIGHT,DARK] [--record]
 
-Frames of `bikes.mp4` and of the example clip, with fire and moss. Settings with the same detail
-composite one and the same grid: detail is in the light that the rules get, too. *Small*: legible,
-and by light alone, at the scale of eyes and letters
-(metrics.py); *style*: the distance to the rules' exemplars as in light_curves.py, over that
-without detail at half shading, which is printed: with `--ruleset` an older `elements` stands
-beside the present one. Means over the frames.
+Frames of `bikes.mp4` and of the example clip, by default with fire and moss. Settings with the same
+detail composite one and the same grid: detail is in the light that the rules get, too. *Small*:
+legible, and by light alone, at the scale of eyes and letters (metrics.py); *style*: the distance to
+the rules' exemplars as in light_curves.py, over that without detail at half shading, which is
+printed: with `--ruleset` an older set stands beside the present one. Means over the frames.
 """
 
 from __future__ import annotations
@@ -48,13 +47,15 @@ SETTINGS = (
 SHOWN = ("small", "small by light alone", "legible", "by light alone")
 
 
-def measure(clip: Path, span: tuple[int, int], ruleset: RuleSet, style: StyleLoss) -> np.ndarray:
+def measure(
+    clip: Path, span: tuple[int, int], ruleset: RuleSet, rules: tuple[str, ...], style: StyleLoss
+) -> np.ndarray:
     """Return the four measures of `SHOWN` and the style distance for each setting."""
     first, _ = next(frames(clip))
     levels = clip_range([luminance(rgb) for rgb in survey(clip)])
     size = first.shape[1], first.shape[0]
     renderers = {
-        detail: FrameRenderer(ruleset, size, levels, RenderOptions(RULES, detail=detail))
+        detail: FrameRenderer(ruleset, size, levels, RenderOptions(rules, detail=detail))
         for _, detail in SETTINGS
     }
     found = []
@@ -66,7 +67,7 @@ def measure(clip: Path, span: tuple[int, int], ruleset: RuleSet, style: StyleLos
         if index < span[0] or index % EVERY != EVERY - 1:
             continue
         own = np.zeros((len(ruleset.rules), *conditions.light.shape), np.float32)
-        for rule, weight in zip(RULES, conditions.weights, strict=True):
+        for rule, weight in zip(rules, conditions.weights, strict=True):
             own[ruleset.rule_names.index(rule)] = weight
         rows = []
         for shade, detail in SETTINGS:
@@ -86,17 +87,18 @@ def measure(clip: Path, span: tuple[int, int], ruleset: RuleSet, style: StyleLos
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--ruleset", default="elements", help="a preset or a file with the rules")
     parser.add_argument(
-        "--ruleset", default="elements", help="a preset or a file with fire and moss"
+        "--rules", default=",".join(RULES), help="two of them, the bright one first"
     )
     results.add_record(parser)
     arguments = parser.parse_args()
-    ruleset = open_ruleset(arguments.ruleset)
+    ruleset, rules = open_ruleset(arguments.ruleset), tuple(arguments.rules.split(","))
     style = StyleLoss(load_vgg(), [load_style(STYLES / rule.style) for rule in ruleset.rules])
     columns = {"clip": "", "shade": "g", "detail": "g", **dict.fromkeys(SHOWN, ".2f")}
     table = results.Table("settings", {**columns, "style": ".2f"})
     for clip in (bikes(), EXAMPLE):
-        measured = measure(clip, SPANS[clip.stem], ruleset, style)
+        measured = measure(clip, SPANS[clip.stem], ruleset, rules, style)
         print(f"{clip.stem}: a style of 1.00 is a distance of {measured[0, -1]:.3f}")
         for setting, row in zip(SETTINGS, measured, strict=True):
             table.add(clip.stem, *setting, *row[:-1], row[-1] / measured[0, -1])

@@ -17,8 +17,8 @@ both axes, over the mean share of the pictures in `examples/styles`; the goal is
 Then for each ordered pair of rules *take-over*: steps until a grid whose rule is changed is
 likelier the new class than the old; the goal is 48.
 
-Last, after 2,000 steps, the probability by the size of a crop, in cells a side: crops of 16 pixels
-show little of anything. lite1 and lite2, where they are installed, took no part in the training.
+Last, after 2,000 steps, the probability by the size of a crop, in cells a side: 16 by 16 cells show
+little of anything. lite1 and lite2, where they are installed, took no part in the training.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ from ncavideo.training.text import resize
 
 CELLS, CROPS, HOLE, FLAT = 96, 12, 20, 0.6
 SETTLED, LONGEST, PATCH = 400, 400, 24
+LOOKED_AT = 2000  # steps
 STYLES = Path(__file__).parent.parent / "examples" / "styles"
 FOLLOWS_BLUR = 3  # cells
 SIZES = (16, 24, 32, 48, 64, 96)  # of crops, in cells a side
@@ -83,12 +84,12 @@ class Observer:
 
 
 @torch.no_grad()
-def by_size(seen: Observer, steps: int) -> results.Table:
-    """Return each rule's probability by each classifier, and by the size of crops."""
+def by_size(seen: Observer, pictures: list[np.ndarray]) -> results.Table:
+    """Return each rule's probability by each classifier and by the size of its picture's crops."""
     table = results.Table("sizes", {"rule": "", "by": "", **{str(side): ".2f" for side in SIZES}})
-    for index, rule in enumerate(seen.ruleset.rules):
-        picture = seen.grown(seen.inputs(index), steps).picture(seen.ruleset.pixels)
-        for name, judge in judges().items():
+    judged = judges()
+    for index, (rule, picture) in enumerate(zip(seen.ruleset.rules, pictures, strict=True)):
+        for name, judge in judged.items():
             row = []
             for side in SIZES:
                 parts = crops_of(picture, CROPS, np.random.default_rng(5), (side / CELLS,), 0)
@@ -154,17 +155,21 @@ def main() -> None:
     results.add_record(parser)
     args = parser.parse_args()
     seen = Observer(open_ruleset(args.ruleset))
-    rules, ages = seen.ruleset.rules, (300, 2000, args.long)
+    rules, ages = seen.ruleset.rules, (300, LOOKED_AT, args.long)
     usual = np.mean([nyquist_share(load_style(path)) for path in sorted(STYLES.glob("*.png"))])
     columns = {"rule": "", **{f"{age:,} steps": ".3f" for age in ages}, "healed": ""}
     columns |= {"moves": ".3f", "follows": ".2f", "faint": ".2f", "Nyquist": ".1f"}
     table = results.Table("rules", columns)
+    settled = []
     for index, rule in enumerate(rules):
         inputs = seen.inputs(index)
         engine, chances = seen.grown(inputs, 0), []
         for age in ages:
             engine.step(inputs, age - engine.steps_taken)
-            chances.append(float(seen.chances(engine.picture(seen.ruleset.pixels))[index]))
+            picture = engine.picture(seen.ruleset.pixels)
+            chances.append(float(seen.chances(picture)[index]))
+            if age == LOOKED_AT:
+                settled.append(picture)
         before = seen.rgb(engine)
         engine.step(inputs, 8)
         moves = float((seen.rgb(engine) - before).abs().mean())
@@ -182,7 +187,7 @@ def main() -> None:
         ]
         take_overs.add(rule.name, *row)
     print("\nprobability by the size of a crop, cells a side")
-    sizes = by_size(seen, 2000)
+    sizes = by_size(seen, settled)
     results.record(args, f"text_promises-{seen.ruleset.name}", table, take_overs, sizes)
 
 

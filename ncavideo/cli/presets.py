@@ -79,8 +79,11 @@ def presets_show(name: str, as_json: bool) -> None:
         credit = f" ({printable(rule.credit, '')})" if rule.credit else ""
         say(f"  {rule.name}: {rule.prompt!r}, style {style}{credit}")
     origin = ruleset.provenance
+    start = origin.get("start")
+    before = start.get("name") if isinstance(start, dict) else None
+    began = f" from {printable(str(before), '')}" if before else ""
     say(
-        f"trained {origin.get('date', 'at an unknown date')},"
+        f"trained {origin.get('date', 'at an unknown date')}{began},"
         f" {origin.get('iterations', 'unknown')} iterations,"
         f" style features: {origin.get('style_features', 'unknown')},"
         f" text guide: {origin.get('guide', 'unknown')}"

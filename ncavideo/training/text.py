@@ -20,12 +20,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ncavideo.nca.model import Edge
+from ncavideo.training.recipe import GuideRecipe
 from ncavideo.training.share import Share
 from ncavideo.util.atomic_write import is_file
 from ncavideo.util.downloaded import check_downloaded
 from ncavideo.util.errors import UserError, ran_out
 
-SMALLEST_CUT = 0.35  # share of the picture's side
+SMALLEST_CUT = GuideRecipe.smallest_cut  # share of the picture's side
 JITTER = 0.08  # how far brightness, contrast and saturation of a cut-out may change
 NOISE = 0.02  # largest deviation of the noise on a cut-out; half of them have none
 

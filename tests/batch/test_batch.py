@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from quick_batch import ASKED, QUICK, run
+from quick_batch import ASKED, QUICK, run, three_jobs
 
 from ncavideo.batch.jobs import Job, find_jobs
 from ncavideo.batch.render_process import RenderProcess
@@ -109,11 +109,7 @@ def test_what_the_muxer_refuses_is_not_tried_again(clip: Path, tmp_path: Path) -
 def test_a_bug_in_a_thread_fails_its_clip_alone(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, jobs = tmp_path / "out", []
-    for index in range(3):
-        copy = tmp_path / f"{index}.mp4"
-        copy.write_bytes(clip.read_bytes())
-        jobs.append(Job(copy, out / f"{index}.mp4", RenderOptions(**ASKED)))
+    out, jobs = tmp_path / "out", three_jobs(clip, tmp_path)
     rendered = RenderProcess.render
 
     def sometimes(self: RenderProcess, order: dict[str, Any]) -> Any:

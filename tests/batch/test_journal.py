@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from quick_batch import ASKED
+from quick_batch import ASKED, three_jobs
 
 from ncavideo.batch.jobs import Job
 from ncavideo.batch.journal import NAME, Entry, Journal
@@ -22,11 +22,7 @@ pytestmark = pytest.mark.slow
 def test_a_journal_that_breaks_leaves_no_clip_without_a_word(
     damage: str, clip: Path, tmp_path: Path
 ) -> None:
-    out, jobs = tmp_path / "out", []
-    for index in range(3):
-        copy = tmp_path / f"{index}.mp4"
-        copy.write_bytes(clip.read_bytes())
-        jobs.append(Job(copy, out / f"{index}.mp4", RenderOptions(**ASKED)))
+    out, jobs = tmp_path / "out", three_jobs(clip, tmp_path)
     told = []
 
     def break_it(job: Job, entry: Entry) -> None:

@@ -370,8 +370,10 @@ def test_presets_and_doctor() -> None:
     assert shown["provenance"]["guide"] == "none"
     assert {rule["name"] for rule in shown["rules"]} >= {"fire", "moss", "water", "magma"}
     assert all(rule["prompt"] for rule in shown["rules"])
-    assert "note" not in run("presets", "show", "elements").stdout
-    assert "note: the weights are a mean" in run("presets", "show", "earth").stdout
+    told = run("presets", "show", "elements").stdout
+    assert "note" not in told
+    assert " from elements-sixth, 500 iterations" in told
+    assert "note: the weights are a mean" in run("presets", "show", "cosmos-fine").stdout
     doctor = run("doctor")
     assert doctor.exit_code == 0, doctor.stdout
 
